@@ -1,0 +1,208 @@
+// Command compare measures the gateway and its peers side by side: each server
+// in a process of its own, in turns, with the same load. Run it from the root
+// of the repository:
+//
+//	go run ./bench/compare -quick
+//	go run ./bench/compare -only echo,send -servers gws,gateway -rounds 9
+//	go run ./bench/compare -write README.md
+//
+// It ends with status 1 if a server gave a wrong answer.
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"os"
+	"os/signal"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/wsgateway/gateway/bench/internal/report"
+	"github.com/wsgateway/gateway/bench/internal/serve"
+	"github.com/wsgateway/gateway/bench/internal/works"
+)
+
+func main() {
+	serve.Main() // when this is the process of a server
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	if err := run(ctx, os.Args[1:]); err != nil {
+		fmt.Fprintln(os.Stderr, "compare:", err)
+		os.Exit(1)
+	}
+}
+
+// options are those of the command line.
+type options struct {
+	quick, list   bool
+	only, servers string
+	rounds        int
+	time          time.Duration
+	write         string
+	save, from    string
+	profile       string
+}
+
+func parse(args []string) (o options, err error) {
+	f := flag.NewFlagSet("compare", flag.ContinueOnError)
+	f.BoolVar(&o.quick, "quick", false, "one round of little: rough figures in less than two minutes")
+	f.StringVar(&o.only, "only", "", "the works to do, as `a,b`; see -list")
+	f.StringVar(&o.servers, "servers", "", "the servers to measure, as `a,b`")
+	f.IntVar(&o.rounds, "rounds", 0, "`number` of rounds; 0: 5, or 1 with -quick")
+	f.DurationVar(&o.time, "time", 0, "`length` of a measurement; 0: 1.5s, or 0.3s with -quick")
+	f.StringVar(&o.write, "write", "", "put the tables into `file`, between the lines made for them, and chart and details below bench/ beside it")
+	f.StringVar(&o.save, "json", "", "keep all samples in `file`")
+	f.StringVar(&o.from, "from", "", "measure nothing, report the samples of `a,b`: of a work that is in several files those of the last")
+	f.StringVar(&o.profile, "profile", "", "write CPU and heap profiles of the servers below `directory`; slower figures")
+	f.BoolVar(&o.list, "list", false, "list works and servers")
+	if err := f.Parse(args); err != nil {
+		return o, err
+	}
+	if f.NArg() > 0 {
+		return o, fmt.Errorf("unknown argument %q", f.Arg(0))
+	}
+	if o.rounds == 0 {
+		o.rounds = 5
+		if o.quick {
+			o.rounds = 1
+		}
+	}
+	return o, nil
+}
+
+func run(ctx context.Context, args []string) error {
+	o, err := parse(args)
+	if err != nil {
+		return err
+	}
+	if o.list {
+		return list()
+	}
+	r, err := results(ctx, o, args)
+	if err != nil {
+		return err
+	}
+	if o.save != "" {
+		if err := save(o.save, r); err != nil {
+			return err
+		}
+	}
+	fmt.Println(report.Summary(r))
+	if o.write != "" {
+		if err := write(o.write, r); err != nil {
+			return err
+		}
+	}
+	if len(r.Failed) > 0 {
+		return fmt.Errorf("%d of the measurements failed", len(r.Failed))
+	}
+	return ctx.Err()
+}
+
+// results measures, or reads what was measured before.
+func results(ctx context.Context, o options, args []string) (report.Run, error) {
+	if o.from != "" {
+		return loadAll(strings.Split(o.from, ","))
+	}
+	chosen, err := choose(o)
+	if err != nil {
+		return report.Run{}, err
+	}
+	r := report.Run{
+		Machine: report.ThisMachine(),
+		Date:    time.Now().UTC().Format(time.DateOnly),
+		Rounds:  o.rounds,
+		Quick:   o.quick,
+		Command: strings.Join(append([]string{"go run ./bench/compare"}, shown(args)...), " "),
+		Results: works.Results{},
+	}
+	for _, w := range chosen {
+		r.Works = append(r.Works, w.Key)
+	}
+	scale := works.Full
+	if o.quick {
+		scale = works.Quick
+	}
+	if o.time > 0 {
+		scale.Time = o.time
+	}
+	p := plan{works: chosen, rounds: o.rounds, scale: scale, profile: o.profile, out: os.Stderr}
+	p.run(ctx, &r)
+	return r, nil
+}
+
+// shown leaves out of a command line what says only where results go.
+func shown(args []string) []string {
+	var out []string
+	for i := 0; i < len(args); i++ {
+		name, _, joined := strings.Cut(strings.TrimLeft(args[i], "-"), "=")
+		if slices.Contains([]string{"write", "json", "profile"}, name) {
+			if !joined {
+				i++
+			}
+			continue
+		}
+		out = append(out, args[i])
+	}
+	return out
+}
+
+// choose is the works that are asked for, with the servers that are.
+func choose(o options) ([]*works.Work, error) {
+	keys, err := names(o.only, func(yield func(string)) {
+		for _, w := range works.All {
+			yield(w.Key)
+		}
+	})
+	if err != nil {
+		return nil, fmt.Errorf("-only: %w", err)
+	}
+	servers, err := names(o.servers, func(yield func(string)) {
+		for _, s := range works.Servers() {
+			yield(s)
+		}
+	})
+	if err != nil {
+		return nil, fmt.Errorf("-servers: %w", err)
+	}
+	var out []*works.Work
+	for _, w := range works.All {
+		if !slices.Contains(keys, w.Key) {
+			continue
+		}
+		w := *w
+		w.Servers = slices.DeleteFunc(slices.Clone(w.Servers), func(s string) bool { return !slices.Contains(servers, s) })
+		if len(w.Servers) > 0 {
+			out = append(out, &w)
+		}
+	}
+	if out == nil {
+		return nil, fmt.Errorf("none of these servers does any of these works")
+	}
+	return out, nil
+}
+
+// names are those in a list, or all.
+func names(list string, each func(func(string))) ([]string, error) {
+	var all []string
+	each(func(s string) { all = append(all, s) })
+	if list == "" {
+		return all, nil
+	}
+	chosen := strings.Split(list, ",")
+	for _, s := range chosen {
+		if !slices.Contains(all, s) {
+			return nil, fmt.Errorf("%q is none of %s", s, strings.Join(all, ", "))
+		}
+	}
+	return chosen, nil
+}
+
+func list() error {
+	for _, w := range works.All {
+		fmt.Printf("%-10s %s\n%10s %s\n", w.Key, w.Title, "", strings.Join(w.Servers, ", "))
+	}
+	return nil
+}

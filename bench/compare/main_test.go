@@ -1,0 +1,126 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/wsgateway/gateway/bench/internal/report"
+	"github.com/wsgateway/gateway/bench/internal/serve"
+	"github.com/wsgateway/gateway/bench/internal/works"
+)
+
+func TestMain(m *testing.M) {
+	serve.Main() // the tests run their own binary as a server
+	os.Exit(m.Run())
+}
+
+// TestEveryWorkRuns does all works for a moment with two servers that can do
+// them: that they end, and that every answer is right. Times do not matter.
+func TestEveryWorkRuns(t *testing.T) {
+	chosen, err := choose(options{servers: "gws,gateway,gateway-bare,gateway-full"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := report.Run{Rounds: 1, Results: works.Results{}}
+	var progress strings.Builder
+	p := plan{works: chosen, rounds: 1, scale: works.Smoke, out: &progress}
+	p.run(context.Background(), &r)
+	for _, f := range r.Failed {
+		t.Error(f)
+	}
+	for _, w := range chosen {
+		r.Works = append(r.Works, w.Key)
+		for _, s := range w.Servers {
+			if !r.Results.Has(w.Key, s, w.Metric) {
+				t.Errorf("%s with %s has no %s", w.Key, s, w.Metric)
+			}
+		}
+		if !strings.Contains(report.Details(r), w.Title) {
+			t.Errorf("the report lacks %s", w.Key)
+		}
+	}
+	if n := strings.Count(progress.String(), "\n"); n != p.steps() {
+		t.Errorf("%d lines of progress for %d steps", n, p.steps())
+	}
+}
+
+func TestWrongServersAndWorksAreNamed(t *testing.T) {
+	for _, args := range [][]string{{"-only", "echo,nothing"}, {"-servers", "nobody"}, {"-only", "binary", "-servers", "raw"}, {"stray"}} {
+		if err := run(context.Background(), args); err == nil {
+			t.Errorf("run %q gave no error", args)
+		}
+	}
+}
+
+func TestServerThatDoesNotStart(t *testing.T) {
+	w := *works.All[0]
+	if _, err := w.Run(context.Background(), "nobody", works.Smoke, ""); err == nil || !strings.Contains(err.Error(), "nobody") {
+		t.Errorf("error = %v, want one that names the server", err)
+	}
+}
+
+func TestCommandWithoutWhereResultsGo(t *testing.T) {
+	got := shown([]string{"-quick", "-write", "README.md", "--json=x", "-only", "echo"})
+	if want := []string{"-quick", "-only", "echo"}; !slices.Equal(got, want) {
+		t.Errorf("shown = %q, want %q", got, want)
+	}
+}
+
+func TestSavedRunsAreMergedAndWritten(t *testing.T) {
+	dir := t.TempDir()
+	at := func(name string) string { return filepath.Join(dir, name) }
+	for i, keys := range [][]string{{"echo", "send"}, {"send"}} {
+		r := report.Run{Machine: report.Machine{Cores: 2}, Rounds: 1, Works: keys, Results: works.Results{}}
+		for _, k := range keys {
+			r.Results.Put(k, "gws", 0, works.Sample{works.CPU: float64(4 + i)})
+			r.Results.Put(k, works.Ours, 0, works.Sample{works.CPU: 1})
+		}
+		if i == 0 {
+			r.Failed = []string{"send, coder, round 1: broken"}
+		}
+		if err := save(at(fmt.Sprintf("%d.json", i)), r); err != nil {
+			t.Fatal(err)
+		}
+	}
+	doc := "before\n" + report.Begin + "\n" + report.End + "\nafter\n"
+	if err := os.WriteFile(at("README.md"), []byte(doc), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	err := run(context.Background(), []string{"-from", at("0.json") + "," + at("1.json"), "-write", at("README.md")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, wants := range map[string][]string{
+		"README.md": {"before\n", "after\n", "| 4.00 ", "| 5.00 ", "0.20", "bench/compare.svg"},
+		chartFile:   {"<svg", "gws"},
+		detailsFile: {"# Measurements", "## 300,000 sends"},
+	} {
+		b, err := os.ReadFile(at(name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, want := range wants {
+			if !strings.Contains(string(b), want) {
+				t.Errorf("%s lacks %q:\n%s", name, want, b)
+			}
+		}
+	}
+}
+
+func TestRunsOfOtherMachinesAreNotMerged(t *testing.T) {
+	dir := t.TempDir()
+	a, b := filepath.Join(dir, "a"), filepath.Join(dir, "b")
+	for file, cores := range map[string]int{a: 2, b: 4} {
+		if err := save(file, report.Run{Machine: report.Machine{Cores: cores}, Results: works.Results{}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := loadAll([]string{a, b}); err == nil {
+		t.Error("merged runs of two machines")
+	}
+}

@@ -1,0 +1,90 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/wsgateway/gateway/bench/internal/report"
+	"github.com/wsgateway/gateway/bench/internal/works"
+)
+
+// A plan is what is measured, in order: work by work, the servers in turns.
+type plan struct {
+	works   []*works.Work
+	rounds  int
+	scale   works.Scale
+	profile string
+	out     io.Writer // for progress
+
+	done    int
+	started time.Time
+}
+
+func (p *plan) steps() (n int) {
+	for _, w := range p.works {
+		n += p.rounds * len(w.Servers)
+	}
+	return n
+}
+
+// run measures until done or the context ends. What fails is noted in r.
+func (p *plan) run(ctx context.Context, r *report.Run) {
+	p.started = time.Now()
+	for _, w := range p.works {
+		for round := range p.rounds {
+			for i := range w.Servers {
+				// Each round begins with another server: none is always after
+				// the same one.
+				server := w.Servers[(i+round)%len(w.Servers)]
+				if ctx.Err() != nil {
+					return
+				}
+				p.step(ctx, r, w, server, round)
+			}
+		}
+	}
+}
+
+func (p *plan) step(ctx context.Context, r *report.Run, w *works.Work, server string, round int) {
+	profile, err := p.profileName(w.Key, server)
+	var s works.Sample
+	if err == nil {
+		s, err = w.Run(ctx, server, p.scale, profile)
+	}
+	p.done++
+	var what string
+	switch {
+	case ctx.Err() != nil:
+		return
+	case err != nil:
+		failed := fmt.Sprintf("%s, %s, round %d: %v", w.Key, server, round+1, err)
+		r.Failed = append(r.Failed, failed)
+		what = "FAILED: " + err.Error()
+	default:
+		r.Results.Put(w.Key, server, round, s)
+		what = report.Figure(w, s)
+	}
+	fmt.Fprintf(p.out, "[%*d/%d, %s left] %s, round %d/%d: %-10s %s\n",
+		len(fmt.Sprint(p.steps())), p.done, p.steps(), p.left(), w.Key, round+1, p.rounds, server, what)
+}
+
+// left is the time that the rest will take if it goes on like this.
+func (p *plan) left() time.Duration {
+	each := time.Since(p.started) / time.Duration(p.done)
+	return (each * time.Duration(p.steps()-p.done)).Round(time.Second)
+}
+
+func (p *plan) profileName(work, server string) (string, error) {
+	if p.profile == "" {
+		return "", nil
+	}
+	dir, err := filepath.Abs(p.profile)
+	if err != nil {
+		return "", err
+	}
+	return filepath.Join(dir, work+"-"+server), os.MkdirAll(dir, 0o755)
+}

@@ -1,0 +1,169 @@
+// Package proc runs a server as a process of its own and talks to it.
+package proc
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"os"
+	"os/exec"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/wsgateway/gateway/bench/internal/serve"
+)
+
+// A Server is a running server process.
+type Server struct {
+	serve.Addresses
+	cmd    *exec.Cmd
+	stdin  io.Closer
+	stderr *tail
+	client *http.Client
+}
+
+// Start runs the server of that name in a new process of this program, whose
+// main function begins with [serve.Main].
+func Start(ctx context.Context, name string, cfg serve.Config) (*Server, error) {
+	exe, err := os.Executable()
+	if err != nil {
+		return nil, err
+	}
+	conf, err := json.Marshal(cfg)
+	if err != nil {
+		return nil, err
+	}
+	s := &Server{stderr: &tail{}, client: &http.Client{Transport: &http.Transport{}}}
+	s.cmd = exec.CommandContext(ctx, exe, serve.Flag, name, string(conf))
+	s.cmd.Stderr = s.stderr
+	s.cmd.WaitDelay = 5 * time.Second
+	stdin, err := s.cmd.StdinPipe()
+	if err != nil {
+		return nil, err
+	}
+	s.stdin = stdin
+	stdout, err := s.cmd.StdoutPipe()
+	if err != nil {
+		return nil, err
+	}
+	if err := s.cmd.Start(); err != nil {
+		return nil, err
+	}
+	line, err := bufio.NewReader(stdout).ReadBytes('\n')
+	if err == nil {
+		err = json.Unmarshal(line, &s.Addresses)
+	}
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("server %s did not start: %w", name, err), s.Stop())
+	}
+	return s, nil
+}
+
+// Stop ends the process. The error is that with which it ended.
+func (s *Server) Stop() error {
+	s.client.CloseIdleConnections()
+	s.stdin.Close()
+	kill := time.AfterFunc(5*time.Second, func() { s.cmd.Process.Kill() })
+	defer kill.Stop()
+	if err := s.cmd.Wait(); err != nil {
+		return fmt.Errorf("server ended: %w\n%s", err, s.stderr)
+	}
+	return nil
+}
+
+// Log is the end of what the process wrote to its standard error.
+func (s *Server) Log() string { return s.stderr.String() }
+
+// Usage is what the process has used so far.
+func (s *Server) Usage(ctx context.Context) (u serve.Usage, err error) {
+	err = s.call(ctx, "GET", "/usage", nil, &u)
+	return u, err
+}
+
+// Memory is what the process holds, after garbage collection if asked for.
+func (s *Server) Memory(ctx context.Context, collect bool) (m serve.Memory, err error) {
+	if collect {
+		if err := s.call(ctx, "POST", "/gc", nil, nil); err != nil {
+			return m, err
+		}
+	}
+	err = s.call(ctx, "GET", "/memory", nil, &m)
+	return m, err
+}
+
+// Sockets is how many sockets the server knows.
+func (s *Server) Sockets(ctx context.Context) (n int, err error) {
+	err = s.call(ctx, "GET", "/sockets", nil, &n)
+	return n, err
+}
+
+// Broadcast lets the server send n messages of size bytes to every socket.
+func (s *Server) Broadcast(ctx context.Context, n, size int) (serve.Sent, error) {
+	return s.send(ctx, "/broadcast", n, size)
+}
+
+// Burst lets the server send n messages of size bytes to sockets at random.
+func (s *Server) Burst(ctx context.Context, n, size int) (serve.Sent, error) {
+	return s.send(ctx, "/burst", n, size)
+}
+
+// Victim makes the one socket that is open that to which Fill sends.
+func (s *Server) Victim(ctx context.Context) error {
+	return s.call(ctx, "POST", "/victim", nil, nil)
+}
+
+// Fill lets the server begin to send n messages of size bytes to the victim,
+// until one is refused.
+func (s *Server) Fill(ctx context.Context, n, size int) error {
+	return s.call(ctx, "POST", "/fill", url.Values{"n": {strconv.Itoa(n)}, "size": {strconv.Itoa(size)}}, nil)
+}
+
+// StartProfile begins a CPU profile, written to a file.
+func (s *Server) StartProfile(ctx context.Context, file string) error {
+	return s.call(ctx, "POST", "/profile/start", url.Values{"file": {file}}, nil)
+}
+
+// StopProfile ends the CPU profile.
+func (s *Server) StopProfile(ctx context.Context) error {
+	return s.call(ctx, "POST", "/profile/stop", nil, nil)
+}
+
+// HeapProfile writes a heap profile to a file.
+func (s *Server) HeapProfile(ctx context.Context, file string) error {
+	return s.call(ctx, "POST", "/profile/heap", url.Values{"file": {file}}, nil)
+}
+
+func (s *Server) send(ctx context.Context, path string, n, size int) (sent serve.Sent, err error) {
+	v := url.Values{"n": {strconv.Itoa(n)}, "size": {strconv.Itoa(size)}}
+	err = s.call(ctx, "POST", path, v, &sent)
+	return sent, err
+}
+
+func (s *Server) call(ctx context.Context, method, path string, v url.Values, result any) error {
+	r, err := http.NewRequestWithContext(ctx, method, "http://"+s.Control+path+"?"+v.Encode(), nil)
+	if err != nil {
+		return err
+	}
+	resp, err := s.client.Do(r)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	if err != nil {
+		return err
+	}
+	if resp.StatusCode != http.StatusOK {
+		return fmt.Errorf("%s: %s", path, strings.TrimSpace(string(body)))
+	}
+	if result == nil {
+		return nil
+	}
+	return json.Unmarshal(body, result)
+}

@@ -1,0 +1,249 @@
+// Package report writes results down: tables in Markdown, a chart as SVG.
+package report
+
+import (
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+
+	"github.com/wsgateway/gateway/bench/internal/measure"
+	"github.com/wsgateway/gateway/bench/internal/works"
+)
+
+// A Run is everything a report says.
+type Run struct {
+	Machine Machine
+	Date    string // day of the run
+	Rounds  int
+	Quick   bool
+	Command string
+	Works   []string // keys of those that ran
+	Results works.Results
+	Failed  []string // what went wrong, a line each
+}
+
+// Summary is the goals, what came of them, and the comparison of all servers.
+func Summary(r Run) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s\n\n", intro(r))
+	b.WriteString(goals(r))
+	b.WriteString("\n")
+	b.WriteString(comparison(r))
+	b.WriteString(failures(r))
+	return b.String()
+}
+
+// Details is every figure of every work.
+func Details(r Run) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "# Measurements\n\n%s\n", intro(r))
+	for _, w := range ran(r) {
+		b.WriteString(detail(r, w))
+	}
+	b.WriteString(failures(r))
+	return b.String()
+}
+
+func intro(r Run) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "Made with `%s` on %s: %s. ", r.Command, r.Date, r.Machine)
+	b.WriteString("Every server is a process of its own beside the load generator, on loopback")
+	if r.Rounds > 1 {
+		fmt.Fprintf(&b, "; the servers take turns, %d rounds; values are medians, "+
+			"ratios are taken within a round, with their lowest and highest in brackets", r.Rounds)
+	}
+	b.WriteString(".")
+	if r.Quick {
+		b.WriteString(" A quick run: fewer messages and sockets than the titles say, rough figures.")
+	}
+	return b.String()
+}
+
+func goals(r Run) string {
+	var rows [][]string
+	for _, g := range works.Goals {
+		o, ok := g.Check(r.Results)
+		if !ok {
+			continue
+		}
+		rows = append(rows, []string{
+			work(g.Work).Title, metrics[g.Metric].name(work(g.Work)), metrics[g.Metric].format(o.Value),
+			other(r.Results, g, o), ratio(o.Ratio), goalText(g), mark(o.Reached),
+		})
+	}
+	if rows == nil {
+		return ""
+	}
+	return table([]string{"work", "figure", "gateway", "compared with", "ratio", "goal", "reached"}, rows)
+}
+
+func other(r works.Results, g works.Goal, o works.Outcome) string {
+	if o.Against == "" {
+		return ""
+	}
+	return o.Against + " " + metrics[g.Metric].format(r.Median(g.Work, o.Against, g.Metric))
+}
+
+func goalText(g works.Goal) string {
+	switch {
+	case g.Against == "" && g.Metric == works.Slowdown:
+		return "at most " + number(g.Limit)
+	case g.Against == "":
+		return "at most " + metrics[g.Metric].format(g.Limit)
+	}
+	return fmt.Sprintf("at most %s × %s", number(g.Limit), g.Against)
+}
+
+func mark(reached bool) string {
+	if reached {
+		return "yes"
+	}
+	return "**no**"
+}
+
+// ratio is "0.41 [0.38, 0.45]".
+func ratio(r measure.Ratio) string {
+	if r.Rounds == 0 || math.IsNaN(r.Median) {
+		return ""
+	}
+	if r.Rounds == 1 {
+		return number(r.Median)
+	}
+	return fmt.Sprintf("%s [%s, %s]", number(r.Median), number(r.Min), number(r.Max))
+}
+
+// comparison is one row a work, one column a server, and ours over the best.
+func comparison(r Run) string {
+	var compared []*works.Work
+	for _, w := range ran(r) {
+		if r.Results.Best(w.Key, w.Metric) != "" {
+			compared = append(compared, w)
+		}
+	}
+	if compared == nil {
+		return ""
+	}
+	servers := columns(r, compared)
+	head := append(append([]string{"work", "figure"}, servers...), works.Ours+" / best peer")
+	var rows [][]string
+	for _, w := range compared {
+		row := []string{w.Title, metrics[w.Metric].name(w)}
+		for _, s := range servers {
+			row = append(row, metrics[w.Metric].format(r.Results.Median(w.Key, s, w.Metric)))
+		}
+		best := r.Results.Best(w.Key, w.Metric)
+		q := measure.Ratios(r.Results.Rounds(w.Key, works.Ours, w.Metric), r.Results.Rounds(w.Key, best, w.Metric))
+		rows = append(rows, append(row, ratio(q)))
+	}
+	return table(head, rows)
+}
+
+// columns are raw TCP, the peers and ours, without those that have no result.
+func columns(r Run, compared []*works.Work) []string {
+	all := append(append([]string{"raw"}, works.Peers...), works.Ours)
+	return slices.DeleteFunc(all, func(s string) bool {
+		return !slices.ContainsFunc(compared, func(w *works.Work) bool { return r.Results.Has(w.Key, s, w.Metric) })
+	})
+}
+
+// detail is one row a server, one column a metric.
+func detail(r Run, w *works.Work) string {
+	var head []string
+	var shown []works.Metric
+	for _, m := range order {
+		if slices.ContainsFunc(w.Servers, func(s string) bool { return r.Results.Has(w.Key, s, m) }) {
+			shown = append(shown, m)
+			head = append(head, metrics[m].name(w))
+		}
+	}
+	best := r.Results.Best(w.Key, w.Metric)
+	reference := r.Results.Rounds(w.Key, best, w.Metric)
+	var rows [][]string
+	for _, s := range w.Servers {
+		if r.Results[w.Key][s] == nil {
+			continue
+		}
+		row := []string{s}
+		for _, m := range shown {
+			row = append(row, metrics[m].format(r.Results.Median(w.Key, s, m)))
+		}
+		row = append(row, ratio(measure.Ratios(r.Results.Rounds(w.Key, s, w.Metric), reference)))
+		rows = append(rows, row)
+	}
+	head = append(append([]string{"server"}, head...), metrics[w.Metric].name(w)+", ratio to the best peer")
+	text := fmt.Sprintf("\n## %s\n\n", w.Title)
+	if w.Note != "" {
+		text += strings.ToUpper(w.Note[:1]) + w.Note[1:] + ".\n\n"
+	}
+	return text + table(head, rows)
+}
+
+func failures(r Run) string {
+	if len(r.Failed) == 0 {
+		return ""
+	}
+	var b strings.Builder
+	b.WriteString("\nWhat failed:\n\n")
+	for _, f := range r.Failed {
+		fmt.Fprintf(&b, "- %s\n", strings.Join(strings.Fields(f), " "))
+	}
+	return b.String()
+}
+
+// ran are the works of the run, in the order of all works.
+func ran(r Run) []*works.Work {
+	var out []*works.Work
+	for _, w := range works.All {
+		if slices.Contains(r.Works, w.Key) {
+			out = append(out, w)
+		}
+	}
+	return out
+}
+
+func work(key string) *works.Work {
+	i := slices.IndexFunc(works.All, func(w *works.Work) bool { return w.Key == key })
+	if i < 0 {
+		return &works.Work{Key: key, Title: key, Unit: "unit", Metric: works.CPU}
+	}
+	return works.All[i]
+}
+
+// table is a table of Markdown, its columns aligned for those who read it as
+// text. The first column is a name, the others are figures.
+func table(head []string, rows [][]string) string {
+	width := make([]int, len(head))
+	for _, row := range append([][]string{head}, rows...) {
+		for i := range row {
+			row[i] = strings.ReplaceAll(strings.ReplaceAll(row[i], "|", `\|`), "\n", " ")
+			width[i] = max(width[i], len([]rune(row[i])), 3)
+		}
+	}
+	var b strings.Builder
+	line := func(cells []string) {
+		for i, c := range cells {
+			fmt.Fprintf(&b, "| %s%s ", c, strings.Repeat(" ", width[i]-len([]rune(c))))
+		}
+		b.WriteString("|\n")
+	}
+	line(head)
+	for i, w := range width {
+		if i == 0 {
+			fmt.Fprintf(&b, "|%s", strings.Repeat("-", w+2))
+		} else {
+			fmt.Fprintf(&b, "|%s:", strings.Repeat("-", w+1))
+		}
+	}
+	b.WriteString("|\n")
+	for _, row := range rows {
+		line(row)
+	}
+	return b.String()
+}
+
+// Figure is one sample in a few words.
+func Figure(w *works.Work, s works.Sample) string {
+	c := metrics[w.Metric]
+	return c.format(s[w.Metric]) + " " + c.name(w)
+}

@@ -1,0 +1,123 @@
+package report_test
+
+import (
+	"encoding/xml"
+	"io"
+	"strings"
+	"testing"
+
+	"github.com/wsgateway/gateway/bench/internal/report"
+	"github.com/wsgateway/gateway/bench/internal/works"
+)
+
+// sample is a run of three rounds of two works, in which ours is twice as good
+// as the best peer in the first, and failed in the second.
+func sample() report.Run {
+	r := report.Run{
+		Machine: report.Machine{CPU: "Test CPU", Cores: 2, Go: "go1.26", OS: "linux/amd64"},
+		Date:    "2026-01-02", Rounds: 3, Command: "go run ./bench/compare",
+		Works: []string{"echo16", "idle"}, Results: works.Results{},
+	}
+	for round, slow := range []float64{1, 2, 1.5} {
+		for server, v := range map[string]float64{"raw": 6, "gws": 6.2, "melody": 8, works.Ours: 3.1} {
+			r.Results.Put("echo16", server, round, works.Sample{works.CPU: v * slow, works.Rate: 100_000 / slow})
+		}
+		r.Results.Put("idle", "gws", round, works.Sample{works.Resident: 11_980})
+	}
+	r.Failed = []string{"idle, gateway, round 1: broken | pipe"}
+	return r
+}
+
+func TestSummaryHasGoalsRatiosAndFailures(t *testing.T) {
+	got := report.Summary(sample())
+	for _, want := range []string{
+		"2 cores of Test CPU, go1.26, linux/amd64",
+		"`go run ./bench/compare`",
+		"3 rounds",
+		"| 0.50 [0.50, 0.50] | at most 0.50 × best peer | yes ",
+		"| gws 9.30 ",
+		"| 11,980 |",
+		"What failed:\n\n- idle, gateway, round 1",
+	} {
+		if !strings.Contains(got, want) {
+			t.Errorf("summary lacks %q:\n%s", want, got)
+		}
+	}
+	if strings.Contains(got, "NaN") {
+		t.Errorf("summary contains NaN:\n%s", got)
+	}
+}
+
+// TestTablesAreWhole counts the cells of every line of a table.
+func TestTablesAreWhole(t *testing.T) {
+	for name, text := range map[string]string{
+		"summary": report.Summary(sample()), "details": report.Details(sample()),
+	} {
+		cells, lines := 0, 0
+		for line := range strings.Lines(text) {
+			if !strings.HasPrefix(line, "|") {
+				cells = 0
+				continue
+			}
+			n := strings.Count(line, "|")
+			if cells != 0 && n != cells {
+				t.Errorf("%s: a line of %d cells in a table of %d: %s", name, n, cells, line)
+			}
+			cells = n
+			lines++
+		}
+		if lines < 6 {
+			t.Errorf("%s has %d lines of tables", name, lines)
+		}
+	}
+}
+
+func TestDetailsShowOnlyMetricsThatWereTaken(t *testing.T) {
+	got := report.Details(sample())
+	if !strings.Contains(got, "messages/s") || strings.Contains(got, "p99") {
+		t.Errorf("details want a rate and no percentiles:\n%s", got)
+	}
+}
+
+func TestChartIsXMLWithABarForEachServer(t *testing.T) {
+	got := report.Chart(sample())
+	bars := 0
+	for d := xml.NewDecoder(strings.NewReader(got)); ; {
+		tok, err := d.Token()
+		if err == io.EOF {
+			break
+		}
+		if err != nil {
+			t.Fatalf("chart is not XML: %v\n%s", err, got)
+		}
+		if e, ok := tok.(xml.StartElement); ok && e.Name.Local == "rect" {
+			bars++
+		}
+	}
+	if bars != 5 {
+		t.Errorf("chart has %d bars, want 4 for echo16 and 1 for idle", bars)
+	}
+	if report.Chart(report.Run{Results: works.Results{}}) != "" {
+		t.Error("a chart of nothing is not empty")
+	}
+}
+
+func TestInject(t *testing.T) {
+	doc := "# Title\n\n" + report.Begin + "\nold\n" + report.End + "\n\nrest\n"
+	want := "# Title\n\n" + report.Begin + "\n\nnew\n\n" + report.End + "\n\nrest\n"
+	got, err := report.Inject(doc, "\nnew\n")
+	if err != nil || got != want {
+		t.Errorf("Inject = %q, %v; want %q", got, err, want)
+	}
+	if again, err := report.Inject(got, "new"); err != nil || again != want {
+		t.Errorf("the second Inject = %q, %v; want the same again", again, err)
+	}
+	for name, doc := range map[string]string{
+		"nothing": "text", "no end": report.Begin, "wrong order": report.End + report.Begin,
+		"twice": doc + doc,
+	} {
+		if _, err := report.Inject(doc, "new"); err == nil {
+			t.Errorf("Inject into a document with %s gave no error", name)
+		}
+	}
+}

@@ -1,0 +1,77 @@
+package serve
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/wsgateway/gateway"
+)
+
+// ours is the gateway with an endpoint that sends back what it gets.
+type ours struct{ gw *gateway.Handler }
+
+// newGateway is the gateway with its defaults. Only the limit of messages per
+// second is off, in works that exceed it.
+func newGateway(cfg Config) (server, error) {
+	opts := &gateway.Options{Compression: cfg.Deflate}
+	if !cfg.Flow {
+		opts.MessagesPerSecond = -1
+	}
+	return onGateway(opts), nil
+}
+
+// newGatewayFull has everything on that costs something per message. The limit
+// of messages is never reached, but is there.
+func newGatewayFull(cfg Config) (server, error) {
+	opts := &gateway.Options{Compression: cfg.Deflate, MaxSocketsPerAddr: 100_000}
+	opts.Authorize = func(r *http.Request) (*gateway.Admission, error) {
+		return &gateway.Admission{Values: map[string]string{"user": "bench"}, Groups: []string{"room", "user"}}, nil
+	}
+	opts.MessagesPerSecond = 1e6
+	opts.IdleTimeout = time.Hour
+	return onGateway(opts), nil
+}
+
+// newGatewayBare has everything off that can be.
+func newGatewayBare(cfg Config) (server, error) {
+	opts := &gateway.Options{Compression: cfg.Deflate, KeepMessage: -1, MaxSockets: -1, MaxSocketsPerAddr: -1}
+	opts.MessagesPerSecond = -1
+	opts.PingInterval, opts.MessageTimeout, opts.WriteTimeout = -1, -1, -1
+	return onGateway(opts), nil
+}
+
+func onGateway(opts *gateway.Options) server {
+	s := &ours{gw: gateway.New(opts)}
+	s.gw.Handle("/ws", gateway.Callbacks{
+		OnData: func(ctx context.Context, c *gateway.Socket, m gateway.Message) error { return c.Send(ctx, m) },
+	})
+	return s
+}
+
+func (s *ours) serve(l net.Listener) error { return serveHTTP(l, s.gw) }
+
+func (s *ours) ids() []string {
+	ids, _ := s.gw.List(context.Background()) // of one process, which cannot fail
+	return ids
+}
+
+// broadcast leaves out a socket that is full: the clients notice if it should
+// not have been.
+func (s *ours) broadcast(m []byte) error {
+	_, err := s.gw.All().Send(context.Background(), gateway.Text(m))
+	return err
+}
+
+// send waits where the client does not keep up: the program has nothing better
+// to do.
+func (s *ours) send(id string, m []byte) error {
+	ctx := context.Background()
+	err := s.gw.Send(ctx, id, gateway.Text(m))
+	if errors.Is(err, gateway.ErrQueueFull) {
+		err = s.gw.SendSync(ctx, id, gateway.Text(m))
+	}
+	return err
+}

@@ -1,0 +1,52 @@
+package serve
+
+import (
+	"runtime"
+	"runtime/debug"
+	"time"
+)
+
+// Usage is what a server process has used so far.
+type Usage struct {
+	CPU        time.Duration // user and system
+	Allocs     uint64        // objects
+	AllocBytes uint64
+}
+
+func usage() (Usage, error) {
+	cpu, err := cpuTime()
+	if err != nil {
+		return Usage{}, err
+	}
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return Usage{CPU: cpu, Allocs: m.Mallocs, AllocBytes: m.TotalAlloc}, nil
+}
+
+// Memory is what a server process holds now.
+type Memory struct {
+	Resident   int64 // bytes in RAM; 0 where the system does not tell
+	Heap       int64 // bytes of objects
+	Stack      int64 // bytes of goroutine stacks
+	Goroutines int
+}
+
+func memory() Memory {
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return Memory{
+		Resident:   resident(),
+		Heap:       int64(m.HeapAlloc),
+		Stack:      int64(m.StackInuse),
+		Goroutines: runtime.NumGoroutine(),
+	}
+}
+
+// collect frees what can be freed. Pools are half empty after one cycle and
+// empty after two; what finalizers let go goes with the third.
+func collect() {
+	for range 3 {
+		runtime.GC()
+	}
+	debug.FreeOSMemory()
+}

@@ -1,0 +1,69 @@
+package works
+
+import (
+	"math"
+
+	"github.com/wsgateway/gateway/bench/internal/measure"
+)
+
+// A Goal is what we want to reach in a work: at most Limit times what the
+// server Against takes, or at most Limit itself.
+type Goal struct {
+	Work    string
+	Of      string // the server that is to reach it; "": ours
+	Metric  Metric
+	Against string // "": Limit is absolute; BestPeer: whichever is best
+	Limit   float64
+}
+
+// BestPeer stands for the peer that is best in the work.
+const BestPeer = "best peer"
+
+// Goals is every goal, in the order of the table.
+var Goals = []Goal{
+	{Work: "echo", Metric: CPU, Against: "raw", Limit: 1.05},
+	{Work: "echo", Metric: CPU, Against: BestPeer, Limit: 1},
+	{Work: "echo16", Metric: CPU, Against: BestPeer, Limit: 0.5},
+	{Work: "broadcast", Metric: CPU, Against: BestPeer, Limit: 0.2},
+	{Work: "single", Metric: Last, Against: BestPeer, Limit: 1},
+	{Work: "send", Metric: CPU, Against: BestPeer, Limit: 0.25},
+	{Work: "idle", Metric: Resident, Limit: 8192},
+	{Work: "idle", Metric: Resident, Against: BestPeer, Limit: 0.75},
+	{Work: "idleused", Metric: Resident, Limit: 8192},
+	{Work: "idleused", Metric: Resident, Against: BestPeer, Limit: 0.75},
+	{Work: "connect", Metric: CPU, Against: "gorilla", Limit: 1.1},
+	{Work: "features", Metric: CPU, Of: "gateway-full", Against: "gateway-bare", Limit: 1.1},
+	{Work: "stalled", Metric: Slowdown, Limit: 1.05},
+}
+
+// An Outcome is what came of a goal.
+type Outcome struct {
+	Value   float64 // of the server that is to reach it
+	Against string  // the server it was compared with, "" with none
+	Ratio   measure.Ratio
+	Reached bool
+}
+
+// Check compares the results with a goal. It is false where they do not
+// contain what it takes.
+func (g Goal) Check(r Results) (o Outcome, ok bool) {
+	of := g.Of
+	if of == "" {
+		of = Ours
+	}
+	o.Value = r.Median(g.Work, of, g.Metric)
+	if math.IsNaN(o.Value) {
+		return o, false
+	}
+	if g.Against == "" {
+		o.Reached = o.Value <= g.Limit
+		return o, true
+	}
+	o.Against = g.Against
+	if g.Against == BestPeer {
+		o.Against = r.Best(g.Work, g.Metric)
+	}
+	o.Ratio = measure.Ratios(r.Rounds(g.Work, of, g.Metric), r.Rounds(g.Work, o.Against, g.Metric))
+	o.Reached = o.Ratio.Median <= g.Limit
+	return o, o.Ratio.Rounds > 0
+}

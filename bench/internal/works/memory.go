@@ -1,0 +1,99 @@
+package works
+
+import (
+	"context"
+	"time"
+
+	"github.com/wsgateway/gateway/bench/internal/load"
+)
+
+// idle is sockets that say nothing, or nothing more after one message each.
+func idle(sockets int, used bool) func(context.Context, *trial) (Sample, error) {
+	return func(ctx context.Context, t *trial) (Sample, error) {
+		n := t.scale.of(sockets)
+		// What the first sockets bring into being is not theirs alone.
+		first, err := load.DialAll(ctx, t.target, 20)
+		if err != nil {
+			return nil, err
+		}
+		err = load.OnceAll(first, 64)
+		load.CutAll(first)
+		if err != nil {
+			return nil, err
+		}
+		if t.target.Dialect != load.Raw {
+			if err := t.await(ctx, 0); err != nil {
+				return nil, err
+			}
+		}
+		before, err := t.Memory(ctx, true)
+		if err != nil {
+			return nil, err
+		}
+		conns, err := load.DialAll(ctx, t.target, n)
+		if err != nil {
+			return nil, err
+		}
+		defer load.CutAll(conns)
+		if used {
+			if err := load.OnceAll(conns, 64); err != nil {
+				return nil, err
+			}
+		}
+		if err := pause(ctx, t.scale.Quiet); err != nil {
+			return nil, err
+		}
+		after, err := t.Memory(ctx, true)
+		if err != nil {
+			return nil, err
+		}
+		if t.profile != "" {
+			if err := t.HeapProfile(ctx, t.profile+".heap.pprof"); err != nil {
+				return nil, err
+			}
+		}
+		each := func(after, before int64) float64 { return float64(after-before) / float64(n) }
+		return Sample{
+			Resident:   each(after.Resident, before.Resident),
+			Heap:       each(after.Heap, before.Heap),
+			Stack:      each(after.Stack, before.Stack),
+			Goroutines: each(int64(after.Goroutines), int64(before.Goroutines)),
+		}, load.OnceAll(conns, 64) // they are all alive
+	}
+}
+
+// storm is all sockets lost at once, and all clients back as fast as they can.
+func storm(sockets int) func(context.Context, *trial) (Sample, error) {
+	return func(ctx context.Context, t *trial) (Sample, error) {
+		n := t.scale.of(sockets)
+		conns, _, err := load.Storm(ctx, t.target, n, 64)
+		if err != nil {
+			return nil, err
+		}
+		defer func() { load.CutAll(conns) }()
+		if err := t.await(ctx, n); err != nil {
+			return nil, err
+		}
+		m, err := t.begin(ctx, 0)
+		if err != nil {
+			return nil, err
+		}
+		load.CutAll(conns)
+		again, latency, err := load.Storm(ctx, t.target, n, 64)
+		if err != nil {
+			return nil, err
+		}
+		back := time.Since(m.at)
+		conns = again
+		if err := t.await(ctx, n); err != nil { // the old ones are gone
+			return nil, err
+		}
+		s, err := t.end(ctx, m, int64(n))
+		if err != nil {
+			return nil, err
+		}
+		s.latency(latency)
+		s[Last] = back.Seconds() * 1e3
+		return s, nil
+	}
+}

@@ -1,0 +1,133 @@
+package browser_test
+
+import (
+	"fmt"
+	"testing"
+
+	"github.com/wsgateway/gateway/conformance/browser"
+)
+
+// joinChat opens the page of the chat under a name.
+func joinChat(b *browser.Browser, url, room, name string) *browser.Tab {
+	tab := b.Tab(url + "/#" + room)
+	tab.Shows("#state", "connected")
+	rename(tab, name)
+	return tab
+}
+
+func rename(tab *browser.Tab, name string) {
+	tab.Type("#name", name+"\r")
+	tab.Shows("#who .own", name)
+}
+
+func TestChat(t *testing.T) {
+	b := browser.Start(t)
+	program := browser.Program(t, "chat")
+	ada := joinChat(b, program.URL, "lobby", "Ada")
+	ada.Shows("#talk .empty", "Nothing was said")
+	ada.Shows("#here", "only you")
+	grace := joinChat(b, program.URL, "lobby", "Grace")
+	for _, tab := range []*browser.Tab{ada, grace} {
+		tab.Count("#who li", 2)
+		tab.Shows("#who", "Ada")
+		tab.Shows("#who", "Grace")
+		tab.Shows("#here", "2 people")
+	}
+	say(ada, "Hello, <b>Grace</b>")
+	grace.Shows("#talk .turn:not(.own) .what", "Hello, <b>Grace</b>")
+	say(grace, "Good morning")
+	ada.Shows("#talk .turn:not(.own) .what", "Good morning")
+	ada.Count("#talk .turn", 2)
+
+	// Another room hears nothing, and is in everybody's list.
+	ada.Type("#other", "Kaffee & Kuchen")
+	ada.Click("#go button")
+	ada.Shows("#room", "Kaffee & Kuchen")
+	ada.Shows("#state", "connected")
+	ada.Shows("#talk .empty", "Nothing was said")
+	grace.Shows("#rooms", "Kaffee & Kuchen")
+	grace.Count("#who li", 1)
+	say(grace, "Still here?")
+	grace.Shows("#talk .own", "Still here?")
+
+	// Who comes back sees what was said meanwhile.
+	ada.Until(`[...document.querySelectorAll("#rooms button")].find(b => b.textContent.startsWith("lobby"))?.click() === undefined`)
+	ada.Shows("#room", "lobby")
+	ada.Shows("#talk .what", "Still here?")
+	ada.Count("#talk .turn", 3)
+	grace.Close()
+	ada.Shows("#here", "only you")
+	ada.Count("#who li", 1)
+}
+
+func TestChatHistory(t *testing.T) {
+	b := browser.Start(t)
+	url := browser.Program(t, "chat").URL
+	ada := joinChat(b, url, "lobby", "Ada")
+	ada.String(`(() => {
+		for (let i = 1; i <= 55; i++) {
+			document.querySelector("#text").value = "message " + i;
+			document.querySelector("#say").requestSubmit();
+		}
+		return "";
+	})()`)
+	ada.Shows("#talk li:last-child", "message 55") // at 5 a second
+	ada.Count("#talk .turn", 55)
+	late := b.Tab(url)
+	late.Count("#talk .turn", 50)
+	late.Shows("#talk li:first-child", "message 6")
+	late.Shows("#talk li:last-child", "message 55")
+}
+
+// A lost connection comes back by itself, with the room as it is by then.
+func TestChatComesBack(t *testing.T) {
+	b := browser.Start(t)
+	first := browser.Program(t, "chat")
+	ada := joinChat(b, first.URL, "lobby", "Ada")
+	say(ada, "before")
+	ada.Shows("#talk", "before")
+	if err := first.Stop(); err != nil {
+		t.Fatal(err)
+	}
+	ada.Allow("ERR_CONNECTION_REFUSED")
+	ada.Shows("#state", "trying again")
+	ada.Until(`document.querySelector("#text").disabled`)
+	browser.Program(t, "chat", "-addr", first.URL[len("http://"):])
+	ada.Shows("#state", "connected")
+	ada.Shows("#talk", "Nothing was said") // by the new process
+	say(ada, "after")
+	ada.Shows("#talk .own", "after")
+}
+
+// Its pictures are for people to look at.
+func TestChatLooks(t *testing.T) {
+	b := browser.Start(t)
+	url := browser.Program(t, "chat").URL
+	ada := joinChat(b, url, "lobby", "Ada")
+	grace, alan := joinChat(b, url, "lobby", "Grace"), joinChat(b, url, "lobby", "Alan")
+	joinChat(b, url, "release", "Radia")
+	joinChat(b, url, "operations", "Ken")
+	for _, line := range []struct {
+		tab  *browser.Tab
+		text string
+	}{
+		{grace, "Good morning! Has anyone looked at the numbers from last night?"},
+		{ada, "I did. 10,000 sockets on one small machine, and nobody waited."},
+		{ada, "The graphs are on the board next to the coffee."},
+		{alan, "What happens when one of them stops reading?"},
+		{grace, "Nothing, for the others. Its queue is bounded: we hear that it is full, and after ten seconds it is closed with slow_consumer."},
+		{alan, "Lovely."},
+	} {
+		say(line.tab, line.text)
+		ada.Shows("#talk .what", line.text)
+	}
+	ada.Shows("#rooms", "operations")
+	for _, scheme := range []string{"light", "dark"} {
+		ada.Scheme(scheme)
+		for _, size := range []struct{ width, height int64 }{{1280, 800}, {760, 800}, {360, 740}} {
+			ada.Size(size.width, size.height)
+			ada.Fits()
+			ada.Screenshot(fmt.Sprintf("chat-%s-%d", scheme, size.width))
+		}
+	}
+}

@@ -1,0 +1,125 @@
+package browser
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"runtime"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// A Process is a running program of examples/.
+type Process struct {
+	URL string // of its page, without a final slash
+
+	t      testing.TB
+	cmd    *exec.Cmd
+	output *output
+	exited chan struct{}
+	err    error // what Wait returned; read after exited
+}
+
+var address = regexp.MustCompile(`http://[0-9.:\[\]]+`)
+
+// Program builds examples/NAME of this checkout, with the race detector if the
+// test has it, and starts it with the arguments on a free port of 127.0.0.1, or
+// where an -addr of the arguments says. It waits until the program has printed
+// its address. The test ends the program with SIGTERM, and fails if its exit
+// status is not 0.
+func Program(t testing.TB, name string, args ...string) *Process {
+	t.Helper()
+	_, here, _, _ := runtime.Caller(0)
+	binary := filepath.Join(t.TempDir(), name)
+	flags := []string{"build", "-o", binary}
+	if raceEnabled {
+		flags = append(flags, "-race") // what the detector finds makes the exit status 66
+	}
+	build := exec.Command("go", append(flags, "./"+name)...)
+	build.Dir = filepath.Join(filepath.Dir(here), "..", "..", "examples")
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("build examples/%s: %v\n%s", name, err, out)
+	}
+	p := &Process{
+		t: t, cmd: exec.Command(binary, append([]string{"-addr", "127.0.0.1:0"}, args...)...),
+		output: &output{found: make(chan string, 1)}, exited: make(chan struct{}),
+	}
+	p.cmd.Stdout, p.cmd.Stderr = p.output, p.output
+	if err := p.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	go func() {
+		p.err = p.cmd.Wait()
+		close(p.exited)
+	}()
+	t.Cleanup(p.end)
+	select {
+	case p.URL = <-p.output.found:
+	case <-p.exited:
+		t.Fatalf("examples/%s: %v\n%s", name, p.err, p.output)
+	case <-time.After(patience):
+		t.Fatalf("examples/%s does not print its address:\n%s", name, p.output)
+	}
+	return p
+}
+
+// Stop ends the program with SIGTERM and returns what Wait says of it.
+func (p *Process) Stop() error {
+	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil && !errors.Is(err, os.ErrProcessDone) {
+		return err
+	}
+	select {
+	case <-p.exited:
+		return p.err
+	case <-time.After(patience):
+		return fmt.Errorf("still runs %v after SIGTERM", patience)
+	}
+}
+
+func (p *Process) end() {
+	if err := p.Stop(); err != nil {
+		p.t.Errorf("%s: %v", p.cmd.Path, err)
+		_ = p.cmd.Process.Kill()
+		<-p.exited
+	}
+	if p.t.Failed() {
+		p.t.Logf("%s printed:\n%s", p.cmd.Path, p.output)
+	}
+}
+
+// output keeps the first 64 KiB that a program prints, and finds its address.
+type output struct {
+	found chan string
+
+	mu   sync.Mutex
+	b    bytes.Buffer // guarded by mu
+	done bool         // the address was found; guarded by mu
+}
+
+var _ io.Writer = (*output)(nil)
+
+func (o *output) Write(p []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if room := 64<<10 - o.b.Len(); room > 0 {
+		o.b.Write(p[:min(room, len(p))])
+	}
+	if url := address.Find(o.b.Bytes()); url != nil && !o.done {
+		o.done = true
+		o.found <- string(url)
+	}
+	return len(p), nil
+}
+
+func (o *output) String() string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.b.String()
+}

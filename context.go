@@ -1,0 +1,119 @@
+package gateway
+
+import (
+	"context"
+	"net"
+	"net/http"
+	"sync"
+	"time"
+)
+
+// A socketContext is the context of a socket's events. It costs nothing until
+// somebody asks whether it has ended, as most events never do; then it becomes
+// one of package context's own, so that contexts derived from it need no
+// goroutine.
+type socketContext struct {
+	s    *Socket
+	base context.Context // its values count, its end does not
+	end  context.Context // that ends this one as well, or nil
+
+	mu     sync.Mutex
+	inner  context.Context // nil until it is needed
+	cancel context.CancelFunc
+	ended  bool
+}
+
+type socketKey struct{}
+
+func (c *socketContext) get() context.Context {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.inner == nil {
+		var cancel context.CancelFunc
+		c.inner, cancel = context.WithCancel(c.base)
+		c.cancel = cancel
+		if c.end != nil {
+			stop := context.AfterFunc(c.end, cancel)
+			c.cancel = func() { stop(); cancel() }
+		}
+		if c.ended {
+			c.cancel()
+		}
+	}
+	return c.inner
+}
+
+// finish ends the context.
+func (c *socketContext) finish() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.ended = true
+	if c.cancel != nil {
+		c.cancel()
+	}
+}
+
+func (c *socketContext) Deadline() (time.Time, bool) { return time.Time{}, false }
+func (c *socketContext) Done() <-chan struct{}       { return c.get().Done() }
+
+func (c *socketContext) Err() error {
+	c.mu.Lock()
+	inner, ended := c.inner, c.ended
+	c.mu.Unlock()
+	switch {
+	case inner != nil:
+		return inner.Err()
+	case ended:
+		return context.Canceled
+	case c.end != nil:
+		return c.end.Err()
+	}
+	return nil
+}
+
+func (c *socketContext) Value(key any) any {
+	if key == (socketKey{}) {
+		return c.s
+	}
+	c.mu.Lock()
+	inner := c.inner
+	c.mu.Unlock()
+	if inner != nil {
+		return inner.Value(key)
+	}
+	return c.base.Value(key)
+}
+
+// ownContext reports whether ctx is that of one of s's events, or derived from
+// it.
+func (s *Socket) ownContext(ctx context.Context) bool {
+	if c, ok := ctx.(*socketContext); ok {
+		return c.s == s
+	}
+	own, _ := ctx.Value(socketKey{}).(*Socket)
+	return own == s
+}
+
+// baseContext returns the base context of the server that the request came
+// through. The request's own context will not do: it holds what routers reuse
+// for other requests as soon as ServeHTTP has returned (SPEC 4). The server's
+// BaseContext function is called again for it, in general once a server.
+func (h *Handler) baseContext(r *http.Request) context.Context {
+	srv, _ := r.Context().Value(http.ServerContextKey).(*http.Server)
+	if srv == nil || srv.BaseContext == nil {
+		return context.Background()
+	}
+	addr, _ := r.Context().Value(http.LocalAddrContextKey).(net.Addr)
+	if base, ok := h.bases.Load(srv); ok {
+		return base.(context.Context)
+	}
+	base, _ := h.bases.LoadOrStore(srv, context.WithoutCancel(srv.BaseContext(namedListener{addr})))
+	return base.(context.Context)
+}
+
+// A namedListener tells a BaseContext function the address it asks for.
+type namedListener struct{ addr net.Addr }
+
+func (l namedListener) Accept() (net.Conn, error) { return nil, net.ErrClosed }
+func (l namedListener) Close() error              { return nil }
+func (l namedListener) Addr() net.Addr            { return l.addr }

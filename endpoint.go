@@ -1,0 +1,163 @@
+package gateway
+
+import (
+	"context"
+	"net/http"
+	"slices"
+	"time"
+)
+
+// An Endpoint reacts to the events of the sockets on one route.
+//
+// For one socket the calls never overlap and come in the order open, data...,
+// close; the close event comes exactly once and last, whatever happened. Calls
+// for different sockets run concurrently. The gateway holds no lock during a
+// call: an endpoint may use every operation, on its own socket and on others.
+//
+// The context of an open or data event ends when the socket begins to close,
+// for whatever cause. That of a close event ends with the context of Shutdown.
+// Both carry the values of the [Admission]'s Context or of the server's base
+// context.
+//
+// What ServeEvent returns decides over its socket: nil leaves it open; a
+// *[CloseError] closes it with that code and reason; the error of an operation
+// that is merely passed on (not_found, closed, queue_full, unreachable,
+// timeout, shutting_down) is logged and leaves it open; any other error, and a
+// panic, is logged and closes it with 1011. What a close event returns is
+// logged.
+type Endpoint interface {
+	ServeEvent(ctx context.Context, s *Socket, ev Event) error
+}
+
+// EndpointFunc adapts a function to an [Endpoint].
+type EndpointFunc func(ctx context.Context, s *Socket, ev Event) error
+
+// ServeEvent calls fn.
+func (fn EndpointFunc) ServeEvent(ctx context.Context, s *Socket, ev Event) error {
+	return fn(ctx, s, ev)
+}
+
+// Callbacks is an [Endpoint] with a function per event. Nil functions are
+// skipped. OnClose is also called after an OnOpen that failed.
+type Callbacks struct {
+	OnOpen  func(ctx context.Context, s *Socket) error
+	OnData  func(ctx context.Context, s *Socket, m Message) error
+	OnClose func(ctx context.Context, s *Socket, c Closed)
+}
+
+// ServeEvent calls the function for the event's type, if there is one.
+func (c Callbacks) ServeEvent(ctx context.Context, s *Socket, ev Event) error {
+	switch {
+	case ev.Type == EventOpen && c.OnOpen != nil:
+		return c.OnOpen(ctx, s)
+	case ev.Type == EventData && c.OnData != nil:
+		return c.OnData(ctx, s, ev.Message)
+	case ev.Type == EventClose && c.OnClose != nil:
+		c.OnClose(ctx, s, ev.Closed)
+	}
+	return nil
+}
+
+// PerSocket returns an [Endpoint] that calls open for the open event of each
+// socket; the endpoint that open returns, nil for none, gets the socket's data
+// and close events. It is the place for state that belongs to one socket.
+func PerSocket(open func(ctx context.Context, s *Socket) (Endpoint, error)) Endpoint {
+	return &perSocket{open}
+}
+
+type perSocket struct {
+	open func(ctx context.Context, s *Socket) (Endpoint, error)
+}
+
+func (p *perSocket) ServeEvent(ctx context.Context, s *Socket, ev Event) error {
+	if ev.Type == EventOpen {
+		ep, err := p.open(ctx, s)
+		if ep != nil {
+			s.own = append(s.own, ownEndpoint{p, ep})
+		}
+		return err
+	}
+	for _, o := range s.own {
+		if o.by == p {
+			return o.ep.ServeEvent(ctx, s, ev)
+		}
+	}
+	return nil
+}
+
+// ownEndpoint is what one PerSocket made for one socket. A socket may have
+// several: middleware can be a PerSocket too.
+type ownEndpoint struct {
+	by *perSocket
+	ep Endpoint
+}
+
+// A Route binds an endpoint to a pattern.
+type Route struct {
+	// Pattern has the syntax of the paths of http.ServeMux, without method and
+	// host: "/fixed/path", "/with/{param}", "/tail/{rest...}", "/subtree/",
+	// "/exactly/{$}". Of several patterns that match, the most specific wins.
+	Pattern  string
+	Endpoint Endpoint
+
+	// Authorize is asked after [Options].Authorize; both must admit. Their
+	// admissions are merged, and where they disagree this one wins.
+	Authorize func(r *http.Request) (*Admission, error)
+
+	// Subprotocols are offered to the client in order of preference (RFC 6455,
+	// section 1.9).
+	Subprotocols []string
+
+	// Limits whose fields are zero are those of the Options.
+	Limits
+}
+
+// An Admission is what Authorize attaches to the socket that is about to open.
+// A nil *Admission attaches nothing.
+type Admission struct {
+	// Values say who the socket is. They are shown in [Info], to scripts and on
+	// other nodes.
+	Values map[string]string
+
+	// Groups are joined in the step that registers the socket. Names that are
+	// not valid, and groups above Options.MaxGroupsPerSocket, are logged and
+	// not joined.
+	Groups []string
+
+	// Context gives the events of the socket its values, but not its end. Nil
+	// means the server's base context. It must not be the request's context:
+	// routers reuse what they put there as soon as the upgrade is done.
+	Context context.Context
+
+	// Expires is when the socket is closed with 1008, cause expired. The zero
+	// time means never.
+	Expires time.Time
+}
+
+// merge returns a with what b sets; b wins. Either may be nil.
+func (a *Admission) merge(b *Admission) *Admission {
+	if a == nil {
+		return b
+	}
+	if b == nil {
+		return a
+	}
+	m := *a
+	if len(b.Values) > 0 {
+		m.Values = make(map[string]string, len(a.Values)+len(b.Values))
+		for k, v := range a.Values {
+			m.Values[k] = v
+		}
+		for k, v := range b.Values {
+			m.Values[k] = v
+		}
+	}
+	m.Groups = slices.Concat(a.Groups, b.Groups)
+	if b.Context != nil {
+		m.Context = b.Context
+	}
+	if !b.Expires.IsZero() && (m.Expires.IsZero() || b.Expires.Before(m.Expires)) {
+		m.Expires = b.Expires
+	}
+	return &m
+}

@@ -1,0 +1,138 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"net/http"
+	"slices"
+	"sync"
+	"unicode/utf8"
+
+	"github.com/wsgateway/gateway"
+)
+
+const (
+	maxName    = 40      // characters of a person's or a room's name
+	maxMessage = 2 << 10 // bytes; a whole history, in JSON, must stay below 1 MiB
+	keepEmpty  = 100     // rooms without members that are remembered
+	maxShown   = 200     // names, or rooms, in one list
+)
+
+// A chat is the rooms and who is in them.
+type chat struct {
+	gw   *gateway.Handler
+	wake chan struct{} // holds one value while there is something to publish
+
+	mu      sync.Mutex
+	rooms   map[string]*room // guarded by mu, like all that follows
+	empty   []*room          // those without sockets, the one that was left first in front
+	changed map[*room]bool   // rooms whose members have changed since the last publication
+}
+
+func newChat(gw *gateway.Handler) *chat {
+	return &chat{gw: gw, wake: make(chan struct{}, 1), rooms: map[string]*room{}, changed: map[*room]bool{}}
+}
+
+// route returns the route of the rooms.
+func (c *chat) route() gateway.Route {
+	return gateway.Route{
+		Pattern:   "/rooms/{room}",
+		Authorize: admit,
+		Endpoint:  gateway.PerSocket(c.open),
+		Limits:    gateway.Limits{ReadLimit: maxMessage},
+	}
+}
+
+// admit is asked before the upgrade. A real chat would look at a session here.
+func admit(r *http.Request) (*gateway.Admission, error) {
+	name := r.URL.Query().Get("name")
+	for _, s := range []string{name, r.PathValue("room")} {
+		if s == "" || utf8.RuneCountInString(s) > maxName {
+			return nil, &gateway.Error{Type: "invalid_request", Status: http.StatusBadRequest,
+				Message: "a room and the name in it have 1 to 40 characters"}
+		}
+	}
+	return &gateway.Admission{Values: map[string]string{"name": name}}, nil
+}
+
+// open brings a socket into its room.
+func (c *chat) open(ctx context.Context, s *gateway.Socket) (gateway.Endpoint, error) {
+	r := c.enter(s.PathValue("room"))
+	err := r.admit(ctx, s)
+	c.announce(r)
+	return gateway.Callbacks{
+		OnData: func(ctx context.Context, s *gateway.Socket, m gateway.Message) error {
+			if m.Type != gateway.MessageText {
+				return &gateway.CloseError{Code: 1003, Reason: "rooms are for text"}
+			}
+			return r.say(ctx, s.Value("name"), string(m.Data))
+		},
+		OnClose: func(context.Context, *gateway.Socket, gateway.Closed) { c.leave(r) },
+	}, err
+}
+
+// enter returns the room of that name with one more socket in it.
+func (c *chat) enter(name string) *room {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	r := c.rooms[name]
+	if r == nil {
+		// With a prefix, a room can never be mistaken for another kind of group.
+		r = &room{name: name, group: c.gw.Group("room:" + name)}
+		c.rooms[name] = r
+	}
+	if i := slices.Index(c.empty, r); i >= 0 {
+		c.empty = slices.Delete(c.empty, i, i+1)
+	}
+	r.sockets++
+	return r
+}
+
+// leave ends what enter began. Of the rooms that nobody is in, those that were
+// left last are remembered.
+func (c *chat) leave(r *room) {
+	c.mu.Lock()
+	if r.sockets--; r.sockets == 0 {
+		c.empty = append(c.empty, r)
+	}
+	if len(c.empty) > keepEmpty {
+		delete(c.rooms, c.empty[0].name)
+		c.empty = slices.Delete(c.empty, 0, 1)
+	}
+	c.mu.Unlock()
+	c.announce(r)
+}
+
+// announce has the room's new list of members published soon.
+func (c *chat) announce(r *room) {
+	c.mu.Lock()
+	c.changed[r] = true
+	c.mu.Unlock()
+	select {
+	case c.wake <- struct{}{}:
+	default: // it is awake
+	}
+}
+
+// listed are the rooms as everybody sees them, the fullest first.
+func (c *chat) listed() []listedRoom {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	list := make([]listedRoom, 0, len(c.rooms))
+	for _, r := range c.rooms {
+		list = append(list, listedRoom{Name: r.name, Members: r.sockets})
+	}
+	slices.SortFunc(list, func(a, b listedRoom) int {
+		return cmp.Or(cmp.Compare(b.Members, a.Members), cmp.Compare(a.Name, b.Name))
+	})
+	return list[:min(maxShown, len(list))]
+}
+
+// takeChanged returns the rooms that have changed, and begins anew.
+func (c *chat) takeChanged() map[*room]bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	taken := c.changed
+	c.changed = map[*room]bool{}
+	return taken
+}

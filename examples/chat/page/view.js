@@ -1,0 +1,92 @@
+// What the page shows. Text is only ever set as text: what people write is never
+// read as HTML.
+
+const $ = selector => document.querySelector(selector);
+const kept = 500; // lines
+const talk = $("#talk");
+let room = "", me = "";
+let latest = null; // the message above the next
+let follow = true; // the end of the conversation stays in sight
+
+const toEnd = () => { talk.scrollTop = talk.scrollHeight; };
+talk.addEventListener("scroll", () => { follow = talk.scrollHeight - talk.scrollTop - talk.clientHeight < 60; });
+new ResizeObserver(() => follow && toEnd()).observe(talk);
+
+function el(tag, className = "", ...children) {
+  const e = document.createElement(tag);
+  if (className) e.className = className;
+  e.append(...children);
+  return e;
+}
+
+// face is a square with the first letter of a name, in a colour of its own.
+function face(name) {
+  const e = el("span", "face", [...name][0].toUpperCase());
+  let sum = 0;
+  for (const c of name) sum = (sum * 31 + c.codePointAt(0)) % 9973;
+  e.style.background = `oklch(55% .13 ${sum * 137.5 % 360})`; // the golden angle spreads them
+  e.ariaHidden = "true";
+  return e;
+}
+
+export function enter(newRoom, name) {
+  [room, me] = [newRoom, name];
+  document.title = `${room} · gateway chat`;
+  $("#room").textContent = room;
+  $("#here").textContent = "";
+  $("#who").replaceChildren();
+  history([]);
+  state("connecting");
+}
+
+export function state(now) {
+  const [text, kind] = { open: ["connected", "good"], away: ["trying again", "bad"] }[now] ?? [now, ""];
+  $("#state").textContent = text;
+  $("#state").className = `pill ${kind}`;
+  for (const field of document.querySelectorAll("#say *")) field.disabled = now !== "open";
+}
+
+// history shows what was said before we came.
+export function history(said) {
+  latest = null;
+  talk.replaceChildren(...said.map(line));
+  if (said.length === 0) talk.append(el("li", "empty", "Nothing was said here yet."));
+  talk.firstElementChild.classList.add("first");
+  toEnd();
+}
+
+export function say(message) {
+  $("#talk .empty")?.remove();
+  talk.append(line(message));
+  if (talk.childElementCount > kept) talk.firstElementChild.remove();
+  talk.firstElementChild.classList.add("first");
+  if (follow || message.from === me) toEnd();
+}
+
+// line is a message. One that follows another of the same person within five
+// minutes has no name above it.
+function line(message) {
+  const same = latest?.from === message.from && message.time - latest.time < 300_000;
+  latest = message;
+  const time = el("time", "", new Date(message.time).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit", hour12: false }));
+  return el("li", `turn${same ? " same" : ""}${message.from === me ? " own" : ""}`,
+    face(message.from), el("span", "by", message.from, time), el("span", "what", message.text));
+}
+
+export function who({ members, names }) {
+  $("#here").textContent = members === 1 ? "only you" : `${members} people`;
+  $("#who").replaceChildren(...names.map(name => el("li", name === me ? "own" : "", face(name), name)));
+  $("#more").hidden = members <= names.length;
+  $("#more").textContent = `and ${members - names.length} more`;
+}
+
+export function rooms(list) {
+  if (!list.some(r => r.name === room)) list = [{ name: room, members: 0 }, ...list];
+  $("#rooms").replaceChildren(...list.map(r => {
+    const button = el("button", "", el("span", "", r.name), el("b", "", r.members || ""));
+    button.onclick = () => { location.hash = encodeURIComponent(r.name); };
+    const item = el("li", "", button);
+    if (r.name === room) item.ariaCurrent = "true";
+    return item;
+  }));
+}

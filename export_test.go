@@ -1,0 +1,64 @@
+package gateway
+
+import (
+	"fmt"
+	"time"
+)
+
+// Leftovers names what a gateway still holds of sockets that have ended.
+func Leftovers(h *Handler) []string {
+	var left []string
+	for i := range h.hub.shards {
+		sh := &h.hub.shards[i]
+		sh.mu.RLock()
+		for id := range sh.sockets {
+			left = append(left, "the registry knows socket "+id)
+		}
+		sh.mu.RUnlock()
+	}
+	h.hub.mu.Lock()
+	defer h.hub.mu.Unlock()
+	if h.hub.n != 0 {
+		left = append(left, fmt.Sprintf("%d sockets are counted", h.hub.n))
+	}
+	for addr, n := range h.hub.perAddr {
+		left = append(left, fmt.Sprintf("%d sockets are counted for %v", n, addr))
+	}
+	if names := h.groups.names(); len(names) != 0 || h.everyone.len() != 0 {
+		left = append(left, fmt.Sprintf("groups %q and %d members of everyone", names, h.everyone.len()))
+	}
+	if h.hub.sweeper != nil {
+		left = append(left, "the sweeper runs")
+	}
+	h.flusher.mu.Lock()
+	defer h.flusher.mu.Unlock()
+	if h.flusher.waiting != 0 || h.flusher.workers != 0 {
+		left = append(left, fmt.Sprintf("the flusher has %d sockets and %d workers", h.flusher.waiting, h.flusher.workers))
+	}
+	return left
+}
+
+// Limiter is the rate limiter of one socket.
+type Limiter struct{ l limiter }
+
+// Take is limiter.take at a time after the start.
+func (l *Limiter) Take(at time.Duration, rate float64, burst int) time.Duration {
+	return l.l.take(int64(at), rate, burst)
+}
+
+// Note keeps an event for Info, as the arrival of a message does.
+func (s *Socket) Note(ev Event) bool { return s.note(ev) }
+
+// Match finds the route for an escaped path as an upgrade does: its pattern and
+// the values of its parameters, or the error that refuses it.
+func Match(h *Handler, escaped string) (pattern string, values []string, err *Error) {
+	segs, err := splitPath(escaped)
+	if err != nil {
+		return "", nil, err
+	}
+	rt, values := h.routes.load().root.match(segs, nil)
+	if rt == nil {
+		return "", nil, ErrNoRoute
+	}
+	return rt.Pattern, values, nil
+}

@@ -1,0 +1,376 @@
+package gateway
+
+import (
+	"context"
+	"crypto/rand"
+	"fmt"
+	"hash/maphash"
+	"iter"
+	"log/slog"
+	"maps"
+	"net/http"
+	"net/textproto"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// nodeLen is the length of a node's name, with which all its socket ids begin.
+const nodeLen = 10
+
+// A Handler is the gateway: an http.Handler that upgrades requests to sockets,
+// owns their registry and the route table, and carries out the operations. Its
+// methods are safe from any goroutine.
+type Handler struct {
+	// Immutable.
+	opts   Options // with defaults filled in
+	log    *slog.Logger
+	node   string
+	epoch  time.Time
+	secret []string // Options.RedactHeaders in canonical form
+
+	hub      hub
+	groups   groups
+	everyone group // All
+	routes   routes
+	flusher  flusher
+	stats    stats
+
+	background sync.WaitGroup // sweepers
+	notReady   atomic.Bool
+
+	hardStop context.Context // of close events; ends when Shutdown gives up
+	giveUp   context.CancelFunc
+
+	libraries libraryPools
+	bases     sync.Map // base contexts by *http.Server
+}
+
+// New returns a gateway without routes. Nil options are all defaults; an option
+// that can only be a mistake panics. New does no I/O and cannot fail.
+func New(opts *Options) *Handler {
+	var o Options
+	if opts != nil {
+		o = *opts
+	}
+	if err := o.Limits.check(); err != nil {
+		panic("gateway: Options: " + err.Error())
+	}
+	h := &Handler{log: o.Logger, node: strings.ToLower(rand.Text()[:nodeLen]), epoch: time.Now()}
+	if h.log == nil {
+		h.log = slog.Default()
+	}
+	for _, name := range o.RedactHeaders {
+		h.secret = append(h.secret, textproto.CanonicalMIMEHeaderKey(name))
+	}
+	o.AllowOrigins = checkAllowOrigins(o.AllowOrigins)
+	o.TrustedProxies = slices.Clone(o.TrustedProxies)
+	o.KeepMessage = or(o.KeepMessage, defaultKeepMessage)
+	o.MaxSockets = or(o.MaxSockets, defaultMaxSockets)
+	o.MaxSocketsPerAddr = or(o.MaxSocketsPerAddr, defaultMaxSocketsPerAddr)
+	o.MaxGroupsPerSocket = or(o.MaxGroupsPerSocket, defaultMaxGroups)
+	o.Limits = o.Limits.over(defaultLimits)
+	h.opts = o
+	h.groups.seed = maphash.MakeSeed()
+	h.hardStop, h.giveUp = context.WithCancel(context.Background())
+	return h
+}
+
+// since returns the time in nanoseconds since New, at least 1.
+func (h *Handler) since(t time.Time) int64 { return max(1, int64(t.Sub(h.epoch))) }
+
+// ServeHTTP upgrades the request to a socket, or answers with the error object
+// of SPEC 2 as JSON. It returns right after the upgrade; the socket lives on in a
+// goroutine of its own. It never redirects.
+func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if err := h.upgrade(w, r); err != nil {
+		h.refuse(w, r, err)
+	}
+}
+
+func (h *Handler) upgrade(w http.ResponseWriter, r *http.Request) *Error {
+	rt, path, err := h.route(r)
+	if err != nil {
+		return err
+	}
+	up, err := checkUpgrade(r)
+	if err != nil {
+		return err
+	}
+	c := h.clientOf(r)
+	if err := h.checkOrigin(r, &c); err != nil {
+		return err
+	}
+	hj, err := hijackerOf(w)
+	if err != nil {
+		h.log.Error("upgrade impossible", "error", err.Message)
+		return err
+	}
+	if err := h.hub.reserve(h, &c); err != nil {
+		return err
+	}
+	opened := false
+	defer func() { // also when Authorize panics
+		if !opened {
+			h.hub.release(c.addr, c.exempt)
+		}
+	}()
+	admit, err := h.authorize(rt, path, r)
+	if err != nil {
+		return err
+	}
+	up.subprotocol = selectSubprotocol(rt.Subprotocols, r)
+	up.deflate = h.opts.Compression && offersDeflate(r)
+	s := h.newSocket(rt, newRequest(r, &c, path, up.subprotocol), admit, h.baseContext(r))
+	conn, brw, hijackErr := hj.Hijack()
+	if hijackErr != nil {
+		h.log.Error("upgrade impossible", "error", hijackErr)
+		return ErrInternal.withf("the connection cannot be taken over from %T: %v", hj, hijackErr)
+	}
+	early, _ := brw.Reader.Peek(brw.Reader.Buffered())
+	s.link.init(s, conn, early, up.deflate)
+	opened = true
+	h.open(s, up.response(w.Header()))
+	return nil
+}
+
+// route finds the request's route and the values of its parameters.
+func (h *Handler) route(r *http.Request) (*boundRoute, []string, *Error) {
+	segs, err := splitPath(r.URL.EscapedPath())
+	if err != nil {
+		return nil, nil, err
+	}
+	rt, path := h.routes.load().root.match(segs, nil)
+	if rt == nil {
+		return nil, nil, ErrNoRoute
+	}
+	if err := checkQuery(r.URL.RawQuery); err != nil {
+		return nil, nil, err
+	}
+	return rt, path, nil
+}
+
+// authorize asks the gateway's hook and then the route's.
+func (h *Handler) authorize(rt *boundRoute, path []string, r *http.Request) (*Admission, *Error) {
+	var admit *Admission
+	for _, hook := range []func(*http.Request) (*Admission, error){h.opts.Authorize, rt.Authorize} {
+		if hook == nil {
+			continue
+		}
+		ours := r.Clone(r.Context())
+		ours.Pattern = rt.Pattern
+		for i, name := range rt.names {
+			ours.SetPathValue(name, path[i])
+		}
+		a, err := hook(ours)
+		if err != nil {
+			return nil, h.refusal(err)
+		}
+		admit = admit.merge(a)
+	}
+	if admit != nil {
+		a := *admit
+		a.Values = maps.Clone(a.Values)
+		admit = &a
+	}
+	return admit, nil
+}
+
+// refusal is what the client is told of a hook's error: all of an *Error that
+// was meant for it, nothing of another.
+func (h *Handler) refusal(err error) *Error {
+	e := ErrorOf(err)
+	if e.Is(ErrInternal) || e.Status < 400 || e.Status > 599 {
+		h.log.Error("Authorize failed", "error", err)
+		return ErrInternal
+	}
+	return &e
+}
+
+func (h *Handler) newSocket(rt *boundRoute, req request, admit *Admission, base context.Context) *Socket {
+	if admit != nil && admit.Context != nil {
+		base = context.WithoutCancel(admit.Context)
+	}
+	s := &Socket{h: h, id: h.node + strings.ToLower(rand.Text()), route: rt, req: req, admit: admit, opened: time.Now()}
+	s.shard = h.hub.shard(s.id)
+	s.out.s = s
+	s.all.socket.Store(s)
+	s.ctx.s, s.ctx.base = s, base
+	s.last = Event{Type: EventOpen, Time: s.opened}
+	now := h.since(s.opened)
+	s.lastIn.Store(now)
+	s.lastMsg.Store(now)
+	return s
+}
+
+// open registers the socket, completes the handshake and starts the socket's
+// life. What goes wrong from here on is the socket's end and not an answer.
+func (h *Handler) open(s *Socket, answer []byte) {
+	s.out.writing = true // nothing goes before the answer
+	h.everyone.add(&s.all)
+	s.joinAdmitted()
+	h.hub.add(s)
+	h.stats.opened.Add(1)
+	s.checkRoute() // Replace may have looked before the socket was there
+	if h.hub.isClosed() {
+		s.beginClose(Closed{Cause: CauseDrain, Code: closeGoingAway})
+	}
+	h.logOpened(s)
+	s.out.start(s.link.answer(answer))
+	go s.run() // ends with hub.release, for which Shutdown waits
+}
+
+// ServeHealth answers 200 and "OK", or 503 while the gateway shuts down or after
+// SetReady(false). Mount it at /api/v1/solution/health.
+func (h *Handler) ServeHealth(w http.ResponseWriter, r *http.Request) {
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	w.Header().Set("Cache-Control", "no-store")
+	status, text := http.StatusOK, "OK"
+	if h.notReady.Load() || h.hub.isClosed() {
+		status, text = http.StatusServiceUnavailable, "not ready"
+	}
+	w.WriteHeader(status)
+	fmt.Fprint(w, text)
+}
+
+// SetReady sets what ServeHealth says and nothing else: sockets come and stay.
+func (h *Handler) SetReady(ready bool) { h.notReady.Store(!ready) }
+
+// Send puts a message into the queue of the socket with the id. Nil means that
+// it is there, in order; it does not wait for the client. It fails with
+// ErrInvalid, ErrNotFound, ErrClosed, ErrTooLarge, ErrQueueFull, or ErrTimeout if
+// ctx had ended. With the context of one of the socket's own events it waits
+// while the queue is full, see [Socket.Send].
+func (h *Handler) Send(ctx context.Context, id string, m Message) error {
+	if err := checkMessage(m); err != nil {
+		return err
+	}
+	s, err := h.find(id)
+	if err != nil {
+		return err
+	}
+	return s.send(ctx, m)
+}
+
+// SendSync is Send that waits for room in the queue and then until the message
+// is handed to the operating system, or ctx ends (ErrTimeout; the message may
+// still be sent).
+func (h *Handler) SendSync(ctx context.Context, id string, m Message) error {
+	if err := checkMessage(m); err != nil {
+		return err
+	}
+	s, err := h.find(id)
+	if err != nil {
+		return err
+	}
+	return s.sendSync(ctx, m)
+}
+
+// Close begins to close the socket with 1000, and returns: what was accepted for
+// it is written first, then the close frame. It fails with ErrInvalid,
+// ErrNotFound or, if the socket is closing already, ErrClosed.
+func (h *Handler) Close(ctx context.Context, id string) error {
+	return h.CloseWith(ctx, id, closeNormal, "")
+}
+
+// CloseWith is Close with a code and a reason (RFC 6455, section 7.4). Code 0
+// means 1000; an empty reason becomes the cause, "operation". A code or reason
+// that cannot be sent fails with ErrInvalid.
+func (h *Handler) CloseWith(ctx context.Context, id string, code int, reason string) error {
+	if _, err := checkClose(code, reason); err != nil {
+		return err
+	}
+	s, err := h.find(id)
+	if err != nil {
+		return err
+	}
+	return s.CloseWith(code, reason)
+}
+
+// CloseAll begins to close every open socket with 1000 and returns how many.
+func (h *Handler) CloseAll(ctx context.Context) (int, error) {
+	n := 0
+	for s := range h.hub.all() {
+		if s.beginClose(Closed{Cause: CauseOperation, Code: closeNormal}) {
+			n++
+		}
+	}
+	return n, nil
+}
+
+// Info describes the socket with the id; its secret headers are redacted. A
+// closing socket has the state close until its close event has returned; after
+// that it is ErrNotFound.
+func (h *Handler) Info(ctx context.Context, id string) (Info, error) {
+	s, err := h.find(id)
+	if err != nil {
+		return Info{}, err
+	}
+	return s.Info().redacted(), nil
+}
+
+// List returns the ids of the open sockets in lexical order.
+func (h *Handler) List(ctx context.Context) ([]string, error) {
+	ids := make([]string, 0, h.hub.count())
+	for id := range h.ListSeq(ctx) {
+		ids = append(ids, id)
+	}
+	slices.Sort(ids)
+	return ids, nil
+}
+
+// ListSeq yields the ids that List returns, in no order and without holding all
+// of them. An error is the last that it yields, with an empty id; on one node
+// there is none.
+func (h *Handler) ListSeq(ctx context.Context) iter.Seq2[string, error] {
+	return func(yield func(string, error) bool) {
+		for s := range h.hub.all() {
+			if !s.isClosing() && !yield(s.id, nil) {
+				return
+			}
+		}
+	}
+}
+
+// find returns the socket with the id. It is the one place where an id of
+// another node would leave the process.
+func (h *Handler) find(id string) (*Socket, error) {
+	if id == "" {
+		return nil, invalidf("the socket id is empty")
+	}
+	if s := h.hub.get(id); s != nil {
+		return s, nil
+	}
+	return nil, ErrNotFound
+}
+
+// Shutdown refuses new sockets with 503, turns ServeHealth to 503, closes every
+// socket with 1001, cause drain, and returns when the close events of all have
+// returned. If ctx ends first, the remaining connections are cut, the contexts
+// of their close events end, and the error, of type timeout, says how many there
+// were. Shutdown may be called again.
+//
+// http.Server.Shutdown neither sees nor closes sockets: call Shutdown first.
+func (h *Handler) Shutdown(ctx context.Context) error {
+	h.hub.close()
+	for s := range h.hub.all() {
+		s.beginClose(Closed{Cause: CauseDrain, Code: closeGoingAway})
+	}
+	select {
+	case <-h.hub.idle():
+		h.background.Wait()
+		h.flusher.wg.Wait()
+		h.giveUp()
+		return nil
+	case <-ctx.Done():
+	}
+	n := h.hub.count()
+	h.giveUp()
+	for s := range h.hub.all() {
+		s.link.cut(true)
+	}
+	return &Error{Type: ErrTimeout.Type, Status: ErrTimeout.Status, Err: context.Cause(ctx),
+		Message: fmt.Sprintf("shutdown: %d sockets were not closed in time and have been cut", n)}
+}

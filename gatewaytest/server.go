@@ -1,0 +1,152 @@
+// Package gatewaytest serves a gateway in memory and connects clients to it, for
+// the tests of programs that use the gateway.
+//
+// Nothing here opens a port or waits for real time by itself, so it works inside
+// a bubble of testing/synctest, where a minute costs nothing and synctest.Wait
+// replaces every "give it a moment".
+package gatewaytest
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/http"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/coder/websocket"
+)
+
+// Patience is how long [Peer.Receive] and [Peer.Closed] wait before they fail
+// the test.
+const Patience = time.Minute
+
+// A Server is an http.Server in memory.
+type Server struct {
+	listener *listener
+	client   http.Client
+}
+
+// NewServer serves the handler until the test ends. If the handler is, like
+// *gateway.Handler, one with a method Shutdown(context.Context) error, that is
+// called first; the sockets of a gateway inside another handler end when their
+// peers do, which the test's end sees to as well.
+func NewServer(tb testing.TB, handler http.Handler) *Server {
+	tb.Helper()
+	l := &listener{conns: make(chan net.Conn), done: make(chan struct{})}
+	srv := &http.Server{Handler: handler, ReadHeaderTimeout: Patience}
+	var served sync.WaitGroup
+	served.Go(func() { srv.Serve(l) })
+	s := &Server{listener: l}
+	transport := &http.Transport{
+		DialContext:       func(ctx context.Context, _, _ string) (net.Conn, error) { return l.dial(ctx) },
+		DisableKeepAlives: true,
+	}
+	s.client.Transport = transport
+	tb.Cleanup(func() {
+		if gw, ok := handler.(interface{ Shutdown(context.Context) error }); ok {
+			ctx, cancel := context.WithTimeout(context.Background(), Patience)
+			defer cancel()
+			if err := gw.Shutdown(ctx); err != nil {
+				tb.Errorf("gatewaytest: %v", err)
+			}
+		}
+		transport.CloseIdleConnections()
+		srv.Close()
+		served.Wait()
+	})
+	return s
+}
+
+// Client returns an HTTP client whose requests all go to the server, whatever
+// host they name.
+func (s *Server) Client() *http.Client { return &s.client }
+
+// Dial opens a socket on the path, which may have a query. It fails the test if
+// the server refuses.
+func (s *Server) Dial(tb testing.TB, path string) *Peer {
+	tb.Helper()
+	r, err := http.NewRequest(http.MethodGet, "http://gateway.test"+path, nil)
+	if err != nil {
+		tb.Fatalf("gatewaytest: %v", err)
+	}
+	p, resp := s.DialRequest(tb, r)
+	if p == nil {
+		tb.Fatalf("gatewaytest: dial %s: the server answered %s", path, resp.Status)
+	}
+	return p
+}
+
+// DialRequest opens a socket with the URL, the Host and the header of a request;
+// a Sec-WebSocket-Protocol field offers subprotocols. If the server refuses, the
+// Peer is nil; the response is the server's either way.
+func (s *Server) DialRequest(tb testing.TB, r *http.Request) (*Peer, *http.Response) {
+	tb.Helper()
+	var raw *conn
+	client := http.Client{Transport: &http.Transport{
+		DisableKeepAlives: true,
+		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			c, err := s.listener.dial(ctx)
+			raw = c
+			return c, err
+		},
+	}}
+	header := r.Header.Clone()
+	opts := &websocket.DialOptions{HTTPClient: &client, HTTPHeader: header, Host: r.Host, CompressionMode: websocket.CompressionDisabled}
+	if offered := header.Values("Sec-WebSocket-Protocol"); len(offered) > 0 {
+		opts.Subprotocols = offered
+		header.Del("Sec-WebSocket-Protocol")
+	}
+	ws, resp, err := websocket.Dial(r.Context(), r.URL.String(), opts)
+	if err != nil {
+		if resp == nil {
+			tb.Fatalf("gatewaytest: dial %s: %v", r.URL, err)
+		}
+		return nil, resp
+	}
+	return newPeer(tb, ws, raw), resp
+}
+
+// A listener hands the connections that dial makes to the server.
+type listener struct {
+	conns chan net.Conn
+	once  sync.Once
+	done  chan struct{}
+
+	mu sync.Mutex
+	n  int // connections made
+}
+
+func (l *listener) dial(ctx context.Context) (*conn, error) {
+	l.mu.Lock()
+	l.n++
+	// 192.0.2.0/24 is for documentation (RFC 5737), and not loopback.
+	from := addr(fmt.Sprintf("192.0.2.1:%d", 1024+l.n%60000))
+	l.mu.Unlock()
+	client, server := newPipe(from, "192.0.2.2:80")
+	select {
+	case l.conns <- server:
+		return client, nil
+	case <-l.done:
+		return nil, net.ErrClosed
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
+func (l *listener) Accept() (net.Conn, error) {
+	select {
+	case c := <-l.conns:
+		return c, nil
+	case <-l.done:
+		return nil, net.ErrClosed
+	}
+}
+
+func (l *listener) Close() error {
+	l.once.Do(func() { close(l.done) })
+	return nil
+}
+
+func (l *listener) Addr() net.Addr { return addr("192.0.2.2:80") }

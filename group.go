@@ -1,0 +1,507 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"hash/maphash"
+	"iter"
+	"maps"
+	"runtime"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+	"unicode/utf8"
+)
+
+const (
+	maxGroupName = 256 // bytes
+	fanoutChunk  = 512 // members that one core takes at a time
+)
+
+// A Group is a named set of sockets: a room, a topic, the devices of a user, or
+// everyone. It exists while it has members. The zero Group, like Group(""), is
+// ErrInvalid in every method.
+type Group struct {
+	h       *Handler
+	name    string
+	all     bool
+	except  []string
+	refused func(id string, err error)
+}
+
+// A Member is a socket in a group.
+type Member struct {
+	SocketID string
+	Opened   time.Time
+	Values   map[string]string // of its Admission; a copy
+}
+
+// Group returns the group of that name: 1 to 256 bytes of UTF-8.
+func (h *Handler) Group(name string) Group { return Group{h: h, name: name} }
+
+// All returns the group of every open socket. Nobody joins or leaves it.
+func (h *Handler) All() Group { return Group{h: h, all: true} }
+
+// Groups returns the names of the groups that have members, in lexical order.
+func (h *Handler) Groups(ctx context.Context) ([]string, error) { return h.groups.names(), nil }
+
+// Except returns the group without the sockets that have these ids, for Send,
+// CloseWith and Members. Ids that nobody has are ignored.
+func (g Group) Except(ids ...string) Group {
+	g.except = slices.Concat(g.except, ids)
+	return g
+}
+
+// OnRefused returns the group with a function that Send calls for every member
+// that did not accept the message, with its id and the error: ErrQueueFull,
+// ErrClosed or ErrTooLarge. The calls come before Send returns, one at a time.
+func (g Group) OnRefused(fn func(id string, err error)) Group {
+	g.refused = fn
+	return g
+}
+
+// Join adds the socket to the group; if it is a member, that is no error. It
+// fails with ErrInvalid, also above Options.MaxGroupsPerSocket, with ErrNotFound
+// or with ErrClosed. A socket leaves its groups when it begins to close.
+func (g Group) Join(ctx context.Context, id string) error {
+	s, err := g.socket(id)
+	if err != nil {
+		return err
+	}
+	return s.join(g.name)
+}
+
+// Leave removes the socket from the group; if it is no member, that is no error.
+// After Leave returns, nothing that is sent to the group is queued for the
+// socket any more. It fails with ErrInvalid or ErrNotFound.
+func (g Group) Leave(ctx context.Context, id string) error {
+	s, err := g.socket(id)
+	if err != nil {
+		return err
+	}
+	s.leave(g.name)
+	return nil
+}
+
+// socket checks what Join and Leave need.
+func (g Group) socket(id string) (*Socket, error) {
+	if g.all {
+		return nil, invalidf("every socket is in All, and none can join or leave it")
+	}
+	if err := g.check(); err != nil {
+		return nil, err
+	}
+	return g.h.find(id)
+}
+
+func (g Group) check() error {
+	switch {
+	case g.h == nil || g.name == "" && !g.all:
+		return invalidf("the group name is empty")
+	case len(g.name) > maxGroupName || !utf8.ValidString(g.name):
+		return invalidf("a group name is UTF-8 of at most %d bytes", maxGroupName)
+	}
+	return nil
+}
+
+// Len returns the number of members; Except does not count.
+func (g Group) Len(ctx context.Context) (int, error) {
+	if err := g.check(); err != nil {
+		return 0, err
+	}
+	if g.all {
+		return g.h.everyone.len(), nil
+	}
+	return g.h.groups.len(g.name), nil
+}
+
+// Members yields the members, in no order. An error is the last that it yields,
+// with a zero Member: ErrInvalid for the name.
+func (g Group) Members(ctx context.Context) iter.Seq2[Member, error] {
+	return func(yield func(Member, error) bool) {
+		if err := g.check(); err != nil {
+			yield(Member{}, err)
+			return
+		}
+		for _, m := range g.members() {
+			s := m.socket.Load()
+			if s == nil || g.excepts(s.id) {
+				continue
+			}
+			member := Member{SocketID: s.id, Opened: s.opened}
+			if s.admit != nil {
+				member.Values = maps.Clone(s.admit.Values)
+			}
+			if !yield(member, nil) {
+				return
+			}
+		}
+	}
+}
+
+// CloseWith begins to close every member, like [Handler.CloseWith], and returns
+// how many.
+func (g Group) CloseWith(ctx context.Context, code int, reason string) (int, error) {
+	if err := g.check(); err != nil {
+		return 0, err
+	}
+	code, err := checkClose(code, reason)
+	if err != nil {
+		return 0, err
+	}
+	n := 0
+	for _, m := range g.members() {
+		s := m.socket.Load()
+		if s != nil && !g.excepts(s.id) && s.beginClose(Closed{Cause: CauseOperation, Code: code, Reason: reason}) {
+			n++
+		}
+	}
+	return n, nil
+}
+
+// Send puts the message into the queue of every member and returns how many
+// accepted it. A member that does not is no error, see [Group.OnRefused] and
+// [Stats]. The error is ErrInvalid for the name or the message, or ErrTimeout if
+// ctx had ended. The message is encoded once for all.
+func (g Group) Send(ctx context.Context, m Message) (int, error) {
+	if err := g.check(); err != nil {
+		return 0, err
+	}
+	if err := checkMessage(m); err != nil {
+		return 0, err
+	}
+	if ctx.Err() != nil {
+		return 0, timeout(ctx)
+	}
+	members := g.members()
+	if len(members) == 0 {
+		return 0, nil
+	}
+	f := &fanout{g: g, m: m, members: members}
+	f.plain = sharedFrame(m, m.Data, false)
+	f.run()
+	return int(f.accepted.Load()), nil
+}
+
+func (g Group) members() []*membership {
+	if g.all {
+		return g.h.everyone.members()
+	}
+	return g.h.groups.members(g.name)
+}
+
+func (g Group) excepts(id string) bool { return len(g.except) > 0 && slices.Contains(g.except, id) }
+
+func sharedFrame(m Message, payload []byte, deflated bool) *frame {
+	return &frame{b: appendFrame(nil, dataByte(m.Type, deflated), payload), key: m.Key, shared: true}
+}
+
+// A fanout is one message on its way into many outboxes.
+type fanout struct {
+	g        Group
+	m        Message
+	members  []*membership
+	plain    *frame
+	deflated func() *frame // made once, by the first socket that takes it
+
+	next     atomic.Int64 // of members: the first that nobody has taken
+	accepted atomic.Int64
+
+	mu sync.Mutex // held while refused is called
+}
+
+// run offers the message to every member. A large group is shared among the
+// cores; the caller does its part and waits for the rest, so that its messages
+// keep their order.
+func (f *fanout) run() {
+	f.deflated = sync.OnceValue(func() *frame { return sharedFrame(f.m, deflate(f.m.Data), true) })
+	var helpers sync.WaitGroup
+	for range min(runtime.GOMAXPROCS(0), (len(f.members)+fanoutChunk-1)/fanoutChunk) - 1 {
+		helpers.Go(f.work)
+	}
+	f.work()
+	helpers.Wait()
+}
+
+func (f *fanout) work() {
+	var start []*Socket
+	which := urgent
+	if len(f.members) > fanoutChunk {
+		which = bulk
+	}
+	for {
+		end := int(f.next.Add(fanoutChunk))
+		if end-fanoutChunk >= len(f.members) {
+			return
+		}
+		start = f.chunk(f.members[end-fanoutChunk:min(end, len(f.members))], start[:0])
+		f.g.h.flusher.addAll(which, start)
+	}
+}
+
+// chunk offers the message to some members and returns those whose outbox needs
+// a writer.
+func (f *fanout) chunk(members []*membership, start []*Socket) []*Socket {
+	accepted := 0
+	for _, m := range members {
+		s := m.socket.Load()
+		if s == nil || f.g.excepts(s.id) {
+			continue
+		}
+		mine, err := f.offer(s, m)
+		switch err {
+		case nil:
+			accepted++
+			if mine {
+				start = append(start, s)
+			}
+		case errNotMember:
+		default:
+			f.refuse(s, err)
+		}
+	}
+	f.accepted.Add(int64(accepted))
+	return start
+}
+
+func (f *fanout) offer(s *Socket, m *membership) (mine bool, err error) {
+	if err := s.checkSize(f.m); err != nil {
+		return false, err
+	}
+	frame := f.plain
+	if s.deflates(f.m) {
+		frame = f.deflated()
+	}
+	if mine, err = s.out.offer(frame, m); err == nil {
+		s.sent(f.m, nil)
+	}
+	return mine, err
+}
+
+func (f *fanout) refuse(s *Socket, err error) {
+	s.refused(err)
+	if f.g.refused != nil {
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		f.g.refused(s.id, err)
+	}
+}
+
+// errNotMember means that a membership ended while a message was on its way.
+var errNotMember = errors.New("gateway: no longer a member")
+
+// A membership is one socket's place in one group.
+type membership struct {
+	name   string
+	socket atomic.Pointer[Socket] // nil once the socket has left; cleared under its outbox's lock
+}
+
+// end ends the membership: nothing more is queued for the socket through it.
+func (m *membership) end(s *Socket) {
+	s.out.mu.Lock()
+	defer s.out.mu.Unlock()
+	m.socket.Store(nil)
+}
+
+// A group is a set of memberships. Who sends to it works on the slice as it was,
+// without a lock and without a copy: members are only appended, those that left
+// stay behind, empty, until half of the slice is empty and a new one is made.
+type group struct {
+	mu   sync.Mutex
+	list []*membership
+	live int // members that have not left
+}
+
+func (g *group) add(m *membership) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.list = append(g.list, m)
+	g.live++
+}
+
+// left is called after a membership has ended, and returns how many are left.
+func (g *group) left() int {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.live--
+	if len(g.list) >= 2*g.live+8 || g.live == 0 {
+		list := make([]*membership, 0, g.live+g.live/4)
+		for _, m := range g.list {
+			if m.socket.Load() != nil {
+				list = append(list, m)
+			}
+		}
+		g.list = list
+	}
+	return g.live
+}
+
+func (g *group) members() []*membership {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.list
+}
+
+func (g *group) len() int {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.live
+}
+
+// groups are the named groups. A group is made by its first member and removed
+// with its last.
+type groups struct {
+	seed   maphash.Seed
+	shards [shardCount]groupShard
+}
+
+type groupShard struct {
+	mu     sync.RWMutex
+	byName map[string]*group
+}
+
+func (gs *groups) shard(name string) *groupShard {
+	return &gs.shards[maphash.String(gs.seed, name)%shardCount]
+}
+
+func (gs *groups) add(m *membership) {
+	sh := gs.shard(m.name)
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	g := sh.byName[m.name]
+	if g == nil {
+		if sh.byName == nil {
+			sh.byName = map[string]*group{}
+		}
+		g = new(group)
+		sh.byName[m.name] = g
+	}
+	g.add(m)
+}
+
+func (gs *groups) left(name string) {
+	sh := gs.shard(name)
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	if g := sh.byName[name]; g != nil && g.left() == 0 {
+		delete(sh.byName, name)
+		if len(sh.byName) == 0 {
+			sh.byName = nil // maps do not shrink
+		}
+	}
+}
+
+func (gs *groups) get(name string) *group {
+	sh := gs.shard(name)
+	sh.mu.RLock()
+	defer sh.mu.RUnlock()
+	return sh.byName[name]
+}
+
+func (gs *groups) members(name string) []*membership {
+	if g := gs.get(name); g != nil {
+		return g.members()
+	}
+	return nil
+}
+
+func (gs *groups) len(name string) int {
+	if g := gs.get(name); g != nil {
+		return g.len()
+	}
+	return 0
+}
+
+func (gs *groups) names() []string {
+	var names []string
+	for i := range gs.shards {
+		sh := &gs.shards[i]
+		sh.mu.RLock()
+		names = slices.AppendSeq(names, maps.Keys(sh.byName))
+		sh.mu.RUnlock()
+	}
+	slices.Sort(names)
+	return names
+}
+
+// join adds the socket to a group whose name was checked.
+func (s *Socket) join(name string) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closing.Load() {
+		return ErrClosed
+	}
+	if s.memberLocked(name) >= 0 {
+		return nil
+	}
+	if most := s.h.opts.MaxGroupsPerSocket; most >= 0 && len(s.groups) >= most {
+		return invalidf("the socket is in %d groups, the limit", len(s.groups))
+	}
+	m := &membership{name: name}
+	m.socket.Store(s)
+	s.groups = append(s.groups, m)
+	s.h.groups.add(m)
+	return nil
+}
+
+// memberLocked returns the index of the group in s.groups, or -1.
+func (s *Socket) memberLocked(name string) int {
+	return slices.IndexFunc(s.groups, func(m *membership) bool { return m.name == name })
+}
+
+func (s *Socket) leave(name string) {
+	s.mu.Lock()
+	i := s.memberLocked(name)
+	if i < 0 || s.closing.Load() { // a closing socket leaves all by itself
+		s.mu.Unlock()
+		return
+	}
+	m := s.groups[i]
+	s.groups = slices.Delete(s.groups, i, i+1)
+	s.mu.Unlock()
+	m.end(s)
+	s.h.groups.left(name)
+}
+
+// joinAdmitted joins the groups of the socket's admission.
+func (s *Socket) joinAdmitted() {
+	if s.admit == nil {
+		return
+	}
+	for _, name := range s.admit.Groups {
+		g := s.h.Group(name)
+		err := g.check()
+		if err == nil {
+			err = s.join(name)
+		}
+		if err != nil {
+			s.h.log.Warn("group of an admission not joined", s.attrs("group", name, "error", err.Error())...)
+		}
+	}
+}
+
+// leaveAll ends all memberships; closing has begun, so there come no new ones.
+// The names stay for the close event.
+func (s *Socket) leaveAll() {
+	s.mu.Lock()
+	groups := s.groups
+	s.mu.Unlock()
+	for _, m := range groups {
+		m.end(s)
+		s.h.groups.left(m.name)
+	}
+	if s.all.socket.Load() != nil {
+		s.all.end(s)
+		s.h.everyone.left()
+	}
+}
+
+func groupNames(memberships []*membership) []string {
+	var names []string
+	for _, m := range memberships {
+		names = append(names, m.name)
+	}
+	slices.Sort(names)
+	return names
+}

@@ -1,0 +1,176 @@
+package gateway
+
+import (
+	"iter"
+	"net/netip"
+	"sync"
+	"sync/atomic"
+)
+
+const shardCount = 64 // a power of two
+
+// A hub is the registry: it knows every socket by its id, and how many there
+// are. A socket is in it from just before its handshake is answered until its
+// close event has returned.
+type hub struct {
+	shards [shardCount]shard
+
+	mu      sync.Mutex
+	closed  bool // takes no more sockets
+	n       int
+	perAddr map[netip.Addr]int
+	empty   chan struct{} // closed when n becomes 0; nil while nobody waits
+	sweeper *sweeper      // runs while n > 0
+}
+
+// A shard is a part of the registry, with the counters of its sockets.
+type shard struct {
+	mu      sync.RWMutex
+	sockets map[string]*Socket
+
+	messagesIn, bytesIn, messagesOut, bytesOut atomic.Uint64
+
+	_ [64]byte // keeps the counters of two shards out of one cache line
+}
+
+func (b *hub) shard(id string) *shard {
+	n := len(id)
+	if n < 2 {
+		return &b.shards[0]
+	}
+	// The end of an id is random, 5 bits a character.
+	return &b.shards[(uint(id[n-1])*31+uint(id[n-2]))%shardCount]
+}
+
+// get returns the socket with the id, or nil.
+func (b *hub) get(id string) *Socket {
+	sh := b.shard(id)
+	sh.mu.RLock()
+	defer sh.mu.RUnlock()
+	return sh.sockets[id]
+}
+
+func (b *hub) add(s *Socket) {
+	sh := s.shard
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	if sh.sockets == nil {
+		sh.sockets = map[string]*Socket{}
+	}
+	sh.sockets[s.id] = s
+}
+
+func (b *hub) remove(s *Socket) {
+	sh := s.shard
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	delete(sh.sockets, s.id)
+	if len(sh.sockets) == 0 {
+		sh.sockets = nil // maps do not shrink
+	}
+}
+
+// all yields the sockets, a shard at a time and without holding a lock.
+func (b *hub) all() iter.Seq[*Socket] {
+	return func(yield func(*Socket) bool) {
+		var some []*Socket
+		for i := range b.shards {
+			some = b.shards[i].copy(some[:0])
+			for _, s := range some {
+				if !yield(s) {
+					return
+				}
+			}
+		}
+	}
+}
+
+func (sh *shard) copy(to []*Socket) []*Socket {
+	sh.mu.RLock()
+	defer sh.mu.RUnlock()
+	for _, s := range sh.sockets {
+		to = append(to, s)
+	}
+	return to
+}
+
+// reserve counts one more socket, or says why there can be none. The first one
+// starts the sweeper.
+func (b *hub) reserve(h *Handler, c *client) *Error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	switch most := h.opts.MaxSocketsPerAddr; {
+	case b.closed:
+		return ErrShutdown
+	case h.opts.MaxSockets >= 0 && b.n >= h.opts.MaxSockets:
+		return ErrTooMany.withf("the gateway has its %d sockets", b.n)
+	case most >= 0 && !c.exempt && b.perAddr[c.addr] >= most:
+		return &Error{Type: ErrTooMany.Type, Status: 429, Message: "this address has too many sockets"}
+	}
+	b.n++
+	if !c.exempt {
+		if b.perAddr == nil {
+			b.perAddr = map[netip.Addr]int{}
+		}
+		b.perAddr[c.addr]++
+	}
+	if b.sweeper == nil {
+		b.sweeper = startSweeper(h)
+	}
+	return nil
+}
+
+// release is the opposite of reserve.
+func (b *hub) release(addr netip.Addr, exempt bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.n--
+	if !exempt {
+		if b.perAddr[addr]--; b.perAddr[addr] == 0 {
+			delete(b.perAddr, addr)
+		}
+	}
+	if b.n > 0 {
+		return
+	}
+	close(b.sweeper.stop)
+	b.sweeper = nil
+	if b.empty != nil {
+		close(b.empty)
+		b.empty = nil
+	}
+}
+
+func (b *hub) count() int {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.n
+}
+
+// close takes no more sockets.
+func (b *hub) close() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.closed = true
+}
+
+func (b *hub) isClosed() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.closed
+}
+
+var closedChan = func() chan struct{} { c := make(chan struct{}); close(c); return c }()
+
+// idle returns a channel that is closed when there are no sockets.
+func (b *hub) idle() <-chan struct{} {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.n == 0 {
+		return closedChan
+	}
+	if b.empty == nil {
+		b.empty = make(chan struct{})
+	}
+	return b.empty
+}

@@ -1,0 +1,278 @@
+package gateway
+
+import (
+	"errors"
+	"io"
+	"net"
+	"sync"
+	"time"
+)
+
+const (
+	readBufSize  = 8 << 10 // of the pooled buffers that received bytes wait in
+	smallBufSize = 512     // of the buffer of a connection that only blocks
+	directRead   = 4 << 10 // reads of this size go past the buffer
+)
+
+var readBufs = sync.Pool{New: func() any { return new([readBufSize]byte) }}
+
+// A link is the connection under the WebSocket library. Every byte in both
+// directions passes it:
+//
+//   - what is received is read into pooled buffers that are held only while
+//     there is something in them, scanned, and then given to the library;
+//   - what the library writes are control frames only. Pongs go into the
+//     socket's outbox; close frames are noted and not sent, for the socket sends
+//     its own.
+//
+// All fields are owned by the socket's reader, except conn and raw, which are
+// immutable.
+type link struct {
+	conn   net.Conn
+	raw    *rawConn // reads and writes without blocking; nil where conn cannot
+	ownRaw rawConn  // what raw points to
+
+	s       *Socket
+	lib     *library           // nil between two messages
+	buf     *[readBufSize]byte // where in points into, or nil
+	small   []byte             // the same where raw is nil
+	in      []byte             // received and scanned, not yet read by the library
+	at      time.Time          // when the latest bytes came
+	scan    scanner
+	err     error      // what ended reading
+	refused *violation // what the scanner stopped
+	closing int        // the code of the close frame that the library meant to send
+	dropped bool       // the library closed the connection
+	drained int        // bytes read since the socket began to close
+}
+
+// init makes the link that of a hijacked connection; early are bytes that came
+// with the upgrade request.
+func (l *link) init(s *Socket, conn net.Conn, early []byte, deflate bool) {
+	l.conn, l.s = conn, s
+	if l.ownRaw.init(conn) {
+		l.raw = &l.ownRaw
+	}
+	l.scan.limit, l.scan.deflate = s.route.lim.ReadLimit, deflate
+	l.at = time.Now()
+	if len(early) > 0 {
+		l.in = append([]byte(nil), early...)
+		l.in = l.in[:l.scanned(l.in)]
+	}
+}
+
+// answer writes what completes the handshake. A new connection of the kernel's
+// has room for it.
+func (l *link) answer(p []byte) error {
+	if l.raw == nil {
+		l.conn.SetWriteDeadline(time.Now().Add(defaultLimits.WriteTimeout))
+		defer l.conn.SetWriteDeadline(time.Time{})
+	}
+	_, err := l.conn.Write(p)
+	return err
+}
+
+// waiting returns the number of received bytes that the library has not used.
+func (l *link) waiting() int {
+	if l.lib == nil {
+		return len(l.in)
+	}
+	return len(l.in) + l.lib.br.Buffered()
+}
+
+// await returns when there is something for the library to read. It waits on a
+// short stack, so that the stack of an idle socket's goroutine stays small.
+func (l *link) await() error {
+	if l.waiting() > 0 {
+		return nil
+	}
+	l.rest()
+	return l.fill()
+}
+
+// Read gives the library what was received. It waits for more in the middle of a
+// message only.
+func (l *link) Read(p []byte) (int, error) {
+	if len(l.in) == 0 {
+		if l.scan.idle() && l.err == nil {
+			return 0, errIdle
+		}
+		if len(p) >= directRead {
+			return l.readDirect(p)
+		}
+		if err := l.fill(); err != nil {
+			return 0, err
+		}
+	}
+	n := copy(p, l.in)
+	l.in = l.in[n:]
+	return n, nil
+}
+
+// fill receives the next bytes. Before it may block, everything that was
+// collected for the client is on its way.
+func (l *link) fill() error {
+	if err := l.beforeRead(); err != nil {
+		return err
+	}
+	p, err := l.receive()
+	if err != nil {
+		return l.ended(err)
+	}
+	l.at = time.Now()
+	l.in = p[:l.scanned(p)]
+	if len(l.in) == 0 {
+		return l.err
+	}
+	return nil
+}
+
+// receive reads into a buffer of the link's own.
+func (l *link) receive() ([]byte, error) {
+	if l.raw != nil {
+		return l.raw.read(&l.buf)
+	}
+	if l.small == nil {
+		l.small = make([]byte, smallBufSize)
+	}
+	return readSome(l.conn, l.small)
+}
+
+// readDirect receives into the caller's buffer.
+func (l *link) readDirect(p []byte) (int, error) {
+	if err := l.beforeRead(); err != nil {
+		return 0, err
+	}
+	got, err := readSome(l.conn, p)
+	if err != nil {
+		return 0, l.ended(err)
+	}
+	l.at = time.Now()
+	n := l.scanned(got)
+	if n == 0 {
+		return 0, l.err
+	}
+	return n, nil
+}
+
+func readSome(r io.Reader, p []byte) ([]byte, error) {
+	n, err := r.Read(p)
+	if n > 0 {
+		return p[:n], nil // an error comes again
+	}
+	if err == nil {
+		err = io.ErrNoProgress
+	}
+	return nil, err
+}
+
+func (l *link) beforeRead() error {
+	if l.err != nil {
+		return l.err
+	}
+	l.s.beforeRead(l.scan.boundary())
+	return nil
+}
+
+// scanned returns how many of the received bytes the library may have, and
+// tells the sweeper what it needs to know.
+func (l *link) scanned(p []byte) int {
+	wasIdle, before := l.scan.idle(), l.scan.messages
+	n, v := l.scan.scan(p)
+	if v != nil {
+		l.refused, l.err = v, v
+	}
+	s := l.s
+	now := l.s.h.since(l.at)
+	s.lastIn.Store(now)
+	switch idle := l.scan.idle(); {
+	case idle && !wasIdle:
+		s.msgStart.Store(0)
+	case !idle && (wasIdle || before != l.scan.messages):
+		s.msgStart.Store(now)
+	}
+	return n
+}
+
+func (l *link) ended(err error) error {
+	l.err = err
+	l.releaseBuf()
+	return err
+}
+
+func (l *link) releaseBuf() {
+	if l.buf != nil {
+		readBufs.Put(l.buf)
+		l.buf = nil
+	}
+	l.in = nil
+}
+
+// Write takes a control frame of the library, a whole one with each call.
+func (l *link) Write(p []byte) (int, error) {
+	if len(p) >= 2 {
+		switch p[0] &^ finBit {
+		case opClose:
+			l.closing = closeNoStatus
+			if len(p) >= 4 {
+				l.closing = int(p[2])<<8 | int(p[3])
+			}
+		case opPong:
+			l.s.out.putControl(p[0], p[2:])
+		}
+	}
+	return len(p), nil
+}
+
+// maxDrained bounds what is read from a client whose socket closes. It is there
+// for what was on its way when the close frame left; who sends more does not
+// listen.
+const maxDrained = 4 << 20
+
+var errDrained = errors.New("gateway: the client goes on sending after the close frame")
+
+// drain counts bytes that were read in vain.
+func (l *link) drain(n int) error {
+	if l.drained += n; l.drained > maxDrained {
+		return errDrained
+	}
+	return nil
+}
+
+// discard reads and drops what the client still sends, until it ends or the
+// connection is cut. What was sent is not lost then to the reset that closing
+// a connection with unread bytes causes.
+func (l *link) discard() {
+	if l.err != nil && l.refused == nil {
+		return
+	}
+	l.in = nil
+	for {
+		p, err := l.receive()
+		if err == nil {
+			err = l.drain(len(p))
+		}
+		if err != nil {
+			l.releaseBuf()
+			return
+		}
+	}
+}
+
+// closeWrite ends our half of the connection.
+func (l *link) closeWrite() {
+	if c, ok := l.conn.(interface{ CloseWrite() error }); ok {
+		c.CloseWrite()
+	}
+}
+
+// cut closes the connection. With reset, what is not sent is thrown away, so
+// that a client that does not read holds no memory of ours.
+func (l *link) cut(reset bool) {
+	if reset {
+		if c, ok := l.conn.(interface{ SetLinger(int) error }); ok {
+			c.SetLinger(0)
+		}
+	}
+	l.conn.Close()
+}

@@ -1,0 +1,290 @@
+package lua
+
+import (
+	"context"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/wsgateway/gateway"
+	"github.com/wsgateway/gateway/lua/internal/source"
+	"github.com/wsgateway/gateway/lua/internal/vm"
+)
+
+// A Gateway is what scripts act on: one process or a whole cluster.
+type Gateway interface {
+	Send(ctx context.Context, id string, m gateway.Message) error
+	Close(ctx context.Context, id string) error
+	CloseAll(ctx context.Context) (int, error)
+	Info(ctx context.Context, id string) (gateway.Info, error)
+	List(ctx context.Context) ([]string, error)
+	Replace(owner string, routes []gateway.Route) error
+}
+
+var _ Gateway = (*gateway.Handler)(nil)
+
+// Options configure a [Host]. A nil *Options, like the zero value, is all
+// defaults. [New] copies them.
+type Options struct {
+	// Name is the owner of the host's routes in [gateway.Handler.Replace]. Two
+	// hosts of one gateway need different ones. Empty means "lua".
+	Name string
+
+	// Logger receives what scripts print and log, with the socket's id, the
+	// route, file and line, and what goes wrong in them. Nil means
+	// slog.Default().
+	Logger *slog.Logger
+
+	// Services are tables of functions that scripts can call, by the table's
+	// name: {"Keystore": {"get": lua.Func(store.Get)}}.
+	Services map[string]Service
+
+	// Limits bound every run of a script.
+	Limits Limits
+
+	// CloseOnError closes the socket of a script that fails with 1011, cause
+	// script_error. Otherwise the failure is logged and counted.
+	CloseOnError bool
+
+	// StatusOnSuccess makes Websocket.send and Websocket.close, and send and
+	// close of websocketInfo, return {status=204} on success instead of nil, for
+	// scripts that read a field of the result without looking.
+	StatusOnSuccess bool
+
+	// Route is what all routes of scripts have besides pattern and endpoint:
+	// limits, Authorize, subprotocols.
+	Route gateway.Route
+
+	// IdleVMs is how many VMs wait for events when there are none. More run
+	// where more events come at once. Zero means 4 per CPU, and at least 16.
+	IdleVMs int
+}
+
+// Limits bound one run of a script. A zero field means the default; a negative
+// one means no limit. A run that exceeds one ends with an error that no pcall
+// catches.
+type Limits struct {
+	// Instructions of the VM. Library functions count as about as many as would
+	// take the same time. They are counted up to a thousand late. Zero means 10
+	// million.
+	Instructions int64
+
+	// Time of the run, without the time that operations and services take. Zero
+	// means 5 seconds. It is looked at every thousand instructions, or more often
+	// where they take long.
+	Time time.Duration
+
+	// Memory in bytes that a run makes its VM hold, approximately. Zero means 32
+	// MiB.
+	Memory int64
+
+	// String is the length in bytes of the longest string. Zero means 4 MiB, or
+	// Memory where that is less.
+	String int
+
+	// Depth of nested calls. Zero means 10,000. Calls through library functions
+	// and metamethods can be nested about 190 deep, whatever the limit.
+	Depth int
+
+	// Output in bytes that a run sends and prints. Zero means 16 MiB.
+	Output int64
+}
+
+// A Host runs the scripts of one solution on a gateway. Its methods are safe
+// from any goroutine.
+type Host struct {
+	// Immutable.
+	gw   Gateway
+	opts Options
+	log  *slog.Logger
+
+	current atomic.Pointer[program] // what new events run
+
+	mu        sync.Mutex           // held while deploying
+	closed    bool                 // guarded by mu
+	endpoints map[string]*endpoint // guarded by mu; by pattern
+	counters  counterSet           // has its own lock
+
+	work sync.WaitGroup // compilations; they may outlive the deployment that gave up on them
+}
+
+// New returns a host without scripts.
+func New(gw Gateway, opts *Options) *Host {
+	if gw == nil {
+		panic("lua: New: nil gateway")
+	}
+	h := &Host{gw: gw, endpoints: make(map[string]*endpoint)}
+	if opts != nil {
+		h.opts = *opts
+	}
+	if h.opts.Name == "" {
+		h.opts.Name = "lua"
+	}
+	if h.opts.IdleVMs <= 0 {
+		h.opts.IdleVMs = max(16, 4*runtime.GOMAXPROCS(0))
+	}
+	checkServices(h.opts.Services)
+	h.log = h.opts.Logger
+	if h.log == nil {
+		h.log = slog.Default()
+	}
+	return h
+}
+
+// A Deployment says what was deployed.
+type Deployment struct {
+	Routes   []string  // patterns, sorted
+	Modules  []string  // files, in the order in which they ran
+	Handler  string    // the file of the event handler; "" for the default routing
+	Warnings []Problem // what was skipped, and why
+}
+
+// A Problem is a place in a solution and what is wrong there.
+type Problem = source.Note
+
+// Problems is the error of a deployment: everything that is wrong.
+type Problems []Problem
+
+// Error returns the problems, one per line, "FILE:LINE: text".
+func (p Problems) Error() string {
+	var b []byte
+	for i, one := range p {
+		if i > 0 {
+			b = append(b, '\n')
+		}
+		b = append(b, one.String()...)
+	}
+	return string(b)
+}
+
+// Deploy replaces all scripts by those in fsys, in one step: if anything is
+// wrong with them, nothing changes, and the error is of type [Problems] unless
+// the gateway refuses the routes or ctx ends. Sockets stay connected; events that
+// run finish with the old code, the next ones run the new. Sockets on routes
+// that are gone are closed by the gateway, and their close events run the old
+// code.
+//
+// See the package documentation for the layout of fsys.
+func (h *Host) Deploy(ctx context.Context, fsys fs.FS) (Deployment, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.deployLocked(ctx, source.Read(fsys))
+}
+
+// DeployEndpoint adds or replaces the script of one route and keeps all others.
+// The default routing takes over again if an event handler had replaced it.
+//
+// Errors name the pattern as the file.
+func (h *Host) DeployEndpoint(ctx context.Context, pattern, script string) (Deployment, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	added := source.ParseBody(pattern, pattern, script)
+	var sol source.Solution
+	if p := h.current.Load(); p != nil {
+		sol = p.solution
+	}
+	sol.Handler, sol.Warnings, sol.Problems = nil, added.Warnings, added.Problems
+	endpoints := added.Endpoints
+	for _, e := range sol.Endpoints {
+		if e.Pattern != pattern {
+			endpoints = append(endpoints, e)
+		}
+	}
+	sol.Endpoints = endpoints
+	return h.deployLocked(ctx, &sol)
+}
+
+func (h *Host) deployLocked(ctx context.Context, sol *source.Solution) (Deployment, error) {
+	if h.closed {
+		return Deployment{}, gateway.ErrShutdown
+	}
+	if err := ctx.Err(); err != nil {
+		return Deployment{}, err
+	}
+	p, err := h.build(ctx, sol)
+	if err != nil {
+		return Deployment{}, err
+	}
+	routes := h.routesLocked(p)
+	if err := h.gw.Replace(h.opts.Name, routes); err != nil {
+		h.keepLocked(h.current.Load())
+		return Deployment{}, fmt.Errorf("lua: %w", err)
+	}
+	h.current.Store(p)
+	h.keepLocked(p)
+	h.counters.keep(p.scripts())
+	return p.deployment(), nil
+}
+
+// routesLocked returns the routes of p, and prepares the endpoints for what may
+// come between the change of the routes and that of the program: an event on a
+// new route runs p, one on a removed route the program that had it.
+func (h *Host) routesLocked(p *program) []gateway.Route {
+	old := h.current.Load()
+	for pattern, ep := range h.endpoints {
+		if !p.serves(pattern) {
+			ep.fallback.Store(old)
+		}
+	}
+	routes := make([]gateway.Route, 0, len(p.routes))
+	for _, pattern := range p.routes {
+		ep := h.endpoints[pattern]
+		if ep == nil {
+			ep = &endpoint{host: h, pattern: pattern}
+			ep.fallback.Store(p)
+			h.endpoints[pattern] = ep
+		}
+		rt := h.opts.Route
+		rt.Pattern, rt.Endpoint = pattern, ep
+		routes = append(routes, rt)
+	}
+	return routes
+}
+
+// keepLocked forgets the endpoints that are none of p's.
+func (h *Host) keepLocked(p *program) {
+	for pattern := range h.endpoints {
+		if p == nil || !p.serves(pattern) {
+			delete(h.endpoints, pattern)
+		}
+	}
+}
+
+// Shutdown refuses further deployments and waits until those under way are
+// done, or ctx ends. Events run on as long as the gateway delivers them: shut the
+// gateway down first.
+func (h *Host) Shutdown(ctx context.Context) error {
+	h.mu.Lock()
+	h.closed = true
+	h.mu.Unlock()
+	done := make(chan struct{})
+	go func() { // ends with the last compilation, which ends by itself
+		h.work.Wait()
+		close(done)
+	}()
+	select {
+	case <-done:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// Check returns everything that is wrong with the scripts in fsys, without
+// running any of them: what [Host.Deploy] would refuse before it runs modules.
+func Check(fsys fs.FS) []Problem {
+	h := &Host{}
+	_, problems := h.compile(context.Background(), source.Read(fsys))
+	h.work.Wait()
+	return problems
+}
+
+func (l Limits) vm() vm.Limits {
+	return vm.Limits{
+		Instructions: l.Instructions, Time: l.Time, Memory: l.Memory, String: l.String, Depth: l.Depth, Output: l.Output,
+	}
+}

@@ -1,0 +1,305 @@
+package lua_test
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"testing"
+
+	"github.com/wsgateway/gateway"
+	"github.com/wsgateway/gateway/lua"
+)
+
+const seed = `
+if websocketInfo.type == "open" then
+  response.message = "Hello"
+elseif websocketInfo.type == "data" then
+  print(websocketInfo.message)
+  websocketInfo.close()
+end
+`
+
+// The examples of the platform's own documentation: reply in open, print and
+// close in data; as an endpoint and as an event handler.
+func TestSeedExamples(t *testing.T) {
+	for name, fsys := range map[string]map[string]string{
+		"endpoint": {"endpoints/seed.lua": "--#ENDPOINT WEBSOCKET /seed\n" + seed},
+		"handler":  {"event_handler/websocket_websocket_info.lua": "--#EVENT websocket websocket_info\n" + seed},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var args []string
+			for file, text := range fsys {
+				args = append(args, file, text)
+			}
+			f := newFixture(t, nil, files(args...))
+			p := f.talk(t, "/seed", "bye now")
+			expect(t, p, "Hello")
+			if code, _ := p.Closed(); code != 1000 {
+				t.Errorf("close code %d, want 1000", code)
+			}
+			if !f.log.has(`msg="bye now"`, "socket_id=", "script=", "line=") {
+				t.Errorf("the log does not show what was printed:\n%s", f.log)
+			}
+		})
+	}
+}
+
+func TestResults(t *testing.T) {
+	f := newFixture(t, nil, files("a.lua", `--#ENDPOINT WEBSOCKET /r
+local m = websocketInfo.message
+if websocketInfo.type ~= "data" then return websocketInfo.type == "close" and {} or nil end
+if m == "string" then return "text" end
+if m == "table" then return {b = true, a = {1, 2}} end
+if m == "number" then return 1.5 end
+if m == "boolean" then return false end
+if m == "response" then response.message = {x = 1} end
+if m == "both" then websocketInfo:send{n = 1} websocketInfo.send("two") return "three" end
+if m == "alias" then return tostring(websocket_info == websocketInfo) end
+if m == "global" then x = (x or 0) + 1 return x end
+if m == "fields" then
+  websocketInfo.user, websocketInfo.uri = "Ada", nil
+  local names = {} for k, v in pairs(websocketInfo) do names[#names + 1] = k end
+  return table.concat(names, " ") .. " " .. tostring(websocketInfo.uri) .. " " .. rawget(websocketInfo, "route")
+end
+`))
+	p := f.talk(t, "/r?q=1", "string", "table", "number", "boolean", "response", "nothing", "both", "alias", "global", "global", "fields")
+	expect(t, p, "text", `{"a":[1,2],"b":true}`, "1.5", "false", `{"x":1}`, `{"n":1}`, "two", "three", "true", "1", "1",
+		"close headers message message_type opened parameters remote_addr route send server_ip socket_id timestamp type user nil /r")
+}
+
+func TestOperations(t *testing.T) {
+	f := newFixture(t, nil, files("a.lua", `--#ENDPOINT WEBSOCKET /ops
+if websocketInfo.type == "close" then
+  local s, c = websocketInfo.send("x"), websocketInfo.close()
+  local w = Websocket.send{socket_id = websocketInfo.socket_id, message = "x"}
+  print("after close", s.type, s.status, c.type, w.type, websocketInfo.close_cause, websocketInfo.close_code)
+  return
+end
+if websocketInfo.type ~= "data" then return end
+local me = websocketInfo.socket_id
+local f = loadstring("local me = ... ; " .. websocketInfo.message)
+return to_json(json.array{f(me)})
+`))
+	p := f.Dial(t, "/ops?a=1&a=2")
+	for _, c := range []struct{ script, want string }{
+		{`return Websocket.send{socket_id = me, message = "hi"}`, "hi []"},
+		{`return Websocket:send{socket_id = me, message = "aGk=", type = "data-binary", server_ip = "x"}`, "hi []"},
+		{`return Websocket.send{socket_id = me, message = "?", type = "data-binary"}.type`, `["invalid_request"]`},
+		{`return Websocket.send{socket_id = me, message = {}}.status`, `[400]`},
+		{`return Websocket.send{socket_id = me}.type`, `["invalid_request"]`},
+		{`return Websocket.send{message = "x"}.type`, `["invalid_request"]`},
+		{`return Websocket.send().type, Websocket.close("x").type, Websocket.info(5).type`, `["invalid_request","invalid_request","invalid_request"]`},
+		{`local e = Websocket.send{socket_id = "no", message = "x"} return e.type, e.status, type(e.error)`, `["not_found",404,"string"]`},
+		{`return Websocket.list()[1] == me, #Websocket.list()`, `[true,1]`},
+		{`local i = Websocket.info{socket_id = me} return i.type, i.route, i.parameters.a, i.socket_id == me, i.headers.upgrade`, `["data","/ops",["1","2"],true,"websocket"]`},
+		{`return Websocket.info{socket_id = "no"}.type`, `["not_found"]`},
+		{`return Websocket.close{socket_id = "no"}.type`, `["not_found"]`},
+	} {
+		p.Send(gateway.Text(c.script))
+		want := strings.Split(c.want, " ")
+		for _, text := range want {
+			if got := string(p.Receive().Data); got != text {
+				t.Errorf("%s\n got %s\nwant %s", c.script, got, text)
+			}
+		}
+	}
+	p.Send(gateway.Text(`return Websocket.close{socket_id = me}, Websocket.close{socket_id = me}.type, Websocket.send{socket_id = me, message = "x"}.type`))
+	if code, _ := p.Closed(); code != 1000 {
+		t.Errorf("close code %d, want 1000", code)
+	}
+	if err := f.gw.Shutdown(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	if !f.log.has("after close", "closed", "410", "operation", "1000") {
+		t.Errorf("operations in a close event: log\n%s", f.log)
+	}
+}
+
+func TestStatusOnSuccess(t *testing.T) {
+	f := newFixture(t, &lua.Options{StatusOnSuccess: true}, files("a.lua", `--#ENDPOINT WEBSOCKET /s
+if websocketInfo.type == "open" then
+  local a = Websocket.send{socket_id = websocketInfo.socket_id, message = "x"}
+  local b = websocketInfo.send("y")
+  if a.error or b.error then return "bad" end
+  return {a.status, b.status}
+end`))
+	expect(t, f.Dial(t, "/s"), "x", "y", "[204,204]")
+}
+
+func TestModulesAndHandler(t *testing.T) {
+	f := newFixture(t, nil, files(
+		"modules/a.lua", `count = 0 local m = {} function m.hello(n) return "hello " .. n end
+			function listen(ws) count = count + 1 return "listened " .. count end return m`,
+		"modules/lib/b.lua", `local a = require "a" return {twice = function(n) return a.hello(n) .. a.hello(n) end}`,
+		"endpoints/x.lua", `--#ENDPOINT WEBSOCKET /x
+			if websocketInfo.type == "data" then
+				response.message = listen(websocketInfo) .. " " .. require("lib.b").twice("you") .. " " .. tostring(_G.count)
+			end`))
+	p := f.talk(t, "/x", "1", "2")
+	expect(t, p, "listened 1 hello youhello you 1", "listened 1 hello youhello you 1")
+
+	custom := files(
+		"endpoints/x.lua", "--#ENDPOINT WEBSOCKET /x\nreturn 'endpoint'",
+		"event_handler/websocket_websocket_info.lua", `function handle_websocket_websocket_info(ws) return "handled " .. ws.route end`)
+	if _, err := f.host.Deploy(context.Background(), custom); err != nil {
+		t.Fatal(err)
+	}
+	p.Send(gateway.Text("3"))
+	expect(t, p, "handled /x")
+	// A single endpoint brings the default routing back.
+	if _, err := f.host.DeployEndpoint(context.Background(), "/y", "return 'y'"); err != nil {
+		t.Fatal(err)
+	}
+	p.Send(gateway.Text("4"))
+	expect(t, p, "endpoint")
+	expect(t, f.Dial(t, "/y"), "y")
+}
+
+func TestDeploymentIsAtomic(t *testing.T) {
+	f := newFixture(t, nil, files("a.lua", "--#ENDPOINT WEBSOCKET /a\nreturn 'one'"))
+	p := f.Dial(t, "/a")
+	expect(t, p, "one")
+	for name, c := range map[string]struct {
+		text string
+		want []string
+	}{
+		"syntax":        {"x\n--#ENDPOINT WEBSOCKET /a\nreturn 'two'\n--#ENDPOINT WEBSOCKET /b\nlocal x = = 1\n", []string{"a.lua:5: "}},
+		"two":           {"--#ENDPOINT WEBSOCKET /a\nif x then\n\n--#ENDPOINT WEBSOCKET /b\n)\n", []string{"a.lua:2: ", "a.lua:5: "}},
+		"bad pattern":   {"--#ENDPOINT WEBSOCKET a{\nreturn 1", []string{"a.lua:1: "}},
+		"module fails":  {"", []string{"modules/m.lua:2: boom"}},
+		"nothing there": {"no header", []string{""}},
+	} {
+		fsys := files("a.lua", c.text)
+		if name == "module fails" {
+			fsys = files("a.lua", "--#ENDPOINT WEBSOCKET /a\nreturn 'two'", "modules/m.lua", "local x = 1\nerror('boom')")
+		}
+		_, err := f.host.Deploy(context.Background(), fsys)
+		var problems lua.Problems
+		if !errors.As(err, &problems) || len(problems) != len(c.want) {
+			t.Errorf("%s: got %v, want %d problems", name, err, len(c.want))
+			continue
+		}
+		for i, want := range c.want {
+			if got := problems[i].String(); !strings.HasPrefix(got, want) {
+				t.Errorf("%s: problem %q, want %q", name, got, want)
+			}
+		}
+		p.Send(gateway.Text("x"))
+		expect(t, p, "one")
+	}
+	if _, err := f.host.Deploy(context.Background(), files("b.lua", "--#ENDPOINT WEBSOCKET /b\nreturn websocketInfo.type")); err != nil {
+		t.Fatal(err)
+	}
+	if code, reason := p.Closed(); code != 1012 {
+		t.Errorf("socket on a removed route: closed with %d %q, want 1012", code, reason)
+	}
+	expect(t, f.Dial(t, "/b"), "open")
+}
+
+// The close event of a socket whose route is gone runs the old script.
+func TestRemovedRouteGetsItsCloseEvent(t *testing.T) {
+	f := newFixture(t, nil, files("a.lua", "--#ENDPOINT WEBSOCKET /a\nif websocketInfo.type == 'close' then print('old ' .. websocketInfo.close_cause) else return 'hi' end"))
+	p := f.Dial(t, "/a")
+	expect(t, p, "hi")
+	if _, err := f.host.Deploy(context.Background(), files("b.lua", "--#ENDPOINT WEBSOCKET /b\nreturn 1")); err != nil {
+		t.Fatal(err)
+	}
+	p.Closed()
+	if err := f.gw.Shutdown(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	if !f.log.has("old route_removed") {
+		t.Errorf("log:\n%s", f.log)
+	}
+}
+
+func TestFailingScript(t *testing.T) {
+	const text = "--#ENDPOINT WEBSOCKET /f/{how}\nlocal function fail()\n  error(websocketInfo.message == 'table' and {message = 'in a table'} or 'boom')\nend\n" +
+		"if websocketInfo.message == 'ok' then return 'fine' end\nif websocketInfo.type == 'data' then fail() end\n"
+	f := newFixture(t, nil, files("endpoints/f.lua", text))
+	p := f.talk(t, "/f/1", "fail", "table", "ok")
+	expect(t, p, "fine")
+	if !f.log.has("level=ERROR", `msg="script failed"`, "endpoints/f.lua:3: boom", "route=/f/{how}", `endpoints/f.lua:6: in function`) {
+		t.Errorf("log:\n%s", f.log)
+	}
+	if !f.log.has("in a table") {
+		t.Errorf("log:\n%s", f.log)
+	}
+	var got lua.ScriptStats
+	for _, s := range f.host.Stats() {
+		got = s
+	}
+	if got.File != "endpoints/f.lua" || got.Route != "/f/{how}" || got.Runs != 4 || got.Errors != 2 || got.Instructions < 20 || got.Time <= 0 {
+		t.Errorf("Stats() = %+v", got)
+	}
+
+	f = newFixture(t, &lua.Options{CloseOnError: true}, files("endpoints/f.lua", text))
+	p = f.talk(t, "/f/1", "fail")
+	if code, reason := p.Closed(); code != 1011 || reason != "script_error" {
+		t.Errorf("closed with %d %q, want 1011 script_error", code, reason)
+	}
+}
+
+func TestBudgetEndsTheRunOnly(t *testing.T) {
+	f := newFixture(t, &lua.Options{Limits: lua.Limits{Instructions: 100_000}}, files("a.lua",
+		"--#ENDPOINT WEBSOCKET /a\nif websocketInfo.message == 'loop' then\nwhile true do pcall(function() while true do end end) end\nend return 'ok'"))
+	p := f.talk(t, "/a", "loop", "x")
+	expect(t, p, "ok", "ok")
+	if !f.log.has("a.lua:3: script exceeded its budget: more than 100000 instructions", "budget=instructions") {
+		t.Errorf("log:\n%s", f.log)
+	}
+}
+
+type getArgs struct {
+	Key  string         `json:"key"`
+	Tags []string       `json:"tags"`
+	More map[string]any `json:"more"`
+	N    int            `json:"n"`
+}
+
+type getResult struct {
+	Value any      `json:"value"`
+	Args  getArgs  `json:"args"`
+	Raw   []byte   `json:"raw"`
+	None  *getArgs `json:"none"`
+}
+
+func TestServices(t *testing.T) {
+	store := lua.Service{
+		"get": lua.Func(func(ctx context.Context, args getArgs) (getResult, error) {
+			if ctx == nil {
+				return getResult{}, errors.New("no context")
+			}
+			switch args.Key {
+			case "missing":
+				return getResult{}, &gateway.Error{Type: "not_found", Status: 404, Message: "no such key"}
+			case "panic":
+				panic("boom")
+			}
+			return getResult{Value: args.More["v"], Args: args, Raw: []byte("\xff\x00")}, nil
+		}),
+		"none": lua.Func(func(context.Context, struct{}) (*getResult, error) { return nil, nil }),
+	}
+	f := newFixture(t, &lua.Options{Services: map[string]lua.Service{"Store": store}}, files("a.lua", `--#ENDPOINT WEBSOCKET /s
+if websocketInfo.type ~= "open" then return end
+local r = Store.get{key = "k", tags = {"a", 2}, more = {v = {1, {x = true}}}, n = 7, extra = print}
+local e = Store:get{key = "missing"}
+return {r.value[2].x, r.args.tags[2], r.args.n, #r.raw, r.raw:byte(1), r.none == nil, e.type, e.status, e.error,
+  Store.get{key = {}}.type, Store.get{key = {}}.error, Store.get{key = "k", n = 1.5}.error, Store.get{key = "panic"}.type, Store.none() == nil, to_json(r.args.more)}`))
+	expect(t, f.Dial(t, "/s"), `[true,"2",7,2,255,true,"not_found",404,"no such key","invalid_request",`+
+		`"argument key: string expected, got table","argument n: 1.5 does not fit into int","internal",true,"{\"v\":[1,{\"x\":true}]}"]`)
+}
+
+func TestCheck(t *testing.T) {
+	problems := lua.Check(files("endpoints/a.lua", "--#ENDPOINT WEBSOCKET /a\n\nlocal x = \n", "modules/m.lua", "x = = 2", "endpoints/b.lua", "--#ENDPOINT WEBSOCKET /b\nreturn 1"))
+	if len(problems) != 2 || !strings.HasPrefix(problems[0].String(), "endpoints/a.lua:3: ") || !strings.HasPrefix(problems[1].String(), "modules/m.lua:1: ") {
+		t.Errorf("Check = %v", problems)
+	}
+}
+
+func TestBinaryMessages(t *testing.T) {
+	f := newFixture(t, nil, files("a.lua", "--#ENDPOINT WEBSOCKET /b\nif websocketInfo.type == 'data' then return websocketInfo.message_type .. ' ' .. websocketInfo.message end"))
+	p := f.Dial(t, "/b")
+	p.Send(gateway.Binary([]byte{1, 2, 255}))
+	expect(t, p, "data-binary AQL/")
+}

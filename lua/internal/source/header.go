@@ -1,0 +1,61 @@
+package source
+
+import "strings"
+
+// A header is a line that begins a block.
+type header struct {
+	keyword string   // "ENDPOINT" or "EVENT"
+	words   []string // what follows it
+}
+
+// methods are those of the other endpoints that a file may hold. A word that
+// is neither of them nor WEBSOCKET is a slip of the pen.
+var methods = map[string]bool{
+	"CONNECT": true, "DELETE": true, "GET": true, "HEAD": true, "OPTIONS": true,
+	"PATCH": true, "POST": true, "PUT": true, "TRACE": true,
+}
+
+const method = "WEBSOCKET"
+
+// parseHeader reports whether the line, without its end, is a header.
+//
+// "--#ENDPOINT" and "--#EVENT" always begin one, in any case. With blanks
+// around the "#" the line may be a remark that happens to begin with the word,
+// so there the rest has to look like a header too.
+func parseHeader(line string) (header, bool) {
+	text, ok := strings.CutPrefix(strings.Trim(line, " \t\r"), "--")
+	if !ok {
+		return header{}, false
+	}
+	tight := strings.HasPrefix(text, "#")
+	if text, ok = strings.CutPrefix(strings.TrimLeft(text, " \t"), "#"); !ok {
+		return header{}, false
+	}
+	tight = tight && text != "" && text[0] != ' ' && text[0] != '\t'
+	words := strings.Fields(text)
+	if len(words) == 0 {
+		return header{}, false
+	}
+	h := header{strings.ToUpper(words[0]), words[1:]}
+	return h, h.known() && (tight || h.complete())
+}
+
+func (h header) known() bool { return h.keyword == "ENDPOINT" || h.keyword == "EVENT" }
+
+// complete reports whether the words after the keyword are such as a header has.
+func (h header) complete() bool {
+	if h.keyword == "EVENT" {
+		return len(h.words) == 2
+	}
+	if len(h.words) == 0 {
+		return false
+	}
+	m := strings.ToUpper(h.words[0])
+	return m == method || methods[m] || len(h.words) > 1 && strings.HasPrefix(h.words[1], "/")
+}
+
+// isWebsocketInfo reports whether the header names the event that this module
+// handles.
+func (h header) isWebsocketInfo() bool {
+	return len(h.words) == 2 && strings.EqualFold(h.words[0], "websocket") && strings.EqualFold(h.words[1], "websocket_info")
+}

@@ -1,0 +1,521 @@
+package vm
+
+import (
+	"fmt"
+	"strings"
+
+	golua "github.com/Shopify/go-lua"
+)
+
+type library []struct {
+	name string
+	f    libraryFunction
+}
+
+func (s *State) openLibraries() {
+	l := s.l
+	for name, lib := range map[string]library{
+		"string": stringLibrary, "table": tableLibrary, "math": mathLibrary, "os": osLibrary,
+		"json": jsonLibrary, "log": logLibrary, "coroutine": coroutineLibrary,
+	} {
+		s.register(lib, name+".")
+		l.SetGlobal(name)
+	}
+	s.openMath()
+	s.openAliases()
+	s.push(s.globals)
+	for _, f := range baseLibrary {
+		s.pushFunction(f.name, f.f)
+		l.SetField(-2, f.name)
+	}
+	l.PushString("Lua 5.1")
+	l.SetField(-2, "_VERSION")
+	l.Pop(1)
+
+	l.PushString("") // all strings share one metatable
+	l.NewTable()
+	l.Global("string")
+	l.SetField(-2, "__index")
+	l.SetMetaTable(-2)
+	l.Pop(1)
+	golua.Require(l, "bit32", golua.Bit32Open, true)
+	l.SetTop(0)
+}
+
+// register pushes a table of functions.
+func (s *State) register(lib library, prefix string) {
+	s.l.CreateTable(0, len(lib))
+	for _, f := range lib {
+		s.pushFunction(f.name, f.f)
+		s.l.SetField(-2, f.name)
+	}
+}
+
+// openAliases gives functions the other names they have had.
+func (s *State) openAliases() {
+	for _, a := range [][2]string{
+		{"table.unpack", "unpack"}, {"string.gmatch", "string.gfind"}, {"math.fmod", "math.mod"},
+		{"json.encode", "to_json"}, {"json.decode", "from_json"},
+		{"json.encode", "json.stringify"}, {"json.decode", "json.parse"}, {"json", "JSON"},
+	} {
+		v := s.globals
+		for _, part := range strings.Split(a[0], ".") {
+			v = s.Get(v, part)
+		}
+		t, name := s.globals, a[1]
+		if lib, field, ok := strings.Cut(name, "."); ok {
+			t, name = s.Get(t, lib), field
+		}
+		s.Set(t, name, v)
+	}
+}
+
+var baseLibrary = library{
+	{"assert", baseAssert}, {"error", baseError}, {"pcall", basePcall}, {"xpcall", baseXpcall},
+	{"tostring", baseTostring}, {"tonumber", baseTonumber}, {"type", baseType},
+	{"next", baseNext}, {"pairs", basePairs}, {"ipairs", baseIpairs}, {"select", baseSelect},
+	{"rawequal", baseRawequal}, {"rawget", baseRawget}, {"rawset", baseRawset}, {"rawlen", baseRawlen},
+	{"getmetatable", baseGetmetatable}, {"setmetatable", baseSetmetatable},
+	{"getfenv", baseGetfenv}, {"setfenv", baseSetfenv},
+	{"load", baseLoad}, {"loadstring", baseLoadstring}, {"require", baseRequire},
+	{"collectgarbage", baseCollectgarbage}, {"gcinfo", baseGcinfo},
+	{"print", basePrint},
+}
+
+func baseAssert(s *State, l *golua.State) int {
+	s.checkAny(l, 1)
+	if l.ToBoolean(1) {
+		return l.Top()
+	}
+	if l.Top() < 2 {
+		s.errorf("assertion failed!")
+	}
+	l.SetTop(2)
+	s.throw()
+	return 0
+}
+
+func baseError(s *State, l *golua.State) int {
+	level := s.optInt(l, 2, 1)
+	l.SetTop(1)
+	if text, ok := l.ToValue(1).(string); ok && level > 0 {
+		golua.Where(l, level)
+		where, _ := l.ToString(-1)
+		l.Pop(1)
+		l.PushString(where + text)
+	}
+	s.throw()
+	return 0
+}
+
+// protectedCall calls the function below the n arguments on top of the stack
+// and leaves its results there, or the error value alone.
+func (s *State) protectedCall(l *golua.State, n int) bool {
+	protects := s.run.protects
+	s.run.protects++
+	err := l.ProtectedCall(n, golua.MultipleReturns, 0)
+	s.run.protects = protects
+	if err != nil {
+		s.caught(err)
+	}
+	return err == nil
+}
+
+func basePcall(s *State, l *golua.State) int {
+	s.checkAny(l, 1)
+	ok := s.protectedCall(l, l.Top()-1)
+	l.PushBoolean(ok)
+	l.Insert(1)
+	return l.Top()
+}
+
+// baseXpcall calls the handler after the stack of the error is gone; there is no
+// debug library that could tell the difference.
+func baseXpcall(s *State, l *golua.State) int {
+	s.checkAny(l, 2)
+	n := l.Top() - 2
+	l.PushValue(2)
+	handler := l.ToValue(-1)
+	l.Pop(1)
+	l.Remove(2)
+	ok := s.protectedCall(l, n)
+	if !ok {
+		s.push(handler)
+		l.Insert(1)
+		l.SetTop(2)
+		s.protectedCall(l, 1)
+		if l.Top() > 1 {
+			l.SetTop(1)
+		}
+	}
+	l.PushBoolean(ok)
+	l.Insert(1)
+	return l.Top()
+}
+
+func baseTostring(s *State, l *golua.State) int {
+	s.checkAny(l, 1)
+	l.PushString(s.toString(l, 1))
+	return 1
+}
+
+// toString is tostring of the value at i, which is positive.
+func (s *State) toString(l *golua.State, i int) string {
+	switch v := l.ToValue(i).(type) {
+	case string:
+		return v
+	case float64:
+		return FormatNumber(v)
+	case bool:
+		if v {
+			return "true"
+		}
+		return "false"
+	case nil:
+		return "nil"
+	}
+	if golua.MetaField(l, i, "__tostring") {
+		l.PushValue(i)
+		l.Call(1, 1)
+		text, ok := str(l, l.Top())
+		if !ok {
+			s.errorf("'tostring' must return a string to 'print'")
+		}
+		l.Pop(1)
+		return text
+	}
+	name := l.TypeOf(i).String()
+	if name == "function" && l.IsGoFunction(i) {
+		name = "function: builtin"
+	}
+	return fmt.Sprintf("%s: %p", name, l.ToValue(i))
+}
+
+func baseTonumber(s *State, l *golua.State) int {
+	s.checkAny(l, 1)
+	base := s.optInt(l, 2, 10)
+	if base == 10 {
+		if n, ok := num(l, 1); ok {
+			l.PushNumber(n)
+		} else {
+			l.PushNil()
+		}
+		return 1
+	}
+	text := s.checkString(l, 1)
+	if base < 2 || base > 36 {
+		s.argError(2, "base out of range")
+	}
+	if n, ok := parseBase(text, base); ok {
+		l.PushNumber(n)
+	} else {
+		l.PushNil()
+	}
+	return 1
+}
+
+func baseType(s *State, l *golua.State) int {
+	s.checkAny(l, 1)
+	l.PushString(l.TypeOf(1).String())
+	return 1
+}
+
+func baseIpairs(s *State, l *golua.State) int {
+	s.checkTable(l, 1)
+	if golua.MetaField(l, 1, "__ipairs") {
+		l.PushValue(1)
+		l.Call(1, 3)
+		return 3
+	}
+	s.pushFunction("ipairs", ipairsNext)
+	l.PushValue(1)
+	l.PushInteger(0)
+	return 3
+}
+
+func ipairsNext(s *State, l *golua.State) int {
+	i := s.checkInt(l, 2) + 1
+	s.checkTable(l, 1)
+	l.PushInteger(i)
+	l.RawGetInt(1, i)
+	if l.IsNil(-1) {
+		return 1
+	}
+	return 2
+}
+
+func baseSelect(s *State, l *golua.State) int {
+	n := l.Top()
+	if l.TypeOf(1) == golua.TypeString {
+		if v, _ := l.ToString(1); strings.HasPrefix(v, "#") {
+			l.PushInteger(n - 1)
+			return 1
+		}
+	}
+	i := s.checkInt(l, 1)
+	if i < 0 {
+		i = n + i
+	} else if i > n {
+		i = n
+	}
+	if i < 1 {
+		s.argError(1, "index out of range")
+	}
+	return n - i
+}
+
+func baseRawequal(s *State, l *golua.State) int {
+	s.checkAny(l, 1)
+	s.checkAny(l, 2)
+	l.PushBoolean(l.ToValue(1) == l.ToValue(2))
+	return 1
+}
+
+func baseRawget(s *State, l *golua.State) int {
+	s.checkTable(l, 1)
+	s.checkAny(l, 2)
+	l.SetTop(2)
+	s.rawGet(l, 1)
+	return 1
+}
+
+func baseRawset(s *State, l *golua.State) int {
+	s.checkTable(l, 1)
+	s.checkAny(l, 2)
+	s.checkAny(l, 3)
+	l.SetTop(3)
+	switch v := l.ToValue(1); {
+	case v == s.proxy:
+		l.SetTable(1)
+	default:
+		if s.isLazy(l, 1) {
+			s.fill(l, 1)
+		}
+		l.RawSet(1)
+	}
+	l.SetTop(1)
+	return 1
+}
+
+func baseRawlen(s *State, l *golua.State) int {
+	if t := l.TypeOf(1); t != golua.TypeTable && t != golua.TypeString {
+		s.argError(1, "table or string expected")
+	}
+	l.PushInteger(l.RawLength(1))
+	return 1
+}
+
+func baseGetmetatable(s *State, l *golua.State) int {
+	s.checkAny(l, 1)
+	if l.ToValue(1) == s.proxy {
+		s.push(s.globals)
+		l.Replace(1)
+	}
+	if !l.MetaTable(1) {
+		l.PushNil()
+		return 1
+	}
+	l.PushString("__metatable")
+	l.RawGet(-2)
+	if l.IsNil(-1) {
+		l.Pop(1)
+	} else if !l.ToBoolean(-1) {
+		l.PushNil()
+	}
+	return 1
+}
+
+func baseSetmetatable(s *State, l *golua.State) int {
+	s.checkTable(l, 1)
+	if l.Top() < 2 || !l.IsNil(2) && !l.IsTable(2) {
+		s.argError(2, "nil or table expected")
+	}
+	l.SetTop(2)
+	target := 1
+	if l.ToValue(1) == s.proxy {
+		if !s.loading() {
+			s.errorf("the metatable of the globals can only be changed while modules load")
+		}
+		s.push(s.globals)
+		target = 3
+	} else if s.isLazy(l, 1) {
+		s.fill(l, 1)
+	} else if golua.MetaField(l, 1, "__metatable") {
+		s.errorf("cannot change a protected metatable")
+	}
+	l.PushValue(2)
+	l.SetMetaTable(target)
+	l.PushValue(1)
+	return 1
+}
+
+// maxLoad bounds source that is compiled during a run: it takes up to cubic
+// time, which nothing can interrupt.
+const maxLoad = 16 << 10
+
+func baseLoad(s *State, l *golua.State) int {
+	if l.TypeOf(1) == golua.TypeFunction {
+		return s.loadSource(l, s.readAll(l), s.optString(l, 2, "=(load)"))
+	}
+	return baseLoadstring(s, l)
+}
+
+func baseLoadstring(s *State, l *golua.State) int {
+	source := s.checkString(l, 1)
+	return s.loadSource(l, source, s.optString(l, 2, source))
+}
+
+// readAll calls the reader function at 1 until it returns nil or "".
+func (s *State) readAll(l *golua.State) string {
+	var b strings.Builder
+	for {
+		l.PushValue(1)
+		l.Call(0, 1)
+		part, ok := l.ToValue(-1).(string)
+		if !ok && !l.IsNil(-1) {
+			s.errorf("reader function must return a string")
+		}
+		l.Pop(1)
+		if part == "" {
+			return b.String()
+		}
+		if b.Len()+len(part) > maxLoad {
+			return b.String() + part // too long, as loadSource says
+		}
+		b.WriteString(part)
+	}
+}
+
+func (s *State) loadSource(l *golua.State, source, name string) int {
+	fail := func(text string) int {
+		l.PushNil()
+		l.PushString(text)
+		return 2
+	}
+	name = chunkName(name)
+	switch {
+	case len(source) > maxLoad:
+		return fail(fmt.Sprintf("%s: source of %d bytes is too long (limit %d)", name, len(source), maxLoad))
+	case strings.HasPrefix(source, golua.Signature[:1]):
+		return fail(name + ": binary chunks are not loaded")
+	}
+	s.step(len(source) * 4)
+	s.alloc(len(source) * 16)
+	code, err := compile(l, source, name)
+	if err != nil {
+		return fail(err.Error())
+	}
+	if err := s.loadChunk(code); err != nil {
+		return fail(err.Error())
+	}
+	if l.IsTable(4) { // load(chunk, name, mode, env)
+		f := l.Top()
+		if golua.LoadBuffer(l, anchorCode(), "=anchor", "b") == nil {
+			l.PushValue(4)
+			golua.SetUpValue(l, f+1, upvalueEnv)
+			golua.UpValueJoin(l, f, upvalueEnv, f+1, upvalueEnv)
+			l.SetTop(f)
+		}
+	}
+	return 1
+}
+
+// chunkName is how messages show the name of a chunk that load was given.
+func chunkName(name string) string {
+	if name != "" && (name[0] == '=' || name[0] == '@') {
+		return name[1:min(len(name), MaxName)]
+	}
+	line, _, more := strings.Cut(name, "\n")
+	if len(line) > 40 {
+		line, more = line[:40], true
+	}
+	if more {
+		line += "..."
+	}
+	return `[string "` + line + `"]`
+}
+
+// baseRequire runs a module of the solution, once, and returns what it
+// returned, or true.
+func baseRequire(s *State, l *golua.State) int {
+	name := s.checkString(l, 1)
+	for _, lib := range []string{"string", "table", "math", "os", "json"} {
+		if name == lib {
+			s.push(s.Get(s.globals, lib))
+			return 1
+		}
+	}
+	var chunk *Chunk
+	key := name
+	if s.cfg.Require != nil {
+		chunk, key = s.cfg.Require(name)
+	}
+	if v := s.Get(s.loaded, key); v != nil {
+		s.push(v)
+		return 1
+	}
+	if chunk == nil {
+		s.errorf("module '%s' not found: the solution has no such file", name)
+	}
+	s.push(s.RunModule(chunk, key))
+	return 1
+}
+
+// RunModule runs a module's code unless it has run, and returns what require
+// returns. It must be called inside Run or Setup.
+func (s *State) RunModule(c *Chunk, key string) Value {
+	if v := s.Get(s.loaded, key); v != nil {
+		return v
+	}
+	s.Set(s.loaded, key, true) // also for modules that require each other
+	f, err := s.Load(c)
+	if err != nil {
+		s.errorf("%v", err)
+	}
+	v := s.Call(f, key)
+	if v == nil {
+		v = true
+	}
+	s.Set(s.loaded, key, v)
+	return v
+}
+
+// baseCollectgarbage collects nothing: the memory is the host's. It answers
+// with what the VM holds.
+func baseCollectgarbage(s *State, l *golua.State) int {
+	switch s.optString(l, 1, "collect") {
+	case "count":
+		l.PushNumber(s.kilobytes())
+	case "step":
+		l.PushBoolean(true)
+	case "isrunning":
+		l.PushBoolean(true)
+	default:
+		l.PushInteger(0)
+	}
+	return 1
+}
+
+func baseGcinfo(s *State, l *golua.State) int {
+	l.PushInteger(int(s.kilobytes()))
+	return 1
+}
+
+func (s *State) kilobytes() float64 {
+	s.step(4096) // it looks at everything
+	return float64(s.held(s.cfg.Limits.Memory+s.base)) / 1024
+}
+
+var coroutineLibrary = func() library {
+	var lib library
+	for _, name := range []string{"create", "resume", "running", "status", "wrap", "yield"} {
+		lib = append(lib, struct {
+			name string
+			f    libraryFunction
+		}{name, func(s *State, _ *golua.State) int {
+			s.errorf("coroutine.%s: coroutines are not supported", name)
+			return 0
+		}})
+	}
+	return lib
+}()

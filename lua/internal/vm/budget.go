@@ -1,0 +1,222 @@
+package vm
+
+import (
+	"runtime/metrics"
+	"time"
+
+	golua "github.com/Shopify/go-lua"
+)
+
+// Limits bound one run. A zero field means the default; a negative one means no
+// limit.
+type Limits struct {
+	Instructions int64         // of the VM, and units of work of the libraries; 10 million
+	Time         time.Duration // without that in Pause; 5 s
+	Memory       int64         // bytes that the State holds, more than after loading; 32 MiB
+	String       int           // bytes of one string; 4 MiB, or Memory where that is less
+	Depth        int           // nested calls of Lua functions; 10,000
+	Output       int64         // bytes that the run sends and prints; 16 MiB
+}
+
+func (lim Limits) withDefaults() Limits {
+	const unlimited = 1 << 62
+	set := func(v *int64, def int64) {
+		if *v == 0 {
+			*v = def
+		} else if *v < 0 {
+			*v = unlimited
+		}
+	}
+	set(&lim.Instructions, 10_000_000)
+	set((*int64)(&lim.Time), int64(5*time.Second))
+	set(&lim.Memory, 32<<20)
+	set(&lim.Output, 16<<20)
+	if lim.String <= 0 {
+		lim.String = int(min(4<<20, lim.Memory))
+	}
+	if lim.Depth == 0 {
+		lim.Depth = 10_000
+	} else if lim.Depth < 0 {
+		lim.Depth = 1 << 30
+	}
+	return lim
+}
+
+const (
+	firstInterval = 256 // instructions between two looks at the budgets, at first
+	minInterval   = 8
+	maxInterval   = 1024
+
+	// Where a script has strings as long as these, one instruction (arithmetic,
+	// which parses them) can take 2 or 50 ms.
+	longString   = 8 << 10
+	longInterval = 4
+	hugeString   = 256 << 10
+	hugeInterval = 1
+	deep         = 1000 // a stack as deep makes a State too big to keep
+)
+
+// run meters one run.
+type run struct {
+	started  time.Time
+	last     time.Time     // when the hook last fired
+	paused   time.Duration // in host functions
+	used     int64         // instructions, up to the last firing
+	interval int           // of the hook
+	most     int           // that it may be
+	steps    int           // library work since the last check
+	output   int64
+
+	allocated int64  // bytes of strings and tables that libraries have made
+	nextLook  int64  // at allocated
+	heap      uint64 // of the process, at the last look
+
+	protects  int // nested pcalls
+	abort     *Error
+	traceback string
+}
+
+func (r *run) start(s *State) {
+	now := time.Now()
+	*r = run{started: now, last: now, interval: firstInterval, most: maxInterval, nextLook: s.cfg.Limits.Memory}
+	golua.SetDebugHook(s.l, s.hookFn, golua.MaskCount, r.interval)
+}
+
+func (r *run) stop(s *State) {
+	r.used += int64(r.interval - golua.DebugHookCount(s.l) + r.steps)
+	r.steps = 0
+	r.last = time.Now()
+}
+
+func (r *run) usage() Usage {
+	return Usage{Instructions: r.used, Time: r.last.Sub(r.started) - r.paused, Output: r.output}
+}
+
+// hook is called every interval instructions.
+func (s *State) hook(l *golua.State, _ golua.Debug) {
+	r := &s.run
+	r.used += int64(r.interval)
+	now := time.Now()
+	elapsed := now.Sub(r.last)
+	r.last = now
+	s.check(now)
+	// Single instructions may take long, on long strings: look more often then.
+	s.setInterval(min(r.most, nextInterval(r.interval, elapsed)))
+	if _, ok := golua.Stack(l, min(deep, s.cfg.Limits.Depth)); ok {
+		s.broken = true
+		if _, ok := golua.Stack(l, s.cfg.Limits.Depth); ok {
+			s.overrun("depth", "stack overflow: more than %d nested calls", s.cfg.Limits.Depth)
+		}
+	}
+	s.lookAtHeap()
+}
+
+func (s *State) setInterval(n int) {
+	if r := &s.run; n != r.interval {
+		r.interval = n
+		golua.SetDebugHook(s.l, s.hookFn, golua.MaskCount, n)
+	}
+}
+
+// long notes that the script gets a string of n bytes.
+func (s *State) long(n int) {
+	most := s.run.most
+	switch {
+	case n >= hugeString:
+		most = hugeInterval
+	case n >= longString:
+		most = min(most, longInterval)
+	}
+	if most < s.run.most {
+		s.run.used += int64(s.run.interval - golua.DebugHookCount(s.l))
+		s.run.most = most
+		s.setInterval(most)
+	}
+}
+
+func nextInterval(interval int, elapsed time.Duration) int {
+	switch {
+	case elapsed > 400*time.Microsecond:
+		return max(minInterval, interval/8)
+	case elapsed < 100*time.Microsecond:
+		return min(maxInterval, interval*2)
+	}
+	return interval
+}
+
+// step counts n units of work of a library function: about what n instructions
+// of the VM take.
+func (s *State) step(n int) {
+	if s.run.steps += n; s.run.steps >= 2048 {
+		s.run.used += int64(s.run.steps)
+		s.run.steps = 0
+		s.check(time.Now())
+	}
+}
+
+func (s *State) check(now time.Time) {
+	r, lim := &s.run, &s.cfg.Limits
+	if r.used > lim.Instructions {
+		s.overrun("instructions", "more than %d instructions", lim.Instructions)
+	}
+	if now.Sub(r.started)-r.paused > lim.Time {
+		s.overrun("time", "ran for more than %v", lim.Time)
+	}
+}
+
+// alloc counts n bytes that a library function is about to make.
+func (s *State) alloc(n int) {
+	if s.run.allocated += int64(n); s.run.allocated > s.run.nextLook {
+		s.look()
+	}
+}
+
+// lookAtHeap looks closer if the process has allocated much since the last look.
+// Others may have done that: what counts is only what this State holds.
+func (s *State) lookAtHeap() {
+	metrics.Read(s.sample)
+	heap := s.sample[0].Value.Uint64()
+	if s.run.heap == 0 {
+		s.run.heap = heap
+	}
+	if float64(heap-s.run.heap) > float64(s.cfg.Limits.Memory)/2 {
+		s.run.heap = heap
+		s.look()
+	}
+}
+
+// look ends the run if the State holds more than it may.
+func (s *State) look() {
+	limit := s.cfg.Limits.Memory
+	held := s.held(limit+s.base) - s.base
+	if held > limit {
+		s.overrun("memory", "holds more than %d bytes", limit)
+	}
+	s.run.nextLook = s.run.allocated + max((limit-held)/2, limit/16)
+}
+
+// room ends the call with an error if a string of n bytes is too long, and
+// counts it otherwise.
+func (s *State) room(n int) {
+	if n > s.cfg.Limits.String {
+		s.errorf("resulting string too large (%d bytes, limit %d)", n, s.cfg.Limits.String)
+	}
+	s.step(n / 64)
+	s.alloc(n)
+	s.long(n)
+}
+
+// Output counts n bytes that the run sends or prints. It does not return if
+// they are too many.
+func (s *State) Output(n int) {
+	if s.run.output += int64(n); s.run.output > s.cfg.Limits.Output {
+		s.overrun("output", "sends or prints more than %d bytes", s.cfg.Limits.Output)
+	}
+}
+
+// Pause runs f, whose time does not count: it waits for somebody else.
+func (s *State) Pause(f func()) {
+	start := time.Now()
+	f()
+	s.run.paused += time.Since(start)
+}

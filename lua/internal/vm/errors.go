@@ -1,0 +1,170 @@
+package vm
+
+import (
+	"errors"
+	"fmt"
+	"runtime"
+	"strconv"
+	"strings"
+
+	golua "github.com/Shopify/go-lua"
+)
+
+// An Error is the failure of a script.
+type Error struct {
+	Value     Value  // what error was called with; a string for errors of the VM
+	Message   string // the value as text, with chunk and line where it is a string
+	Traceback string // one line per call, innermost first; may be empty
+	Budget    string // "instructions", "time", "memory", "depth" or "output" where that is exceeded
+	Internal  bool   // not the script's fault
+}
+
+// Error returns the message.
+func (e *Error) Error() string { return e.Message }
+
+// errThrown is the panic that carries the value on top of the stack to the
+// innermost protected call. The VM's own Error takes strings only.
+var errThrown = errors.New("lua error")
+
+// throw raises the value on top of the stack.
+func (s *State) throw() {
+	if s.run.protects == 0 && s.run.traceback == "" {
+		s.run.traceback = s.trace(0)
+	}
+	panic(errThrown)
+}
+
+// errorf raises a message with the position of the running Lua function.
+func (s *State) errorf(format string, args ...any) {
+	golua.Where(s.l, 1)
+	where, _ := s.l.ToString(-1)
+	s.l.Pop(1)
+	s.l.PushString(where + fmt.Sprintf(format, args...))
+	s.throw()
+}
+
+// overrun ends the run; no pcall stops it.
+func (s *State) overrun(budget, format string, args ...any) {
+	if s.run.abort == nil {
+		message := "script exceeded its budget: " + fmt.Sprintf(format, args...)
+		if chunk, line := s.Position(); chunk != "" {
+			message = chunk + ":" + strconv.Itoa(line) + ": " + message
+		}
+		s.run.abort = &Error{Value: message, Message: message, Budget: budget, Traceback: s.trace(0)}
+	}
+	s.stop()
+}
+
+// stop goes on ending the run.
+func (s *State) stop() {
+	s.broken = true
+	s.l.PushString(s.run.abort.Message)
+	panic(s.run.abort)
+}
+
+// argError is an error about argument i of the running library function.
+func (s *State) argError(i int, format string, args ...any) {
+	s.errorf("bad argument #%d to '%s' (%s)", i, s.fname, fmt.Sprintf(format, args...))
+}
+
+func (s *State) typeError(l *golua.State, i int, want string) {
+	got := "no value"
+	if i <= l.Top() {
+		got = l.TypeOf(i).String()
+	}
+	s.argError(i, "%s expected, got %s", want, got)
+}
+
+// caught looks at the failure of a protected call, and does not return if the run
+// is over: a budget is exceeded, or the VM or one of our functions failed, and
+// then the value on top of the stack is anything.
+func (s *State) caught(err error) {
+	s.noteGoError(err)
+	if s.run.abort != nil {
+		s.stop()
+	}
+}
+
+func (s *State) noteGoError(err error) {
+	var goErr runtime.Error
+	if s.run.abort == nil && errors.As(err, &goErr) {
+		message := "internal error: " + err.Error()
+		s.run.abort = &Error{Value: message, Message: message, Internal: true}
+	}
+}
+
+// newError makes an Error of the value on top of the stack, which err left
+// there.
+func (s *State) newError(err error) *Error {
+	s.noteGoError(err)
+	if s.run.abort != nil {
+		s.broken = true
+		return s.run.abort
+	}
+	e := &Error{Value: s.l.ToValue(-1), Traceback: s.run.traceback}
+	switch v := e.Value.(type) {
+	case string:
+		e.Message = v
+	case float64:
+		e.Message = FormatNumber(v)
+	default:
+		e.Message = fmt.Sprintf("(error object is a %s value)", s.Type(v))
+		if text, ok := s.Get(v, "message").(string); ok {
+			e.Message += ": " + text
+		} else if text, ok := s.Get(v, "error").(string); ok {
+			e.Message += ": " + text
+		}
+	}
+	return e
+}
+
+// traceHandler keeps the traceback of an error of the VM that no pcall catches.
+func traceHandler(s *State, l *golua.State) int {
+	if s.run.protects == 0 && s.run.traceback == "" {
+		s.run.traceback = s.trace(1)
+	}
+	l.SetTop(1)
+	return 1
+}
+
+// info returns source and line of a frame. The VM cannot tell the line of a
+// function that has not begun.
+func (s *State) info(f golua.Frame) (d golua.Debug) {
+	defer func() {
+		if recover() != nil {
+			d, _ = golua.Info(s.l, "S", f)
+			d.CurrentLine = max(1, d.LineDefined)
+		}
+	}()
+	d, _ = golua.Info(s.l, "Sl", f)
+	return d
+}
+
+// trace lists the running Lua functions, innermost first.
+func (s *State) trace(level int) string {
+	const most = 20
+	var b strings.Builder
+	for n := 0; n < most; level++ {
+		f, ok := golua.Stack(s.l, level)
+		if !ok {
+			return b.String()
+		}
+		d := s.info(f)
+		if d.CurrentLine <= 0 {
+			continue
+		}
+		n++
+		if b.Len() > 0 {
+			b.WriteByte('\n')
+		}
+		source := strings.TrimPrefix(d.Source, "=")
+		fmt.Fprintf(&b, "%s:%d: ", source, d.CurrentLine)
+		if d.What == "main" {
+			b.WriteString("in main chunk")
+		} else {
+			fmt.Fprintf(&b, "in function <%s:%d>", source, d.LineDefined)
+		}
+	}
+	b.WriteString("\n...")
+	return b.String()
+}

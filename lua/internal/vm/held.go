@@ -1,0 +1,86 @@
+package vm
+
+import "reflect"
+
+// held adds up what can be reached from the State: its stack, dead slots
+// included, its globals and everything they refer to. Go functions and what they
+// hold do not count. It stops soon after limit bytes.
+//
+// It reads the VM's structures by reflection and needs to know none of their
+// names: what a release changes in them changes the figure, not the code.
+func (s *State) held(limit int64) int64 {
+	h := holder{limit: limit, seen: make(map[uintptr]struct{})}
+	h.todo = append(h.todo, reflect.ValueOf(s.l))
+	for len(h.todo) > 0 && h.bytes <= h.limit {
+		v := h.todo[len(h.todo)-1]
+		h.todo = h.todo[:len(h.todo)-1]
+		h.value(v)
+	}
+	return h.bytes
+}
+
+type holder struct {
+	bytes, limit int64
+	seen         map[uintptr]struct{}
+	todo         []reflect.Value // pointers, slices, maps and structs to look into
+}
+
+// first reports whether the object has not been counted yet.
+func (h *holder) first(p uintptr) bool {
+	if _, ok := h.seen[p]; ok || p == 0 {
+		return false
+	}
+	h.seen[p] = struct{}{}
+	return true
+}
+
+func (h *holder) value(v reflect.Value) {
+	switch v.Kind() {
+	case reflect.Interface:
+		h.value(v.Elem())
+	case reflect.String:
+		if v.Len() > 0 && (v.Len() <= 32 || h.first(v.Pointer())) {
+			h.bytes += int64(v.Len())
+		}
+		h.bytes += 16
+	case reflect.Pointer:
+		if h.first(v.Pointer()) {
+			h.bytes += int64(v.Type().Elem().Size())
+			h.todo = append(h.todo, v.Elem())
+		}
+	case reflect.Slice:
+		if v.Len() > 0 && h.first(v.Pointer()) {
+			h.slice(v)
+		}
+	case reflect.Map:
+		if v.Len() > 0 && h.first(v.Pointer()) {
+			h.table(v)
+		}
+	case reflect.Struct:
+		for i := range v.NumField() {
+			h.value(v.Field(i))
+		}
+	case reflect.Float64:
+		h.bytes += 8 // boxed
+	}
+}
+
+func (h *holder) slice(v reflect.Value) {
+	h.bytes += int64(v.Len()) * int64(v.Type().Elem().Size())
+	switch v.Type().Elem().Kind() {
+	case reflect.Interface, reflect.Pointer, reflect.Slice, reflect.Map, reflect.Struct, reflect.String:
+	default:
+		return
+	}
+	for i := 0; i < v.Len() && h.bytes <= h.limit; i++ {
+		h.value(v.Index(i))
+	}
+}
+
+func (h *holder) table(v reflect.Value) {
+	h.bytes += int64(v.Len()) * 48
+	for iter := v.MapRange(); iter.Next() && h.bytes <= h.limit; {
+		h.value(iter.Key())
+		h.value(iter.Value())
+	}
+}

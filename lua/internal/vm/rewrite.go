@@ -1,0 +1,224 @@
+package vm
+
+import (
+	"errors"
+	"slices"
+)
+
+// The rewriter goes over the bytecode of every chunk before it runs and mends
+// what the VM does wrong, without a change to the VM:
+//
+//   - CONCAT becomes a call of our own function. The VM's instruction knows no
+//     size limit, spells infinities in Go's way, and leaves the top of the stack
+//     too low, so that a metamethod called afterwards overwrites live registers.
+//   - MOD becomes a call of our own function: the VM truncates where Lua floors.
+//   - Where several captured locals leave their scope together, jumps are put
+//     in front that close them one by one: the VM keeps dead entries in its list
+//     of open upvalues for ever if it closes two at a time.
+//   - A function that captures variables of an outer function captures also a
+//     register of its own frame. The VM reuses a closure whose outer variables
+//     merely have the same values; with the extra capture it reuses none across
+//     calls.
+
+var errTooComplex = errors.New("function or expression too complex")
+
+// The upvalues of a rewritten main function; _ENV is the first (see loadChunk).
+const (
+	upvalueEnv    = 1
+	upvalueConcat = 2
+	upvalueMod    = 3
+)
+
+// emptyName is the encoded name of the upvalues that the rewriter adds.
+var emptyName = make([]byte, 8)
+
+// rewrite mends a binary chunk.
+func rewrite(chunk []byte) ([]byte, error) {
+	if len(chunk) < chunkHeader {
+		return nil, errBytecode
+	}
+	d := &decoder{b: chunk[chunkHeader:]}
+	main := d.proto()
+	if d.err != nil {
+		return nil, d.err
+	}
+	if len(main.upvalues) != 1 {
+		return nil, errBytecode
+	}
+	main.upvalues = append(main.upvalues, upvalue{true, 1, emptyName}, upvalue{true, 2, emptyName})
+	f := frame{concat: upvalueConcat - 1, mod: upvalueMod - 1, unique: []bool{true, true, true}}
+	if err := f.rewrite(main); err != nil {
+		return nil, err
+	}
+	return main.encode(slices.Clone(chunk[:chunkHeader])), nil
+}
+
+// A frame says where a function finds our helpers among its upvalues, and which
+// of its upvalues can be one variable only: _ENV and the helpers.
+type frame struct {
+	concat, mod int
+	unique      []bool
+}
+
+func (f frame) rewrite(p *proto) error {
+	temp := p.maxStack // first of the registers that we add
+	guard := -1
+	for _, child := range p.protos {
+		c := frame{unique: make([]bool, len(child.upvalues))}
+		alias := false
+		for i, u := range child.upvalues {
+			c.unique[i] = !u.fromStack && u.index < len(f.unique) && f.unique[u.index]
+			alias = alias || !u.fromStack && !c.unique[i]
+		}
+		if alias {
+			if guard < 0 {
+				guard = temp
+				temp++
+			}
+			c.add(child, upvalue{true, guard, emptyName}, false)
+		}
+		c.concat = c.add(child, upvalue{false, f.concat, emptyName}, true)
+		c.mod = c.add(child, upvalue{false, f.mod, emptyName}, true)
+		if len(child.upvalues) > maxUpvalues {
+			return errTooComplex
+		}
+		if err := c.rewrite(child); err != nil {
+			return err
+		}
+	}
+	return f.code(p, temp)
+}
+
+// add gives p an upvalue and returns its index.
+func (f *frame) add(p *proto, u upvalue, unique bool) int {
+	p.upvalues, f.unique = append(p.upvalues, u), append(f.unique, unique)
+	return len(p.upvalues) - 1
+}
+
+// captured returns the registers of p that its children capture, descending.
+func captured(p *proto) []int {
+	var regs []int
+	for _, child := range p.protos {
+		for _, u := range child.upvalues {
+			if u.fromStack && !slices.Contains(regs, u.index) {
+				regs = append(regs, u.index)
+			}
+		}
+	}
+	slices.Sort(regs)
+	slices.Reverse(regs)
+	return regs
+}
+
+// code rewrites the instructions of p, whose registers from temp on are free.
+func (f frame) code(p *proto, temp int) error {
+	e := emitter{temp: temp, top: temp, f: f, regs: captured(p)}
+	at := make([]int, len(p.code)+1) // old to new
+	lines := make([]int32, 0, len(p.code))
+	jumps := make([]int, 0, 16) // old positions
+	for pc, i := range p.code {
+		if !i.fits(p.maxStack) {
+			return errTooComplex
+		}
+		at[pc] = len(e.out)
+		e.instruction(i, pc > 0 && p.code[pc-1].tests())
+		if i.jumps() {
+			jumps = append(jumps, pc)
+		}
+		for len(lines) < len(e.out) {
+			lines = append(lines, p.lineInfo[pc])
+		}
+	}
+	at[len(p.code)] = len(e.out)
+	for _, pc := range jumps {
+		target := pc + 1 + p.code[pc].sbx()
+		if target < 0 || target > len(p.code) {
+			return errBytecode
+		}
+		from := at[pc+1] // a jump is the last instruction of what it became
+		distance := at[target] - from
+		if distance < -maxSBx || distance > maxSBx {
+			return errTooComplex
+		}
+		e.out[from-1] = e.out[from-1].withSBx(distance)
+	}
+	for i, v := range p.locals {
+		if int(v.start) >= len(at) || int(v.end) >= len(at) || v.start < 0 || v.end < 0 {
+			return errBytecode
+		}
+		p.locals[i].start, p.locals[i].end = int32(at[v.start]), int32(at[v.end])
+	}
+	if e.top > maxRegister {
+		return errTooComplex
+	}
+	p.code, p.lineInfo, p.maxStack = e.out, lines, e.top
+	return nil
+}
+
+// An emitter collects the new code of one function.
+type emitter struct {
+	out  []instruction
+	temp int // first free register
+	top  int // size of the frame
+	f    frame
+	regs []int // captured, descending
+}
+
+func (e *emitter) emit(i ...instruction) { e.out = append(e.out, i...) }
+
+func (e *emitter) instruction(i instruction, tested bool) {
+	switch i.op() {
+	case opConcat:
+		e.concat(i.a(), i.b(), i.c())
+		return
+	case opMod:
+		e.mod(i)
+		return
+	case opReturn, opTailCall:
+		e.closeFrom(0)
+	case opJmp:
+		if i.a() > 0 && !tested {
+			e.closeFrom(i.a() - 1)
+		}
+	}
+	e.emit(i)
+}
+
+// closeFrom closes all captured registers from level on but the lowest, which
+// the instruction that follows closes.
+func (e *emitter) closeFrom(level int) {
+	n := 0
+	for n < len(e.regs) && e.regs[n] >= level {
+		n++
+	}
+	for k := 0; k < n-1; k++ {
+		e.emit(abx(opJmp, e.regs[k]+1, maxSBx))
+	}
+}
+
+// concat calls our function with the operands, which are the topmost registers
+// in use: they move up by one to make room for the function.
+func (e *emitter) concat(a, b, c int) {
+	for r := c; r >= b; r-- {
+		e.emit(abc(opMove, r+1, r, 0))
+	}
+	e.emit(abc(opGetUpval, b, e.f.concat, 0), abc(opCall, b, c-b+2, 2))
+	if a != b {
+		e.emit(abc(opMove, a, b, 0))
+	}
+	e.top = max(e.top, c+2)
+}
+
+func (e *emitter) mod(i instruction) {
+	t := e.temp
+	e.emit(abc(opGetUpval, t, e.f.mod, 0))
+	for k, rk := range []int{i.b(), i.c()} {
+		if rk&constantBit != 0 {
+			e.emit(abx(opLoadK, t+1+k, rk&^constantBit))
+		} else {
+			e.emit(abc(opMove, t+1+k, rk, 0))
+		}
+	}
+	e.emit(abc(opCall, t, 3, 2), abc(opMove, i.a(), t, 0))
+	e.top = max(e.top, t+3)
+}

@@ -1,0 +1,346 @@
+// Package vm runs Lua scripts under budgets. It is the only package that knows
+// the types of the VM, github.com/Shopify/go-lua: another VM, or a mended
+// release of this one, is a change in here.
+//
+// The VM and its parser are used as they are. What they do wrong is made good
+// around them: the bytecode of every chunk is rewritten before it runs (see
+// rewrite.go), and every library function that is missing, wrong, quadratic or
+// unbounded is a Go function of this package.
+//
+// A Lua value is a Go value here: nil, bool, float64, string, or something
+// opaque for tables and functions that only the methods of [State] understand.
+package vm
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"runtime/metrics"
+	"strings"
+	"sync"
+	"time"
+
+	golua "github.com/Shopify/go-lua"
+)
+
+// A Value is a Lua value: nil, bool, float64, string, or an opaque table or
+// function, which belongs to the State it came from.
+type Value = any
+
+// Config is what the States of one solution have in common.
+type Config struct {
+	Limits Limits
+
+	// Print receives what print and the log functions are called with: a level
+	// ("print", "debug", "info", "warn" or "error"), the text, and the chunk and
+	// line of the call. Nil drops it.
+	Print func(s *State, level, text, chunk string, line int)
+
+	// Require returns the chunk of a module for the function require, and the
+	// name under which its result is kept; nil if there is none.
+	Require func(name string) (chunk *Chunk, key string)
+}
+
+// A State is one VM: globals, libraries, loaded code. It is for one goroutine
+// at a time.
+type State struct {
+	// Host is for the caller: what the running event is about.
+	Host any
+
+	cfg Config
+	l   *golua.State
+
+	anchor  Value // a Lua function whose _ENV all loaded code shares
+	globals Value // as the modules left them
+	overlay Value // what this run adds to the globals; the value of _ENV
+	proxy   Value // _G: empty, and backed by the overlay
+	loaded  Value // results of require
+	lazy    Value // metatable of lazy tables
+	concat  Value
+	mod     Value
+
+	run    run
+	hookFn golua.Hook
+	iters  [4]iterator
+	random *rand.Rand
+	fname  string // of the library function that was called last, for its errors
+	broken bool
+	runs   int
+	base   int64 // bytes held after loading
+	sample []metrics.Sample
+}
+
+// anchorCode is the code of a function that has an _ENV.
+var anchorCode = sync.OnceValue(func() string {
+	c, err := Compile("return x", "anchor")
+	if err != nil {
+		panic(err) // a constant
+	}
+	return string(c.code)
+})
+
+// New returns a State with all libraries and no code.
+func New(cfg Config) *State {
+	s := &State{
+		cfg: cfg, l: golua.NewState(),
+		random: rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64())),
+		sample: []metrics.Sample{{Name: "/gc/heap/allocs:bytes"}},
+	}
+	s.cfg.Limits = cfg.Limits.withDefaults()
+	s.hookFn = s.hook
+	l := s.l
+	l.PushGlobalTable()
+	s.globals = l.ToValue(-1)
+	l.Pop(1)
+	s.concat, s.mod = s.function("..", concat), s.function("%", mod)
+	if err := golua.LoadBuffer(l, anchorCode(), "=anchor", "b"); err != nil {
+		panic(fmt.Sprintf("lua: the VM refuses its own code: %v", err))
+	}
+	s.anchor = l.ToValue(-1)
+	l.Pop(1)
+	s.openLibraries()
+	s.openEnvironment()
+	return s
+}
+
+func (s *State) push(v Value) { s.l.PushLightUserData(v) } // pushes any value, whatever its name says
+
+func (s *State) pop() Value {
+	v := s.l.ToValue(-1)
+	s.l.Pop(1)
+	return v
+}
+
+// A libraryFunction is a function of ours; it returns the number of its results,
+// which are on top of the stack.
+type libraryFunction func(s *State, l *golua.State) int
+
+func (s *State) pushFunction(name string, f libraryFunction) {
+	s.l.PushGoFunction(func(l *golua.State) int {
+		s.fname = name
+		return f(s, l)
+	})
+}
+
+func (s *State) function(name string, f libraryFunction) Value {
+	s.pushFunction(name, f)
+	return s.pop()
+}
+
+// Load returns the chunk as a function. Its free names are the globals.
+func (s *State) Load(c *Chunk) (Value, error) {
+	if err := s.loadChunk(c.code); err != nil {
+		return nil, err
+	}
+	return s.pop(), nil
+}
+
+// loadChunk pushes the function of rewritten code.
+func (s *State) loadChunk(code []byte) error {
+	l := s.l
+	if err := golua.LoadBuffer(l, string(code), "=chunk", "b"); err != nil {
+		l.Pop(1)
+		return fmt.Errorf("lua: load: %w", err)
+	}
+	f := l.Top()
+	s.push(s.anchor)
+	golua.UpValueJoin(l, f, upvalueEnv, f+1, 1)
+	l.Pop(1)
+	s.push(s.concat)
+	golua.SetUpValue(l, f, upvalueConcat)
+	s.push(s.mod)
+	golua.SetUpValue(l, f, upvalueMod)
+	return nil
+}
+
+// Usage is what a run has used.
+type Usage struct {
+	Instructions int64
+	Time         time.Duration // without the time spent in Pause
+	Output       int64
+}
+
+// Run runs f, which may use every method of s, under the budgets. The error is
+// an *[Error] if a script failed; an error of f's own is returned as it is.
+//
+// Every run sees the globals as the code before the first Run, or in Setup, left
+// them.
+func (s *State) Run(f func() error) (Usage, error) {
+	s.begin()
+	defer s.end()
+	return s.protected(f)
+}
+
+// Setup is Run for code whose globals stay: modules.
+func (s *State) Setup(f func() error) (Usage, error) {
+	s.setEnv(s.globals)
+	defer func() {
+		s.setEnv(s.overlay)
+		s.base = s.held(1 << 62)
+	}()
+	return s.protected(f)
+}
+
+func (s *State) protected(f func() error) (usage Usage, err error) {
+	l := s.l
+	top := l.Top()
+	defer func() {
+		s.run.stop(s)
+		usage = s.run.usage()
+		if p := recover(); p != nil { // not an error: it passed through the VM
+			s.broken = true
+			err = &Error{Message: fmt.Sprintf("internal error: %v", p), Internal: true}
+		}
+		if !s.broken {
+			l.SetTop(top)
+		}
+	}()
+	s.run.start(s)
+	s.pushFunction("handler", traceHandler)
+	var failed error
+	l.PushGoFunction(func(*golua.State) int {
+		failed = f()
+		return 0
+	})
+	if vmErr := l.ProtectedCall(0, 0, top+1); vmErr != nil {
+		return usage, s.newError(vmErr)
+	}
+	return usage, failed
+}
+
+// begin gives the run its own globals.
+func (s *State) begin() {
+	s.runs++
+	l := s.l
+	s.push(s.overlay)
+	l.PushNil()
+	if l.Next(-2) { // the last run has left something
+		l.SetTop(0)
+		s.newOverlay()
+	}
+	l.SetTop(0)
+}
+
+// end drops what the run may still hold on to.
+func (s *State) end() {
+	for i := range s.iters {
+		s.iters[i].reset()
+	}
+	s.Host = nil
+	if !s.broken && s.run.allocated > 1<<18 {
+		// Dead stack slots keep their values.
+		if s.l.CheckStack(200) {
+			s.l.SetTop(200)
+			s.l.SetTop(0)
+		}
+	}
+}
+
+// Broken reports whether the State must not be used again: it saw a panic, a
+// budget overrun or a very deep stack.
+func (s *State) Broken() bool { return s.broken }
+
+// Runs returns how often Run was called.
+func (s *State) Runs() int { return s.runs }
+
+// Call calls a function and returns its first result. It must be called inside
+// Run or Setup, and does not return if the function fails.
+func (s *State) Call(f Value, args ...Value) Value {
+	s.push(f)
+	for _, a := range args {
+		s.push(a)
+	}
+	s.l.Call(len(args), 1)
+	return s.pop()
+}
+
+// Global returns a global variable as the running code would see it.
+func (s *State) Global(name string) Value {
+	s.push(s.overlay)
+	s.l.Field(-1, name)
+	v := s.l.ToValue(-1)
+	s.l.Pop(2)
+	return v
+}
+
+// SetGlobal sets a global for all runs.
+func (s *State) SetGlobal(name string, v Value) { s.Set(s.globals, name, v) }
+
+// Type returns the Lua name of v's type.
+func (s *State) Type(v Value) string {
+	switch v.(type) {
+	case nil:
+		return "nil"
+	case bool:
+		return "boolean"
+	case float64:
+		return "number"
+	case string:
+		return "string"
+	}
+	s.push(v)
+	t := s.l.TypeOf(-1)
+	s.l.Pop(1)
+	return t.String()
+}
+
+// NewTable returns an empty table with room for n fields.
+func (s *State) NewTable(n int) Value {
+	s.l.CreateTable(0, n)
+	return s.pop()
+}
+
+// Get returns a field of a table, without metamethods. Fields of lazy tables
+// are made.
+func (s *State) Get(t Value, key string) Value {
+	l := s.l
+	s.push(t)
+	if !l.IsTable(-1) {
+		l.Pop(1)
+		return nil
+	}
+	l.PushString(key)
+	s.rawGet(l, -2)
+	v := l.ToValue(-1)
+	l.Pop(2)
+	return v
+}
+
+// Set sets a field of a table, without metamethods.
+func (s *State) Set(t Value, key string, v Value) {
+	s.push(t)
+	s.l.PushString(key)
+	s.push(v)
+	s.l.RawSet(-3)
+	s.l.Pop(1)
+}
+
+// SetIndex sets t[i].
+func (s *State) SetIndex(t Value, i int, v Value) {
+	s.push(t)
+	s.push(v)
+	s.l.RawSetInt(-2, i)
+	s.l.Pop(1)
+}
+
+// ToString returns what the function tostring does.
+func (s *State) ToString(v Value) string {
+	s.push(v)
+	t := s.toString(s.l, s.l.Top())
+	s.l.Pop(1)
+	return t
+}
+
+// Position returns chunk and line of the innermost Lua function that runs, or
+// "" and 0.
+func (s *State) Position() (chunk string, line int) {
+	for level := 0; level < 250; level++ {
+		f, ok := golua.Stack(s.l, level)
+		if !ok {
+			break
+		}
+		if d := s.info(f); d.CurrentLine > 0 {
+			return strings.TrimPrefix(d.Source, "="), d.CurrentLine
+		}
+	}
+	return "", 0
+}

@@ -1,0 +1,134 @@
+package vm
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+)
+
+// runLua runs source in a fresh State and returns what its results are to
+// tostring, joined by spaces, or the error's message.
+func runLua(tb testing.TB, source string, limits Limits) (string, error) {
+	tb.Helper()
+	s := New(Config{Limits: limits})
+	return runIn(tb, s, source)
+}
+
+func runIn(tb testing.TB, s *State, source string) (string, error) {
+	tb.Helper()
+	c, err := Compile(source, "test")
+	if err != nil {
+		return "", err
+	}
+	collect, err := Compile(`local function strings(...) local t = {} for i = 1, select("#", ...) do t[i] = tostring((select(i, ...))) end
+			return table.concat(t, " ") end
+		return strings((...)())`, "collect")
+	if err != nil {
+		tb.Fatal(err)
+	}
+	var result Value
+	_, err = s.Run(func() error {
+		f, err := s.Load(c)
+		if err != nil {
+			return err
+		}
+		g, err := s.Load(collect)
+		if err != nil {
+			return err
+		}
+		result = s.Call(g, f)
+		return nil
+	})
+	return fmt.Sprint(result), err
+}
+
+func TestLanguage(t *testing.T) {
+	for source, want := range map[string]string{
+		`return 1 + 1, "a" .. 1 .. 2, -5 % 3, 5 % -3`:                                                                                                    "2 a12 1 -1",
+		`local a, b = -5, 3 return a % b, a % -b, 5.5 % 2`:                                                                                               "1 -2 1.5",
+		`local s = "" for i = 1, 5 do s = s .. i .. "," end return s`:                                                                                    "1,2,3,4,5,",
+		`return pcall(error, {1})  and 1 or select(2, pcall(error, {7}))[1]`:                                                                             "7",
+		`return select("#", pcall(error))`:                                                                                                               "2",
+		`return xpcall(function() error("x", 0) end, function(m) return "handled " .. m end)`:                                                            "false handled x",
+		`return xpcall(function(...) return ... end, print, 1, 2)`:                                                                                       "true 1 2",
+		`local t = setmetatable({}, {__mod = function() return "m" end}) return t % 2, 2 % t`:                                                            "m m",
+		`local t = setmetatable({}, {__concat = function(a, b) return "c" end}) return "x"..t..1`:                                                        "xc",
+		`return 1/0, -1/0, 0/0, math.huge, -math.huge .. ""`:                                                                                             "inf -inf nan inf -inf",
+		`return tostring(1e15), 2^53, 0.1, 100, -0.5, 1e100, 123456789012`:                                                                               "1e+15 9.007199254741e+15 0.1 100 -0.5 1e+100 123456789012",
+		`local t = {} for i = 1, 10 do t[i] = i end for k in pairs(t) do t[k] = nil end return next(t)`:                                                  "nil",
+		`local t = {a=1,b=2,c=3} local n = 0 for k in pairs(t) do t[k] = nil n = n + 1 end return n, next(t)`:                                            "3 nil",
+		`local t = {10,20,nil,40,x=1,[2.5]=2,[true]=3,[-1]=4} local s = "" for k, v in pairs(t) do s = s .. tostring(k) .. "=" .. v .. " " end return s`: "1=10 2=20 4=40 -1=4 2.5=2 x=1 true=3 ",
+		`return unpack({1,2,3}), table.getn({1,2}), #"abc"`:                                                                                              "1 2 3",
+		`return loadstring("return 7 % -2")(), load(function() return nil end)`:                                                                          "-1 function: 0",
+		`local function f() return getfenv(1) == _G end return f()`:                                                                                      "true",
+		`local f = function() return y end setfenv(f, {y = 5}) return f(), y`:                                                                            "5 nil",
+		`x = 1 return _G.x, rawget(_G, "x"), _G._G == _G`:                                                                                                "1 1 true",
+		`return os.time{year=2020,month=1,day=1,hour=0} - os.time{year=2019,month=12,day=31,hour=0}`:                                                     "86400",
+	} {
+		got, err := runLua(t, source, Limits{})
+		if err != nil {
+			t.Errorf("%s: %v", source, err)
+		} else if want != got && !strings.HasSuffix(want, ": 0") {
+			t.Errorf("%s\n got %s\nwant %s", source, got, want)
+		}
+	}
+}
+
+// What the VM does wrong and the rewriter mends.
+func TestRewriter(t *testing.T) {
+	for name, c := range map[string]struct{ source, want string }{
+		"a metamethod after a concatenation keeps the registers": {`
+			local t = setmetatable({}, {__index = function(_, k) return k end, __add = function() return 10 end})
+			local a = "x" .. "y"
+			local b, c, d = 1, 2, 3
+			local e = t.name
+			local f = t + 1
+			return a, b, c, d, e, f`, "xy 1 2 3 name 10"},
+		"closures over different variables with equal values differ": {`
+			local function make() local n = 0 return function() return function() n = n + 1 return n end end end
+			local a, b = make()(), make()()
+			return a(), a(), b(), a == b`, "1 2 1 false"},
+		"the same in loops": {`
+			local fs = {}
+			for i = 1, 3 do local n = 0 fs[i] = function() return function() n = n + 1 return n end end end
+			local a, b = fs[1](), fs[2]()
+			return a(), a(), b()`, "1 2 1"},
+		"chains with metamethods": {`
+			local t = setmetatable({}, {__concat = function(a, b) return (type(a) == "table" and "T" or a) .. (type(b) == "table" and "T" or b) end,
+				__add = function() return "sum" end})
+			return (t .. "x") .. "|" .. (t + 1) .. "|"`, "Tx|sum|"},
+		"jumps over rewritten code": {`
+			local s = ""
+			for i = -4, 4 do
+				if i % 3 == 0 then s = s .. "z" elseif i % 2 == 0 and i % 4 ~= 0 then s = s .. i .. ";" else s = (s .. "-") end
+				while #s > 12 do s = s .. "!" break end
+			end
+			return s`, "-z-2;-z-2;z-"},
+		"goto and repeat with captures": {`
+			local out = {}
+			local i = 0
+			repeat
+				local a, b = i, i * 2
+				out[#out + 1] = function() return a + b end
+				i = i + 1
+				if i % 2 == 0 then goto continue end
+				out[#out + 1] = function() return a end
+				::continue::
+			until i > 3
+			local s = "" for _, f in ipairs(out) do s = s .. f() .. "," end return s`, "0,0,3,6,2,9,"},
+		"captured locals and results": {`
+			local function f(...) local a, b, c = ... local g = function() return a, b, c end return g, g() end
+			local g, x, y, z = f(1, 2, 3)
+			local p, q, r = g()
+			return x, y, z, p, q, r`, "1 2 3 1 2 3"},
+		"tail calls": {`
+			local function loop(n, acc) local g = function() return n, acc end if n == 0 then return g() end return loop(n - 1, acc + n % 7) end
+			return loop(1000, 0)`, "0 3003"},
+		"modulo by constants and of strings": {`return "7" % 4, 7 % "4", ("-7") % 4`, "3 3 1"},
+	} {
+		got, err := runLua(t, c.source, Limits{})
+		if err != nil || got != c.want {
+			t.Errorf("%s: got %q, %v, want %q", name, got, err, c.want)
+		}
+	}
+}

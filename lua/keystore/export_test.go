@@ -1,0 +1,44 @@
+package keystore
+
+// Audit returns the size of all entries as counted and as it should be, and
+// whether entries and expiries agree.
+func (s *Store) Audit() (counted, actual int, consistent bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	consistent = true
+	expiring := 0
+	for key, e := range s.entries {
+		size := len(key) + partSize
+		switch v := e.value.(type) {
+		case hash:
+			size += partSize
+			for f, x := range v {
+				size += fieldSize(f, x)
+			}
+			consistent = consistent && len(v) > 0
+		case *list:
+			size += partSize
+			for _, x := range v.items {
+				size += itemSize(x)
+			}
+			consistent = consistent && len(v.items) > 0
+		case set:
+			size += partSize
+			for x := range v {
+				size += itemSize(x)
+			}
+			consistent = consistent && len(v) > 0
+		default:
+			_, n, err := normalize(v)
+			size += n
+			consistent = consistent && err == nil && v != nil
+		}
+		actual += size
+		consistent = consistent && e.key == key && e.size == size && (e.index >= 0) == !e.expires.IsZero()
+		if e.index >= 0 {
+			expiring++
+			consistent = consistent && s.due[e.index] == e
+		}
+	}
+	return s.bytes, actual, consistent && expiring == len(s.due)
+}

@@ -1,0 +1,269 @@
+// Package keystore is a service for endpoint scripts: values by key, in
+// memory, bounded, with expiry. A host gives it to its scripts as Keystore.
+//
+// The operations take and return what the scripts of the original platform
+// expect, its command operation included. What is stored is what
+// encoding/json would decode: nil, bool, float64, string, []any and
+// map[string]any; a stored nil is as good as none.
+package keystore
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"maps"
+	"math"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/wsgateway/gateway"
+)
+
+// Options bound a [Store]. Zero fields are the defaults; a negative one means
+// no bound.
+type Options struct {
+	MaxKeys       int // how many keys; zero means 100,000
+	MaxValueBytes int // the size of one value; zero means 1 MiB
+	MaxBytes      int // the size of all keys and values; zero means 64 MiB
+}
+
+// MaxKeyBytes is the length of the longest key.
+const MaxKeyBytes = 200
+
+// ErrFull is the error of an operation that would exceed [Options].MaxKeys or
+// MaxBytes. A value above MaxValueBytes is [gateway.ErrTooLarge].
+var ErrFull = &gateway.Error{Type: "store_full", Status: http.StatusInsufficientStorage, Message: "the store is full"}
+
+// A Store holds values by key. Its methods are safe from any goroutine, and
+// each is atomic. Their errors are *gateway.Error. The contexts are not used
+// yet: nothing waits.
+//
+// Sizes are those of the text of a value plus 16 bytes for each of its parts;
+// the memory used is about twice as much.
+type Store struct {
+	opts Options // immutable
+
+	mu      sync.Mutex
+	entries map[string]*entry // guarded by mu, as all below
+	bytes   int               // of all entries
+	due     expiries          // the entries that expire
+}
+
+// New returns an empty store. Nil options are the defaults.
+func New(opts *Options) *Store {
+	var o Options
+	if opts != nil {
+		o = *opts
+	}
+	for _, f := range []struct {
+		v   *int
+		def int
+	}{{&o.MaxKeys, 100_000}, {&o.MaxValueBytes, 1 << 20}, {&o.MaxBytes, 64 << 20}} {
+		*f.v = cmp.Or(*f.v, f.def)
+		if *f.v < 0 {
+			*f.v = math.MaxInt
+		}
+	}
+	return &Store{opts: o, entries: map[string]*entry{}}
+}
+
+// Key names what an operation works on.
+type Key struct {
+	Key string `json:"key"` // 1 to MaxKeyBytes bytes
+}
+
+// Value is the result of operations that have one.
+type Value struct {
+	Value any `json:"value,omitempty"` // nil if there is none
+}
+
+// Nothing is the result of operations that have none.
+type Nothing struct{}
+
+// Get returns the value of a key; Value nil if there is none. A hash, a list
+// or a set, which only commands make, is an error of type invalid_request.
+func (s *Store) Get(_ context.Context, args Key) (Value, error) {
+	defer s.lock()()
+	e, err := s.find(args.Key)
+	if err != nil || e == nil {
+		return Value{}, err
+	}
+	if kind := kindOf(e.value); kind != "string" {
+		return Value{}, wrongType(args.Key, kind, "get, a command for it")
+	}
+	return Value{clone(e.value)}, nil
+}
+
+// SetArgs are the arguments of [Store.Set].
+type SetArgs struct {
+	Key   string  `json:"key"`
+	Value any     `json:"value"`
+	TTL   float64 `json:"ttl,omitempty"` // seconds; 0: for ever
+}
+
+// Set stores a value, whatever the key held before, and how long it was to
+// stay.
+func (s *Store) Set(_ context.Context, args SetArgs) (*Nothing, error) {
+	value, size, err := normalize(args.Value)
+	if err != nil {
+		return nil, err
+	}
+	defer s.lock()()
+	e, err := s.find(args.Key)
+	if err != nil {
+		return nil, err
+	}
+	expires, err := after(args.TTL)
+	if err != nil {
+		return nil, err
+	}
+	if value == nil {
+		s.remove(e)
+		return nil, nil
+	}
+	if e, err = s.put(args.Key, e, value, size); err != nil {
+		return nil, err
+	}
+	s.expireAt(e, expires)
+	return nil, nil
+}
+
+// Delete removes a key. One that is not there is not an error.
+func (s *Store) Delete(_ context.Context, args Key) (*Nothing, error) {
+	defer s.lock()()
+	e, err := s.find(args.Key)
+	s.remove(e)
+	return nil, err
+}
+
+// IncrementArgs are the arguments of [Store.Increment].
+type IncrementArgs struct {
+	Key string   `json:"key"`
+	By  *float64 `json:"by,omitempty"` // nil: 1
+}
+
+// Increment adds to the number that a key holds and returns the sum. A key
+// that is not there counts as 0, a string as the number it spells. When the
+// key expires does not change.
+func (s *Store) Increment(_ context.Context, args IncrementArgs) (Value, error) {
+	by := 1.0
+	if args.By != nil {
+		by = *args.By
+	}
+	defer s.lock()()
+	sum, err := s.add(args.Key, by)
+	if err != nil {
+		return Value{}, err
+	}
+	return Value{sum}, nil
+}
+
+// ListArgs are the arguments of [Store.List].
+type ListArgs struct {
+	// Match selects keys that contain it or, if it has a "*" or "?", that it
+	// matches as a whole: any text, any byte. Empty selects all.
+	Match  string `json:"match,omitempty"`
+	Cursor string `json:"cursor,omitempty"` // of the page before; empty: the first page
+	Count  int    `json:"count,omitempty"`  // keys on a page; 0 and above 1000: 1000
+}
+
+// ListResult is a page of keys.
+type ListResult struct {
+	Keys   []string `json:"keys"`             // sorted by bytes; never nil
+	Cursor string   `json:"cursor,omitempty"` // for the next page; empty: this is the last
+}
+
+// List returns the keys.
+func (s *Store) List(_ context.Context, args ListArgs) (ListResult, error) {
+	if args.Count < 0 {
+		return ListResult{}, invalidf("count %d is negative", args.Count)
+	}
+	count := min(cmp.Or(args.Count, 1000), 1000)
+	defer s.lock()()
+	keys := []string{}
+	for key := range s.entries {
+		if key > args.Cursor && matches(args.Match, key) {
+			keys = append(keys, key)
+		}
+	}
+	slices.Sort(keys)
+	if len(keys) <= count {
+		return ListResult{Keys: keys}, nil
+	}
+	return ListResult{Keys: keys[:count:count], Cursor: keys[count-1]}, nil
+}
+
+// ClearArgs are the arguments of [Store.Clear].
+type ClearArgs struct {
+	Match string `json:"match,omitempty"` // as in ListArgs; empty: all keys
+}
+
+// Clear removes all keys that match.
+func (s *Store) Clear(_ context.Context, args ClearArgs) (*Nothing, error) {
+	defer s.lock()()
+	for _, e := range maps.Clone(s.entries) {
+		if matches(args.Match, e.key) {
+			s.remove(e)
+		}
+	}
+	return nil, nil
+}
+
+// Info says how full a store is.
+type Info struct {
+	Keys  int `json:"keys"`
+	Bytes int `json:"bytes"`
+}
+
+// Info returns how many keys there are and their size with that of their
+// values.
+func (s *Store) Info(_ context.Context, _ Nothing) (Info, error) {
+	defer s.lock()()
+	return Info{len(s.entries), s.bytes}, nil
+}
+
+// matches reports whether a key is selected by a filter.
+func matches(filter, key string) bool {
+	if !strings.ContainsAny(filter, "*?") {
+		return strings.Contains(key, filter)
+	}
+	f, k, star, mark := 0, 0, -1, 0
+	for k < len(key) {
+		switch {
+		case f < len(filter) && filter[f] == '*':
+			star, mark = f, k
+			f++
+		case f < len(filter) && (filter[f] == '?' || filter[f] == key[k]):
+			f, k = f+1, k+1
+		case star >= 0: // let the last star take one byte more
+			mark++
+			f, k = star+1, mark
+		default:
+			return false
+		}
+	}
+	return strings.Trim(filter[f:], "*") == ""
+}
+
+// after returns the time ttl seconds from now; zero for a ttl of 0.
+func after(ttl float64) (time.Time, error) {
+	const most = 100 * 365 * 24 * 3600 // beyond it, durations come near to overflow
+	switch {
+	case ttl == 0:
+		return time.Time{}, nil
+	case ttl > 0 && ttl <= most:
+		return time.Now().Add(time.Duration(ttl * float64(time.Second))), nil
+	}
+	return time.Time{}, invalidf("ttl %v: expected seconds, above 0 and at most %d", ttl, most)
+}
+
+func invalidf(format string, args ...any) error {
+	return &gateway.Error{Type: gateway.ErrInvalid.Type, Status: gateway.ErrInvalid.Status, Message: fmt.Sprintf(format, args...)}
+}
+
+func wrongType(key, kind, want string) error {
+	return invalidf("key %.80q holds a %s: expected %s", key, kind, want)
+}

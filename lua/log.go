@@ -1,0 +1,131 @@
+package lua
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"log/slog"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/wsgateway/gateway/lua/internal/vm"
+)
+
+var levels = map[string]slog.Level{
+	"print": slog.LevelInfo, "debug": slog.LevelDebug, "info": slog.LevelInfo, "warn": slog.LevelWarn, "error": slog.LevelError,
+}
+
+// print logs what a script prints.
+func (m *machine) print(s *vm.State, level, text, chunk string, line int) {
+	if m.quiet {
+		return
+	}
+	ctx, attrs := context.Background(), []slog.Attr(nil)
+	if e, _ := s.Host.(*event); e != nil {
+		ctx = e.ctx
+		attrs = append(attrs, slog.String("socket_id", e.socket.ID()), slog.String("route", e.route))
+	}
+	attrs = append(attrs, slog.String("script", chunk), slog.Int("line", line))
+	m.program.host.log.LogAttrs(ctx, levels[level], text, attrs...)
+}
+
+func (e *event) attrs() []slog.Attr {
+	return []slog.Attr{
+		slog.String("socket_id", e.socket.ID()), slog.String("route", e.route),
+		slog.String("script", e.script.file), slog.String("event", e.ev.Type.String()),
+	}
+}
+
+// failed logs the failure of a script.
+func (h *Host) failed(e *event, err error) {
+	attrs := append(e.attrs(), slog.String("error", err.Error()))
+	var failure *vm.Error
+	if errors.As(err, &failure) {
+		if failure.Budget != "" {
+			attrs = append(attrs, slog.String("budget", failure.Budget))
+		}
+		if failure.Traceback != "" {
+			attrs = append(attrs, slog.String("traceback", failure.Traceback))
+		}
+	}
+	h.log.LogAttrs(e.ctx, slog.LevelError, "script failed", attrs...)
+}
+
+// ScriptStats counts what a script has done since it was first deployed. It
+// counts on when a script of the same file and route is deployed again.
+type ScriptStats struct {
+	File         string
+	Route        string // "" for an event handler
+	Runs         int64
+	Errors       int64         // runs that failed
+	Instructions int64         // in all runs
+	Time         time.Duration // in all runs, without operations and services
+}
+
+// Stats returns the counters of all scripts, by file and route.
+func (h *Host) Stats() []ScriptStats { return h.counters.all() }
+
+type counters struct {
+	mu    sync.Mutex
+	stats ScriptStats // guarded by mu
+}
+
+func (c *counters) add(u vm.Usage, err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.stats.Runs++
+	c.stats.Instructions += u.Instructions
+	c.stats.Time += u.Time
+	if err != nil {
+		c.stats.Errors++
+	}
+}
+
+type counterKey struct{ file, route string }
+
+type counterSet struct {
+	mu    sync.Mutex
+	byKey map[counterKey]*counters // guarded by mu
+}
+
+func (s *counterSet) get(file, route string) *counters {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	key := counterKey{file, route}
+	c := s.byKey[key]
+	if c == nil {
+		c = &counters{stats: ScriptStats{File: file, Route: route}}
+		if s.byKey == nil {
+			s.byKey = make(map[counterKey]*counters)
+		}
+		s.byKey[key] = c
+	}
+	return c
+}
+
+// keep drops the counters of all other scripts.
+func (s *counterSet) keep(scripts []*script) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	kept := make(map[counterKey]*counters, len(scripts))
+	for _, sc := range scripts {
+		kept[counterKey{sc.file, sc.pattern}] = sc.count
+	}
+	s.byKey = kept
+}
+
+func (s *counterSet) all() []ScriptStats {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	all := make([]ScriptStats, 0, len(s.byKey))
+	for _, c := range s.byKey {
+		c.mu.Lock()
+		all = append(all, c.stats)
+		c.mu.Unlock()
+	}
+	slices.SortFunc(all, func(a, b ScriptStats) int {
+		return cmp.Or(cmp.Compare(a.File, b.File), cmp.Compare(a.Route, b.Route))
+	})
+	return all
+}

@@ -1,0 +1,191 @@
+package lua
+
+import (
+	"context"
+	"encoding/base64"
+	"encoding/json"
+
+	"github.com/wsgateway/gateway"
+	"github.com/wsgateway/gateway/lua/internal/vm"
+)
+
+// openWebsocket gives scripts the table Websocket.
+func (m *machine) openWebsocket() {
+	t := m.NewTable(5)
+	for name, op := range map[string]func(ctx context.Context, arg vm.Value) (vm.Value, error){
+		"send": m.opSend, "close": m.opClose, "closeAll": m.opCloseAll, "info": m.opInfo, "list": m.opList,
+	} {
+		m.Set(t, name, m.Function("Websocket."+name, func(c *vm.Call) error {
+			arg := c.Arg(1)
+			if arg == t { // Websocket:send{...}
+				arg = c.Arg(2)
+			}
+			v, err := op(m.context(), arg)
+			c.Return(m.result(v, err))
+			return nil
+		}))
+	}
+	m.SetGlobal("Websocket", t)
+}
+
+// context is that of the running event. Once its socket closes, it has ended, but
+// what the script does to others is none of their concern.
+func (m *machine) context() context.Context {
+	e, _ := m.Host.(*event)
+	if e == nil {
+		return context.Background() // modules load
+	}
+	if e.ctx.Err() != nil {
+		return context.WithoutCancel(e.ctx)
+	}
+	return e.ctx
+}
+
+// result is what an operation returns to the script.
+func (m *machine) result(v vm.Value, err error) vm.Value {
+	if err == nil {
+		return v
+	}
+	e := gateway.ErrorOf(err)
+	t := m.NewTable(3)
+	m.Set(t, "type", e.Type)
+	m.Set(t, "error", e.Message)
+	m.Set(t, "status", float64(e.Status))
+	return t
+}
+
+// done is the success of send and close.
+func (m *machine) done() vm.Value {
+	if !m.program.host.opts.StatusOnSuccess {
+		return nil
+	}
+	t := m.NewTable(1)
+	m.Set(t, "status", float64(204))
+	return t
+}
+
+func invalid(text string) error {
+	return &gateway.Error{Type: gateway.ErrInvalid.Type, Status: gateway.ErrInvalid.Status, Message: text}
+}
+
+func (m *machine) socketID(arg vm.Value) (string, error) {
+	if m.Type(arg) != "table" {
+		return "", invalid("a table with the field socket_id is expected, as in Websocket.info{socket_id = id}")
+	}
+	id, ok := m.Get(arg, "socket_id").(string)
+	if !ok {
+		return "", invalid("socket_id is missing, or not a string")
+	}
+	return id, nil
+}
+
+func (m *machine) opSend(ctx context.Context, arg vm.Value) (vm.Value, error) {
+	id, err := m.socketID(arg)
+	if err != nil {
+		return nil, err
+	}
+	text, ok := m.Get(arg, "message").(string)
+	if !ok {
+		return nil, invalid("message is a " + m.Type(m.Get(arg, "message")) + ", not a string: to_json makes one of a table")
+	}
+	word, ok := m.Get(arg, "type").(string)
+	if !ok && m.Get(arg, "type") != nil {
+		return nil, invalid("type is not a string")
+	}
+	typ, err := gateway.ParseMessageType(word)
+	if err != nil {
+		return nil, err
+	}
+	msg := gateway.Message{Type: typ, Data: []byte(text)}
+	if typ == gateway.MessageBinary {
+		if msg.Data, err = base64.StdEncoding.DecodeString(text); err != nil {
+			return nil, invalid("message is not base64 (standard alphabet, padded)")
+		}
+	}
+	m.Output(len(msg.Data))
+	m.Pause(func() { err = m.program.host.gw.Send(ctx, id, msg) })
+	return m.done(), err
+}
+
+func (m *machine) opClose(ctx context.Context, arg vm.Value) (vm.Value, error) {
+	id, err := m.socketID(arg)
+	if err == nil {
+		m.Pause(func() { err = m.program.host.gw.Close(ctx, id) })
+	}
+	return m.done(), err
+}
+
+func (m *machine) opCloseAll(ctx context.Context, _ vm.Value) (vm.Value, error) {
+	var n int
+	var err error
+	m.Pause(func() { n, err = m.program.host.gw.CloseAll(ctx) })
+	return float64(n), err
+}
+
+// opInfo returns what the info object is in JSON, which has no credentials.
+func (m *machine) opInfo(ctx context.Context, arg vm.Value) (vm.Value, error) {
+	id, err := m.socketID(arg)
+	if err != nil {
+		return nil, err
+	}
+	var text []byte
+	m.Pause(func() {
+		var info gateway.Info
+		if info, err = m.program.host.gw.Info(ctx, id); err == nil {
+			text, err = json.Marshal(info)
+		}
+	})
+	if err != nil {
+		return nil, err
+	}
+	return m.ParseJSON(string(text))
+}
+
+func (m *machine) opList(ctx context.Context, _ vm.Value) (vm.Value, error) {
+	var ids []string
+	var err error
+	m.Pause(func() { ids, err = m.program.host.gw.List(ctx) })
+	if err != nil {
+		return nil, err
+	}
+	t := m.NewArray()
+	for i, id := range ids {
+		m.SetIndex(t, i+1, id)
+	}
+	return t, nil
+}
+
+// sendFunction is websocketInfo.send of one event. It stays with the event's
+// socket, whoever calls it later. It waits while the client does not read.
+func (m *machine) sendFunction(e *event) vm.Value {
+	return m.Function("send", func(c *vm.Call) error {
+		arg := c.Arg(1)
+		if c.Count() > 1 { // websocketInfo:send(x)
+			arg = c.Arg(2)
+		}
+		c.Return(m.result(m.sendOwn(e, arg)))
+		return nil
+	})
+}
+
+func (m *machine) sendOwn(e *event, arg vm.Value) (vm.Value, error) {
+	if t := m.Type(arg); t != "string" && t != "table" && t != "number" && t != "boolean" {
+		return nil, invalid("send expects a string or a table, got " + t)
+	}
+	text, err := m.text(arg)
+	if err != nil {
+		return nil, invalid(err.Error())
+	}
+	m.Output(len(text))
+	m.Pause(func() { err = e.socket.Send(e.ctx, gateway.Text(text)) })
+	return m.done(), err
+}
+
+func (m *machine) closeFunction(e *event) vm.Value {
+	return m.Function("close", func(c *vm.Call) error {
+		var err error
+		m.Pause(func() { err = e.socket.Close() })
+		c.Return(m.result(m.done(), err))
+		return nil
+	})
+}

@@ -1,0 +1,104 @@
+package lua
+
+import (
+	"context"
+	"fmt"
+	"reflect"
+	"runtime/debug"
+	"strings"
+
+	"github.com/wsgateway/gateway"
+	"github.com/wsgateway/gateway/lua/internal/vm"
+)
+
+// A Service is a table of functions for scripts.
+type Service map[string]Function
+
+// A Function is a Go function that scripts can call. [Func] makes one.
+type Function struct {
+	call func(ctx context.Context, m *machine, arg vm.Value) (vm.Value, error)
+}
+
+// Func makes a Go function callable from scripts, as in Keystore.get{key = "x"}:
+// the one argument of the call becomes args, the result is returned.
+//
+// Values are converted as encoding/json would, through its struct tags, but
+// strings may hold any bytes and []byte is a string: fields that the script does
+// not give are zero, fields that T does not have are ignored, a number where a
+// string is wanted is written as text. What does not fit is an error of type
+// invalid_request. Results that are nil, or point nowhere, are nil.
+//
+// An error is returned to the script as the table {type, error, status} of
+// [gateway.ErrorOf]; it does not end the run. A panic is logged and becomes an
+// error of type internal. The context is that of the event. The time fn takes
+// does not count against the script's.
+func Func[T, R any](fn func(ctx context.Context, args T) (R, error)) Function {
+	return Function{call: func(ctx context.Context, m *machine, arg vm.Value) (vm.Value, error) {
+		var args T
+		if arg != nil {
+			if err := m.decode(arg, reflect.ValueOf(&args).Elem(), "argument", 0); err != nil {
+				return nil, invalid(err.Error())
+			}
+		}
+		var result R
+		var err error
+		m.Pause(func() { result, err = contained(ctx, m, fn, args) })
+		if err != nil {
+			return nil, err
+		}
+		return m.encode(reflect.ValueOf(&result).Elem(), 0)
+	}}
+}
+
+// contained calls fn and turns a panic into an error.
+func contained[T, R any](ctx context.Context, m *machine, fn func(context.Context, T) (R, error), args T) (result R, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			m.program.host.log.ErrorContext(ctx, "service panicked", "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
+			err = &gateway.Error{Type: gateway.ErrInternal.Type, Status: gateway.ErrInternal.Status, Message: "the service failed"}
+		}
+	}()
+	return fn(ctx, args)
+}
+
+// checkServices panics if scripts could not use them: it is the program that has
+// to be mended.
+func checkServices(services map[string]Service) {
+	for name, service := range services {
+		if !isName(name) {
+			panic(fmt.Sprintf("lua: New: service %q: not a Lua name", name))
+		}
+		for fn, f := range service {
+			if !isName(fn) || f.call == nil {
+				panic(fmt.Sprintf("lua: New: service %s: function %q: not a Lua name, or not made by Func", name, fn))
+			}
+		}
+	}
+}
+
+func isName(s string) bool {
+	for i, c := range s {
+		if c != '_' && (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') && (i == 0 || c < '0' || c > '9') {
+			return false
+		}
+	}
+	return s != "" && !strings.Contains(" and break do else elseif end false for function goto if in local nil not or repeat return then true until while ", " "+s+" ")
+}
+
+func (m *machine) openServices(services map[string]Service) {
+	for name, service := range services {
+		t := m.NewTable(len(service))
+		for fn, f := range service {
+			m.Set(t, fn, m.Function(name+"."+fn, func(c *vm.Call) error {
+				arg := c.Arg(1)
+				if arg == t { // Keystore:get{...}
+					arg = c.Arg(2)
+				}
+				v, err := f.call(m.context(), m, arg)
+				c.Return(m.result(v, err))
+				return nil
+			}))
+		}
+		m.SetGlobal(name, t)
+	}
+}

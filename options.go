@@ -1,0 +1,140 @@
+package gateway
+
+import (
+	"log/slog"
+	"net/http"
+	"net/netip"
+	"time"
+)
+
+// Options configure a [Handler]. A nil *Options, like the zero value, is all
+// defaults. [New] copies them: a later change has no effect.
+type Options struct {
+	// Logger receives what the gateway has to say, see the package
+	// documentation for levels and fields. Nil means slog.Default().
+	Logger *slog.Logger
+
+	// Authorize is asked before the upgrade, after every other check. It sees
+	// a copy of the request in which Pattern and PathValue are the gateway's
+	// own. An *Error refuses with its status and is sent as JSON; any other
+	// error refuses with 500 and is logged but not sent. Nil admits everyone.
+	Authorize func(r *http.Request) (*Admission, error)
+
+	// AllowOrigins lists the origins whose pages may connect besides those of
+	// the request's own host and port: "scheme://host" or "scheme://host:port".
+	// "null" admits sandboxed pages and local files. "*" panics: see
+	// InsecureAnyOrigin.
+	AllowOrigins []string
+
+	// InsecureAnyOrigin lets every page on the web open sockets as its visitor,
+	// with the visitor's cookies. Only for endpoints that need no identity.
+	InsecureAnyOrigin bool
+
+	// TrustedProxies are the addresses whose forwarding headers
+	// (X-Forwarded-For, -Proto, -Host, or Forwarded of RFC 7239) count for the
+	// URI, the remote address and the cap per address. Nil: nobody's.
+	TrustedProxies []netip.Prefix
+
+	// RedactHeaders names request headers, besides Authorization, Cookie and
+	// Proxy-Authorization, whose values only the socket's own endpoint sees.
+	RedactHeaders []string
+
+	// KeepMessage is the size in bytes up to which the latest message of a
+	// socket is kept for Info. Zero means 4 KiB; negative keeps none.
+	KeepMessage int
+
+	// Compression negotiates permessage-deflate (RFC 7692) without context
+	// takeover, and compresses messages of 512 bytes and more.
+	Compression bool
+
+	// MaxSockets caps the open sockets. Zero means 100,000; negative: no cap.
+	MaxSockets int
+
+	// MaxSocketsPerAddr caps the open sockets of one remote IP address.
+	// Loopback addresses and trusted proxies do not count. Zero means 1,000;
+	// negative: no cap.
+	MaxSocketsPerAddr int
+
+	// MaxGroupsPerSocket caps the groups that one socket is in. Zero means 100;
+	// negative: no cap.
+	MaxGroupsPerSocket int
+
+	// Limits are those of every route that does not set its own.
+	Limits
+}
+
+// Limits bound what one socket may do and use. A zero field means the default
+// (in a [Route]: the value of the [Options]); a negative one means no limit.
+type Limits struct {
+	// MessagesPerSecond is the rate of incoming messages; pings do not count.
+	// Zero means 5.
+	MessagesPerSecond float64
+	// Burst is how many messages may come at once. Zero means 5, or the rate
+	// where that is higher.
+	Burst int
+	// OnRateExceeded is what happens to a message above the rate.
+	OnRateExceeded RatePolicy
+
+	// ReadLimit is the size in bytes, after inflating, of the largest message
+	// that is received; 1009 beyond. Zero means 64 KiB.
+	ReadLimit int64
+	// SendLimit is the size in bytes of the largest message that is sent;
+	// ErrTooLarge beyond. Zero means 1 MiB.
+	SendLimit int64
+
+	// QueueMessages and QueueBytes bound the messages that wait for a socket's
+	// client to read. Zero means 256 and 1 MiB. An empty queue takes any
+	// message up to SendLimit.
+	QueueMessages int
+	QueueBytes    int
+	// OnQueueFull is what happens to a message for which there is no room.
+	OnQueueFull QueuePolicy
+
+	// PingInterval is the time without a received byte after which a ping is
+	// sent, and the time its answer may take. Zero means 30 seconds; a negative
+	// value sends no pings.
+	PingInterval time.Duration
+	// IdleTimeout closes a socket with no message in either direction. Zero
+	// means no limit, in a Route as well: there, negative switches it off.
+	IdleTimeout time.Duration
+	// WriteTimeout closes a socket whose queue stays full, or whose write does
+	// not finish, for this long. Zero means 10 seconds.
+	WriteTimeout time.Duration
+	// MessageTimeout is the time one message may take from its first byte to
+	// its last. Zero means 60 seconds.
+	MessageTimeout time.Duration
+	// CloseTimeout is how long a closing socket waits for its peer's close
+	// frame. Zero means 2 seconds; negative does not wait.
+	CloseTimeout time.Duration
+}
+
+// A RatePolicy says what happens to messages above the rate. In each case it
+// is counted in [Stats] and logged, not more than once a second per socket.
+type RatePolicy uint8
+
+const (
+	// RateDelay stops reading from the socket until the next message is due:
+	// TCP pushes back, nothing is lost. In a [Route] the zero value means the
+	// policy of the Options.
+	RateDelay RatePolicy = iota + 1
+	// RateDrop drops the message.
+	RateDrop
+	// RateClose closes the socket with 1008, cause rate_limited.
+	RateClose
+)
+
+// A QueuePolicy says what happens when a message finds the queue full.
+type QueuePolicy uint8
+
+const (
+	// QueueRefuse refuses the message: the sender gets ErrQueueFull. The
+	// default.
+	QueueRefuse QueuePolicy = iota + 1
+	// QueueClose refuses the message and closes the socket with 1008, cause
+	// slow_consumer.
+	QueueClose
+	// QueueDropOldest drops the oldest waiting messages to make room.
+	QueueDropOldest
+	// QueueDropNewest drops the newest waiting messages to make room.
+	QueueDropNewest
+)

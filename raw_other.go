@@ -1,0 +1,15 @@
+//go:build !unix
+
+package gateway
+
+import "net"
+
+// A rawConn exists only where descriptors can be read and written without
+// blocking. Elsewhere every connection takes the way of those under TLS.
+type rawConn struct{}
+
+func (*rawConn) init(net.Conn) bool { return false }
+
+func (*rawConn) read(**[readBufSize]byte) ([]byte, error) { panic("gateway: no raw connections") }
+func (*rawConn) writeAll(writeSource, bool) (bool, error) { panic("gateway: no raw connections") }
+func (*rawConn) tryWrite([]byte) (n int, err error)       { panic("gateway: no raw connections") }

@@ -1,0 +1,101 @@
+package gateway
+
+import (
+	"net/http"
+	"net/netip"
+	"strings"
+)
+
+// A request is what a socket keeps of its upgrade request, in as few and small
+// pieces as possible: maps are made when somebody asks.
+type request struct {
+	uri         string // its part after the first ? is the query
+	fields      string // the header: name, newline, value, newline, and so on
+	remote      string
+	addr        netip.Addr
+	exempt      bool
+	subprotocol string
+	path        []string // values of the pattern's parameters
+}
+
+func newRequest(r *http.Request, c *client, path []string, subprotocol string) request {
+	return request{
+		uri: uriOf(r, c), fields: packHeader(r), remote: strings.Clone(c.remote),
+		addr: c.addr, exempt: c.exempt, path: path, subprotocol: subprotocol,
+	}
+}
+
+// uriOf returns the full URI as the client sent it, whatever StripPrefix made
+// of the URL.
+func uriOf(r *http.Request, c *client) string {
+	scheme := "ws://"
+	if c.secure {
+		scheme = "wss://"
+	}
+	target := r.RequestURI
+	if !strings.HasPrefix(target, "/") { // absolute form, or a request that no server read
+		target = r.URL.RequestURI()
+	}
+	return scheme + c.host + target
+}
+
+// query returns the raw query.
+func (q *request) query() string {
+	_, raw, _ := strings.Cut(q.uri, "?")
+	return raw
+}
+
+// packHeader keeps all fields in one string. The server has refused line breaks
+// in them; what a program put in is cleaned.
+func packHeader(r *http.Request) string {
+	size := len("Host\n\n") + len(r.Host)
+	for name, values := range r.Header {
+		for _, v := range values {
+			size += len(name) + len(v) + 2
+		}
+	}
+	var b strings.Builder
+	b.Grow(size)
+	pack := func(name, v string) {
+		if strings.ContainsAny(v, "\r\n") {
+			v = fieldCleaner.Replace(v)
+		}
+		b.WriteString(name)
+		b.WriteByte('\n')
+		b.WriteString(v)
+		b.WriteByte('\n')
+	}
+	pack("Host", r.Host)
+	for name, values := range r.Header {
+		for _, v := range values {
+			pack(name, v)
+		}
+	}
+	return b.String()
+}
+
+// header returns the fields as a header.
+func (q *request) header() http.Header {
+	h := http.Header{}
+	for rest := q.fields; rest != ""; {
+		var name, value string
+		name, rest, _ = strings.Cut(rest, "\n")
+		value, rest, _ = strings.Cut(rest, "\n")
+		h[name] = append(h[name], value)
+	}
+	return h
+}
+
+// parameters returns path and query parameters together. A path parameter
+// replaces a query parameter of the same name: otherwise ?id= could stand in
+// for {id}.
+func (q *request) parameters(names []string) Parameters {
+	params, err := parseQuery(q.query())
+	if err != nil { // checkQuery has read it
+		params = Parameters{}
+	}
+	for i, name := range names {
+		params[name] = []string{q.path[i]}
+	}
+	return params
+}

@@ -1,0 +1,103 @@
+package gateway
+
+import (
+	"maps"
+	"sync"
+	"sync/atomic"
+)
+
+// Stats are the counters of a [Handler] at one moment. All but Open count since
+// New.
+type Stats struct {
+	Open   int    // sockets that are open or closing
+	Opened uint64 // sockets ever opened
+
+	MessagesIn, BytesIn   uint64 // delivered to endpoints; bytes of payload, inflated
+	MessagesOut, BytesOut uint64 // accepted for sending, once for each socket; bytes of payload
+
+	RateDelayed, RateDropped uint64 // messages above the rate, by policy
+	QueueFull                uint64 // messages refused because a queue was full
+	EndpointErrors           uint64 // events whose endpoint returned an error or panicked
+
+	// Lost counts messages that were accepted and not written: "oldest" and
+	// "newest" gave way in a full queue, "replaced" by a newer one of the same
+	// key, "closed" with their socket.
+	Lost map[string]uint64
+
+	Closed  map[Cause]uint64  // sockets closed, by cause
+	Refused map[string]uint64 // requests refused, by error type
+}
+
+// A stats counts. Counters of single messages are in the hub's shards, so that
+// cores do not share them.
+type stats struct {
+	opened, rateDelayed, rateDropped, queueFull, endpointErrors atomic.Uint64
+
+	lost [len(lostNames)]atomic.Uint64
+
+	closed  counts[Cause]
+	refused counts[string]
+}
+
+// A lostReason says why an accepted message was not written.
+type lostReason int
+
+const (
+	lostOldest lostReason = iota
+	lostNewest
+	lostReplaced
+	lostClosed
+)
+
+var lostNames = [...]string{"oldest", "newest", "replaced", "closed"}
+
+// counts is a set of counters by name.
+type counts[K comparable] struct {
+	mu sync.Mutex
+	m  map[K]uint64
+}
+
+func (c *counts[K]) add(k K) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.m == nil {
+		c.m = map[K]uint64{}
+	}
+	c.m[k]++
+}
+
+func (c *counts[K]) copy() map[K]uint64 {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.m == nil {
+		return map[K]uint64{}
+	}
+	return maps.Clone(c.m)
+}
+
+// Stats returns the counters. It looks at no socket and is cheap at any number
+// of them.
+func (h *Handler) Stats() Stats {
+	st := Stats{
+		Open:           h.hub.count(),
+		Opened:         h.stats.opened.Load(),
+		RateDelayed:    h.stats.rateDelayed.Load(),
+		RateDropped:    h.stats.rateDropped.Load(),
+		QueueFull:      h.stats.queueFull.Load(),
+		EndpointErrors: h.stats.endpointErrors.Load(),
+		Closed:         h.stats.closed.copy(),
+		Refused:        h.stats.refused.copy(),
+	}
+	st.Lost = make(map[string]uint64, len(lostNames))
+	for i, name := range lostNames {
+		st.Lost[name] = h.stats.lost[i].Load()
+	}
+	for i := range h.hub.shards {
+		sh := &h.hub.shards[i]
+		st.MessagesIn += sh.messagesIn.Load()
+		st.BytesIn += sh.bytesIn.Load()
+		st.MessagesOut += sh.messagesOut.Load()
+		st.BytesOut += sh.bytesOut.Load()
+	}
+	return st
+}

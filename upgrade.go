@@ -1,0 +1,246 @@
+package gateway
+
+import (
+	"crypto/sha1"
+	"encoding/base64"
+	"encoding/json"
+	"net/http"
+	"strings"
+	"time"
+)
+
+// An upgrade is what an upgrade request asked for, after it was checked.
+type upgrade struct {
+	key         string
+	subprotocol string // that was agreed on, or ""
+	deflate     bool   // permessage-deflate, without context takeover on either side
+}
+
+// checkUpgrade checks the opening handshake of RFC 6455, section 4.2.1, and what
+// RFC 9112 says about upgrades. The route exists; no_route comes before all of
+// this.
+func checkUpgrade(r *http.Request) (upgrade, *Error) {
+	if r.ProtoMajor >= 2 {
+		return upgrade{}, ErrUnsupported.withf("a WebSocket over HTTP/%d is not supported: use HTTP/1.1", r.ProtoMajor)
+	}
+	if hasBody(r) {
+		return upgrade{}, invalidf("an upgrade request has no body")
+	}
+	if err := checkUpgradeTokens(r); err != nil {
+		return upgrade{}, err
+	}
+	if v := r.Header["Sec-Websocket-Version"]; len(v) != 1 || strings.TrimSpace(v[0]) != "13" {
+		return upgrade{}, ErrUpgrade.withf("Sec-WebSocket-Version must be 13")
+	}
+	keys := r.Header["Sec-Websocket-Key"]
+	if len(keys) != 1 {
+		return upgrade{}, invalidf("an upgrade request has one Sec-WebSocket-Key, this one has %d", len(keys))
+	}
+	key := strings.TrimSpace(keys[0])
+	var nonce [18]byte // 24 characters decode to at most this
+	if n, err := base64.StdEncoding.Decode(nonce[:], []byte(key[:min(len(key), 24)])); err != nil || n != 16 || len(key) != 24 {
+		return upgrade{}, invalidf("Sec-WebSocket-Key must be 16 bytes in base64")
+	}
+	return upgrade{key: key}, nil
+}
+
+// hasBody reports whether a body was announced. It may never come, and nothing
+// in net/http would end the wait.
+func hasBody(r *http.Request) bool { return r.ContentLength != 0 || len(r.TransferEncoding) > 0 }
+
+func checkUpgradeTokens(r *http.Request) *Error {
+	switch {
+	case !hasToken(r.Header["Upgrade"], "websocket"):
+		if r.Header.Get("Upgrade") != "" && hasToken(r.Header["Connection"], "upgrade") {
+			return ErrUnsupported.withf("the upgrade asked for is not to websocket")
+		}
+		return ErrUpgrade.withf("this is a WebSocket endpoint: the request is not an upgrade")
+	case !hasToken(r.Header["Connection"], "upgrade"):
+		return ErrUpgrade.withf("the Connection header does not contain Upgrade")
+	case !r.ProtoAtLeast(1, 1):
+		return ErrUpgrade.withf("a WebSocket needs HTTP/1.1, the request is %.20q", r.Proto)
+	case r.Method != http.MethodGet:
+		return ErrMethod
+	}
+	return nil
+}
+
+// hasToken reports whether the comma-separated fields contain the token.
+func hasToken(fields []string, token string) bool {
+	for _, f := range fields {
+		for t := range strings.SplitSeq(f, ",") {
+			if strings.EqualFold(strings.TrimSpace(t), token) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// selectSubprotocol returns the first of ours that the client offers.
+func selectSubprotocol(ours []string, r *http.Request) string {
+	if len(ours) == 0 {
+		return ""
+	}
+	for _, p := range ours {
+		for _, f := range r.Header["Sec-Websocket-Protocol"] {
+			for t := range strings.SplitSeq(f, ",") {
+				if strings.TrimSpace(t) == p {
+					return p
+				}
+			}
+		}
+	}
+	return ""
+}
+
+// offersDeflate reports whether there is a valid offer of permessage-deflate. An
+// offer that RFC 7692, section 7.1 does not allow is declined, like one with a
+// server window that we cannot promise.
+func offersDeflate(r *http.Request) bool {
+	for _, f := range r.Header["Sec-Websocket-Extensions"] {
+		for offer := range strings.SplitSeq(f, ",") {
+			name, params, _ := strings.Cut(offer, ";")
+			if strings.TrimSpace(name) == "permessage-deflate" && validDeflate(params) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+func validDeflate(params string) bool {
+	if strings.TrimSpace(params) == "" {
+		return true
+	}
+	seen := map[string]bool{}
+	for param := range strings.SplitSeq(params, ";") {
+		name, value, hasValue := strings.Cut(strings.TrimSpace(param), "=")
+		if seen[name] {
+			return false
+		}
+		seen[name] = true
+		if len(value) > 1 && value[0] == '"' && value[len(value)-1] == '"' {
+			value = value[1 : len(value)-1]
+		}
+		switch name {
+		case "server_no_context_takeover", "client_no_context_takeover":
+			if hasValue {
+				return false
+			}
+		case "client_max_window_bits":
+			if hasValue && !validWindow(value) {
+				return false
+			}
+		case "server_max_window_bits":
+			if value != "15" { // the compressor's window cannot be made smaller
+				return false
+			}
+		default:
+			return false
+		}
+	}
+	return true
+}
+
+// validWindow reports whether the value is 8 to 15 without leading zeros.
+func validWindow(v string) bool {
+	switch v {
+	case "8", "9", "10", "11", "12", "13", "14", "15":
+		return true
+	}
+	return false
+}
+
+// refuse answers a request that does not become a socket.
+func (h *Handler) refuse(w http.ResponseWriter, r *http.Request, e *Error) {
+	h.stats.refused.add(e.Type)
+	header := w.Header()
+	switch e.Status {
+	case http.StatusUpgradeRequired:
+		header.Set("Upgrade", "websocket")
+		header.Set("Connection", "Upgrade")
+		header.Set("Sec-WebSocket-Version", "13")
+	case http.StatusMethodNotAllowed:
+		header.Set("Allow", http.MethodGet)
+	}
+	if e.Is(ErrTooMany) || e.Is(ErrShutdown) {
+		header.Set("Retry-After", "5")
+	}
+	if hasBody(r) {
+		// The body may never come. Without a deadline that has passed, the
+		// server would wait for it before it closes the connection.
+		header.Set("Connection", "close")
+		http.NewResponseController(w).SetReadDeadline(time.Now())
+	}
+	writeError(w, e)
+	h.log.Debug("upgrade refused", "type", e.Type, "status", e.Status, "remote_addr", r.RemoteAddr)
+}
+
+// writeError answers with the error object of SPEC 2.
+func writeError(w http.ResponseWriter, e *Error) {
+	body, err := json.Marshal(e)
+	if err != nil { // three plain fields always marshal
+		panic(err)
+	}
+	header := w.Header()
+	header.Set("Content-Type", "application/json")
+	header.Set("Cache-Control", "no-store")
+	w.WriteHeader(e.Status)
+	w.Write(body)
+}
+
+// hijackerOf returns the Hijacker of w, or of what w wraps. If there is none, the
+// error names the type that hides it.
+func hijackerOf(w http.ResponseWriter) (http.Hijacker, *Error) {
+	for {
+		if hj, ok := w.(http.Hijacker); ok {
+			return hj, nil
+		}
+		u, ok := w.(interface{ Unwrap() http.ResponseWriter })
+		if !ok {
+			return nil, ErrInternal.withf("the connection cannot be taken over: %T has neither Hijack nor Unwrap", w)
+		}
+		w = u.Unwrap()
+	}
+}
+
+// response is the answer that completes the handshake (RFC 6455, section 4.2.2),
+// with what middleware has set on the ResponseWriter.
+func (u *upgrade) response(middleware http.Header) []byte {
+	b := make([]byte, 0, 256)
+	b = append(b, "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: "...)
+	sum := sha1.Sum([]byte(u.key + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"))
+	b = base64.StdEncoding.AppendEncode(b, sum[:])
+	b = append(b, "\r\n"...)
+	if u.subprotocol != "" {
+		b = appendField(b, "Sec-WebSocket-Protocol", u.subprotocol)
+	}
+	if u.deflate {
+		b = appendField(b, "Sec-WebSocket-Extensions", "permessage-deflate; client_no_context_takeover; server_no_context_takeover")
+	}
+	for name, values := range middleware {
+		if skipInResponse[name] {
+			continue
+		}
+		for _, v := range values {
+			b = appendField(b, name, v)
+		}
+	}
+	return append(b, "\r\n"...)
+}
+
+// skipInResponse is what the handshake says itself, or what has no place in an
+// answer without a body.
+var skipInResponse = map[string]bool{
+	"Upgrade": true, "Connection": true, "Sec-Websocket-Accept": true, "Sec-Websocket-Protocol": true,
+	"Sec-Websocket-Extensions": true, "Sec-Websocket-Version": true,
+	"Content-Type": true, "Content-Length": true, "Transfer-Encoding": true, "Date": true,
+}
+
+var fieldCleaner = strings.NewReplacer("\r", " ", "\n", " ")
+
+func appendField(b []byte, name, value string) []byte {
+	b = append(append(b, name...), ": "...)
+	return append(append(b, fieldCleaner.Replace(value)...), "\r\n"...)
+}
