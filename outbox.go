@@ -33,12 +33,12 @@ type outbox struct {
 	s *Socket
 
 	mu       sync.Mutex
-	queue    []*frame      // data frames, then at most one close frame
+	queue    []*frame      // data frames with pongs among them, then at most one close frame
 	head     int           // of queue: what is before it is written
 	off      int           // bytes of the first frame that are written
 	size     int           // bytes in queue
 	taken    int           // frames that the writer has in hand
-	control  []byte        // pings and pongs; they go before data frames
+	control  []byte        // pings and pongs that go before queue
 	ctlTaken int           // bytes of control that the writer has in hand
 	writing  bool          // there is a writer
 	closed   bool          // takes no more data
@@ -106,7 +106,7 @@ func (o *outbox) dropLocked(i int, why lostReason) {
 
 // lostLocked accounts for a frame that will not be written.
 func (o *outbox) lostLocked(f *frame, why lostReason) {
-	if f.b[0]&0x08 == 0 { // not the close frame
+	if f.b[0]&controlBit == 0 { // not the close frame, nor a pong
 		o.s.h.stats.lost[why].Add(1)
 	}
 	if f.notify != nil {
@@ -277,19 +277,39 @@ func (o *outbox) changedLocked() {
 	}
 }
 
-// putControl queues a ping or pong.
-func (o *outbox) putControl(first byte, payload []byte) {
+// pong queues the answer to a ping: behind the replies to what came before the
+// ping, as long as the client reads them.
+func (o *outbox) pong(payload []byte) {
 	o.mu.Lock()
-	if !o.closed && len(o.control) < 2*readBufSize+maxPending {
-		o.control = append(append(o.control, first, byte(len(payload))), payload...)
+	defer o.mu.Unlock()
+	if o.closed {
+		return
 	}
-	o.mu.Unlock()
+	last := len(o.queue) - 1
+	if size := 2 + len(payload); last < o.head || o.since != 0 || o.fullLocked(size) {
+		o.controlLocked(finBit|opPong, payload)
+	} else if f := o.queue[last]; last >= o.untouchedLocked() && f.b[0] == finBit|opPong && cap(f.b)-len(f.b) >= maxHeader+size {
+		f.b = appendFrame(f.b, finBit|opPong, payload)
+		o.size += size
+	} else {
+		o.pushLocked(newFrame(finBit|opPong, payload, ""))
+	}
 }
 
-// ping queues a ping and has it written.
+// ping queues a ping, ahead of everything that waits, and has it written.
 func (o *outbox) ping() {
-	o.putControl(finBit|opPing, nil)
+	o.mu.Lock()
+	if !o.closed {
+		o.controlLocked(finBit|opPing, nil)
+	}
+	o.mu.Unlock()
 	o.uncork()
+}
+
+func (o *outbox) controlLocked(first byte, payload []byte) {
+	if len(o.control) < 2*readBufSize+maxPending {
+		o.control = append(append(o.control, first, byte(len(payload))), payload...)
+	}
 }
 
 // waitingSince returns since when the writer waits for the client to read, 0 if
