@@ -62,3 +62,10 @@ func Match(h *Handler, escaped string) (pattern string, values []string, err *Er
 	}
 	return rt.Pattern, values, nil
 }
+
+// QueueCap returns how many frames the socket's queue has room for.
+func QueueCap(s *Socket) int {
+	s.out.mu.Lock()
+	defer s.out.mu.Unlock()
+	return cap(s.out.queue.frames)
+}
