@@ -62,3 +62,11 @@ func Match(h *Handler, escaped string) (pattern string, values []string, err *Er
 	}
 	return rt.Pattern, values, nil
 }
+
+// Sweep is one look of the sweeper at every socket.
+func Sweep(h *Handler) {
+	now := h.since(time.Now())
+	for s := range h.hub.all() {
+		s.sweep(now)
+	}
+}
