@@ -6,6 +6,7 @@ import (
 	"io"
 	"math"
 	"net"
+	"runtime"
 	"runtime/debug"
 	"strings"
 	"testing"
@@ -206,7 +207,16 @@ func sendRun(n int) func(t *testing.T) func() {
 				}
 			}
 			mustReadFull(t, conns[0], got)
+			rest(gw)
 		}
+	}
+}
+
+// rest waits until nobody writes for the gateway any more, so that every run
+// starts its own worker.
+func rest(gw *gateway.Handler) {
+	for gateway.Flushing(gw) {
+		runtime.Gosched()
 	}
 }
 
@@ -224,6 +234,7 @@ func groupRun(n int) func(t *testing.T) func() {
 			for _, conn := range conns {
 				mustReadFull(t, conn, got)
 			}
+			rest(gw)
 		}
 	}
 }

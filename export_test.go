@@ -70,3 +70,10 @@ func Sweep(h *Handler) {
 		s.sweep(now)
 	}
 }
+
+// Flushing reports whether a worker of the flusher runs.
+func Flushing(h *Handler) bool {
+	h.flusher.mu.Lock()
+	defer h.flusher.mu.Unlock()
+	return h.flusher.workers > 0
+}
