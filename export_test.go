@@ -77,3 +77,10 @@ func Flushing(h *Handler) bool {
 	defer h.flusher.mu.Unlock()
 	return h.flusher.workers > 0
 }
+
+// QueueCap returns how many frames the socket's queue has room for.
+func QueueCap(s *Socket) int {
+	s.out.mu.Lock()
+	defer s.out.mu.Unlock()
+	return cap(s.out.queue.frames)
+}
