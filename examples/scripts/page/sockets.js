@@ -69,7 +69,7 @@ class Socket {
 }
 
 function bubble(data, caption, kind) {
-  if (typeof data === "string") return el("li", `said ${kind}`, el("small", "", caption), data);
+  if (typeof data === "string") return el("li", `said ${kind}`, el("small", "", caption), /^[[{]/.test(data) ? el("code", "", data) : data);
   return el("li", `said ${kind}`, el("small", "", `${caption}, ${data.length} bytes`), el("code", "", hex(data)));
 }
 
