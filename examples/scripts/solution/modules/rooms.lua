@@ -27,6 +27,7 @@ function rooms.tell(room, message)
   for i, member in ipairs(members) do
     names[i] = member.name
   end
+  table.sort(names)
   message.here = json.array(names)
   local text = to_json(message)
   for _, member in ipairs(members) do
