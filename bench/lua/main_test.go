@@ -50,7 +50,7 @@ func TestWrongAnswer(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := p.turn(100); err == nil || !strings.Contains(err.Error(), `"total":25`) {
+	if _, err := p.turn(100); err == nil || !strings.Contains(err.Error(), `total\":25`) {
 		t.Errorf("turn = %v, want an error that shows the answer", err)
 	}
 	if err := p.stop(); err != nil {
