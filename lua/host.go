@@ -104,12 +104,11 @@ type Host struct {
 
 	current atomic.Pointer[program] // what new events run
 
+	closed atomic.Bool
+
 	mu        sync.Mutex           // held while deploying
-	closed    bool                 // guarded by mu
 	endpoints map[string]*endpoint // guarded by mu; by pattern
 	counters  counterSet           // has its own lock
-
-	work sync.WaitGroup // compilations; they may outlive the deployment that gave up on them
 }
 
 // New returns a host without scripts.
@@ -199,7 +198,7 @@ func (h *Host) DeployEndpoint(ctx context.Context, pattern, script string) (Depl
 }
 
 func (h *Host) deployLocked(ctx context.Context, sol *source.Solution) (Deployment, error) {
-	if h.closed {
+	if h.closed.Load() {
 		return Deployment{}, gateway.ErrShutdown
 	}
 	if err := ctx.Err(); err != nil {
@@ -258,12 +257,11 @@ func (h *Host) keepLocked(p *program) {
 // done, or ctx ends. Events run on as long as the gateway delivers them: shut the
 // gateway down first.
 func (h *Host) Shutdown(ctx context.Context) error {
-	h.mu.Lock()
-	h.closed = true
-	h.mu.Unlock()
+	h.closed.Store(true)
 	done := make(chan struct{})
-	go func() { // ends with the last compilation, which ends by itself
-		h.work.Wait()
+	go func() { // ends with the deployments, which end by themselves
+		h.mu.Lock()
+		defer h.mu.Unlock()
 		close(done)
 	}()
 	select {
@@ -279,7 +277,6 @@ func (h *Host) Shutdown(ctx context.Context) error {
 func Check(fsys fs.FS) []Problem {
 	h := &Host{}
 	_, problems := h.compile(context.Background(), source.Read(fsys))
-	h.work.Wait()
 	return problems
 }
 

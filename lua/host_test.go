@@ -5,6 +5,7 @@ import (
 	"errors"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/wsgateway/gateway"
 	"github.com/wsgateway/gateway/lua"
@@ -302,4 +303,22 @@ func TestBinaryMessages(t *testing.T) {
 	p := f.Dial(t, "/b")
 	p.Send(gateway.Binary([]byte{1, 2, 255}))
 	expect(t, p, "data-binary AQL/")
+}
+
+// A deployment whose scripts cannot be compiled in time ends with its context.
+func TestDeployEndsWithItsContext(t *testing.T) {
+	f := newFixture(t, nil, files("a.lua", "--#ENDPOINT WEBSOCKET /a\nreturn 'one'"))
+	ctx, cancel := context.WithTimeout(context.Background(), 50*time.Millisecond)
+	defer cancel()
+	long := "--#ENDPOINT WEBSOCKET /a\nif x then\n" + strings.Repeat("elseif x then\n", 20_000) + "end"
+	if _, err := f.host.Deploy(ctx, files("a.lua", long)); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("Deploy = %v, want the context's error", err)
+	}
+	expect(t, f.Dial(t, "/a"), "one")
+	if err := f.host.Shutdown(context.Background()); err != nil {
+		t.Error(err)
+	}
+	if _, err := f.host.Deploy(context.Background(), files("a.lua", "--#ENDPOINT WEBSOCKET /a\nreturn 'two'")); !errors.Is(err, gateway.ErrShutdown) {
+		t.Errorf("Deploy after Shutdown = %v, want ErrShutdown", err)
+	}
 }

@@ -164,6 +164,12 @@ func (s *State) check(now time.Time) {
 	}
 }
 
+// exceeded reports whether check would end the run.
+func (s *State) exceeded(now time.Time) bool {
+	r, lim := &s.run, &s.cfg.Limits
+	return r.used > lim.Instructions || now.Sub(r.started)-r.paused > lim.Time
+}
+
 // alloc counts n bytes that a library function is about to make.
 func (s *State) alloc(n int) {
 	if s.run.allocated += int64(n); s.run.allocated > s.run.nextLook {
