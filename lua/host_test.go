@@ -234,10 +234,29 @@ func TestFailingScript(t *testing.T) {
 		t.Errorf("Stats() = %+v", got)
 	}
 
-	f = newFixture(t, &lua.Options{CloseOnError: true}, files("endpoints/f.lua", text))
-	p = f.talk(t, "/f/1", "fail")
+}
+
+// With the option, a failure closes the socket, and the cause says why: in the
+// close event, in the close frame and in the gateway's counters.
+func TestFailureClosesTheSocket(t *testing.T) {
+	f := newFixture(t, &lua.Options{CloseOnError: true}, files("f.lua", `--#ENDPOINT WEBSOCKET /f
+if websocketInfo.type == "data" then error(websocketInfo.message) end
+if websocketInfo.type == "close" then
+  print("closed", websocketInfo.close_cause, websocketInfo.close_code, websocketInfo.close_reason)
+  error("in the close event")
+end`))
+	p := f.talk(t, "/f", "fail")
 	if code, reason := p.Closed(); code != 1011 || reason != "script_error" {
 		t.Errorf("closed with %d %q, want 1011 script_error", code, reason)
+	}
+	if err := f.gw.Shutdown(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	if !f.log.has(`closed\tscript_error\t1011\tscript_error`) || !f.log.has("f.lua:5: in the close event") {
+		t.Errorf("log:\n%s", f.log)
+	}
+	if n := f.gw.Stats().Closed[gateway.CauseScriptError]; n != 1 {
+		t.Errorf("sockets closed with script_error: %d, want 1", n)
 	}
 }
 
