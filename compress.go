@@ -3,6 +3,7 @@ package gateway
 import (
 	"bytes"
 	"compress/flate"
+	"io"
 	"sync"
 )
 
@@ -37,4 +38,50 @@ func deflate(p []byte) []byte {
 	d.w.Write(p) // to memory: cannot fail
 	d.w.Flush()
 	return bytes.Clone(bytes.TrimSuffix(d.out.Bytes(), []byte{0, 0, 0xff, 0xff}))
+}
+
+// inflateTail is what the sender of a payload left out (RFC 7692, section 7.2.2),
+// and an empty last block, so that the inflater ends there.
+const inflateTail = "\x00\x00\xff\xff\x01\x00\x00\xff\xff"
+
+// An inflater is a decompressor with its input and output.
+type inflater struct {
+	r    io.ReadCloser // a flate.Resetter too
+	in   bytes.Reader
+	left int64 // bytes that may come out, negative for any number
+}
+
+var inflaters = sync.Pool{New: func() any {
+	i := new(inflater)
+	i.r = flate.NewReader(&i.in)
+	return i
+}}
+
+// inflate returns what a deflated payload becomes, or errTooLarge if that has more
+// than limit bytes: then no more than that was inflated. What comes after the last
+// block is ignored. It may append to the payload.
+func inflate(payload []byte, limit int64, text bool) ([]byte, error) {
+	i := inflaters.Get().(*inflater)
+	defer inflaters.Put(i)
+	i.in.Reset(append(payload, inflateTail...))
+	defer i.in.Reset(nil)
+	i.r.(flate.Resetter).Reset(&i.in, nil) // cannot fail
+	i.left = limit
+	return gather(i, text)
+}
+
+// Read reads what comes out.
+func (i *inflater) Read(p []byte) (int, error) {
+	if i.left < 0 {
+		return i.r.Read(p)
+	}
+	if int64(len(p)) > i.left+1 {
+		p = p[:i.left+1]
+	}
+	n, err := i.r.Read(p)
+	if int64(n) > i.left {
+		return n, errTooLarge
+	}
+	i.left -= int64(n)
+	return n, err
 }

@@ -13,13 +13,14 @@ import (
 const firstAlloc = 64 << 10
 
 // A simpleFrame is the header of the simplest kind of message: one text or binary
-// frame that is not deflated. Most messages are, and reading them past the
-// library halves the work for each. Whatever else comes is the library's.
+// frame. Most messages are, and reading them past the library halves the work for
+// each. Whatever else comes is the library's.
 type simpleFrame struct {
-	t      MessageType
-	size   int    // of the payload
-	header int    // bytes
-	key    uint32 // mask
+	t        MessageType
+	deflated bool
+	size     int    // of the payload
+	header   int    // bytes
+	key      uint32 // mask
 }
 
 // simpleFrame reads the header of the next message if all of it is here and it is
@@ -27,10 +28,14 @@ type simpleFrame struct {
 // the limit; the caller is between two messages.
 func (l *link) simpleFrame() (f simpleFrame, ok bool) {
 	b := l.in
-	if len(b) < 6 || l.waiting() > len(b) { // the library has begun the next frame
+	if len(b) < 6 {
 		return f, false
 	}
-	switch b[0] {
+	first := b[0]
+	if f.deflated = l.scan.deflate && first&rsv1Bit != 0; f.deflated {
+		first &^= rsv1Bit
+	}
+	switch first {
 	case finBit | opText:
 		f.t = MessageText
 	case finBit | opBinary:
@@ -62,13 +67,12 @@ func (l *link) takeFrame(f simpleFrame) (Message, error) {
 			return Message{}, err
 		}
 		unmask(data[have:], f.key, have)
-		if f.t == MessageText {
-			if valid = validUpTo(data, valid); valid < 0 || len(data) == f.size && valid < f.size {
-				return Message{}, errBadUTF8
-			}
+		whole := len(data) == f.size
+		if f.t == MessageText && !f.deflated && !textSoFar(data, &valid, whole) {
+			return Message{}, errBadUTF8
 		}
-		if len(data) == f.size {
-			return Message{Type: f.t, Data: data}, nil
+		if whole {
+			return l.message(f.t, data, f.deflated)
 		}
 	}
 }
@@ -79,7 +83,7 @@ func (l *link) takeFrame(f simpleFrame) (Message, error) {
 // to the library's judgement.
 func (l *link) takeControl() (ok bool, err error) {
 	b := l.in
-	if len(b) < 6 || l.waiting() > len(b) || b[0] < finBit|opClose || b[0] > finBit|opPong {
+	if len(b) < 6 || b[0] < finBit|opClose || b[0] > finBit|opPong {
 		return false, nil
 	}
 	n := int(b[1] & 0x7f)

@@ -12,6 +12,8 @@ const (
 	opClose  = 8
 	opPing   = 9
 	opPong   = 10
+
+	controlBit = 8 // of the opcodes of control frames
 )
 
 const (

@@ -44,7 +44,7 @@ type Handler struct {
 	hardStop context.Context // of close events; ends when Shutdown gives up
 	giveUp   context.CancelFunc
 
-	libraries libraryPools
+	libraries libraryPool
 	bases     sync.Map // base contexts by *http.Server
 }
 

@@ -411,6 +411,14 @@ func readFrame(r io.Reader) (first byte, payload string, err error) {
 	return first, b.String(), nil
 }
 
+// want reads a frame and compares it.
+func (p *rawPeer) want(first byte, payload string) {
+	p.tb.Helper()
+	if f, got := p.read(); f != first || got != payload {
+		p.tb.Fatalf("frame %#x with %d bytes (%.20q), want %#x with %d (%.20q)", f, len(got), got, first, len(payload), payload)
+	}
+}
+
 // wantClose reads up to a close frame and checks it; code 0 wants the end of the
 // connection without one.
 func (p *rawPeer) wantClose(code int, reason string) {

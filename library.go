@@ -16,9 +16,9 @@ import (
 )
 
 // This is the one file that imports the WebSocket library. The library reads the
-// messages that fastframe.go does not: those in several frames, deflated ones, and
-// whatever breaks the protocol. Data frames and close frames are written by the
-// outbox; the handshake's request is checked, and answered, in upgrade.go.
+// messages that fastframe.go does not: those in several frames, and whatever breaks
+// the protocol. Data frames and close frames are written by the outbox; the
+// handshake's request is checked, and answered, in upgrade.go.
 
 // controlBufSize holds a whole control frame, so that each reaches port.Write in
 // one call. The library's reader needs next to nothing: the link buffers.
@@ -31,56 +31,57 @@ const (
 // It hands it on and is none the worse for it: a frame has not begun.
 var errIdle = errors.New("gateway: no message has begun")
 
-// A library is a connection of the WebSocket library. Between two messages it
-// remembers nothing, for no compression context is taken over. So it belongs to a
-// socket only while that is reading a message, and an idle socket has none.
+// A library is a connection of the WebSocket library. It belongs to a socket only
+// while that is reading a message, and an idle socket has none: between two
+// messages a connection remembers nothing. One that inflates would, when a message
+// has bytes behind its last DEFLATE block; so it reads deflated messages as they
+// are, and compress.go inflates them.
 type library struct {
-	conn *websocket.Conn
-	br   *bufio.Reader
-	port port
+	conn     *websocket.Conn
+	br       *bufio.Reader
+	port     port
+	handed   scanner // watches the bytes that the connection gets
+	deflated bool    // the message is
 }
 
-// libraryPools are those of one gateway. They are not shared among gateways: in a
+// A libraryPool is that of one gateway. It is not shared among gateways: in a
 // bubble of testing/synctest, nothing may be used that another bubble made.
-type libraryPools struct{ plain, inflating sync.Pool }
+type libraryPool struct{ sync.Pool }
 
-func (p *libraryPools) get(deflate bool) *library {
-	if lib, ok := p.of(deflate).Get().(*library); ok {
-		return lib
+func (p *libraryPool) get(l *link) *library {
+	lib, ok := p.Get().(*library)
+	if !ok {
+		lib = newLibrary()
 	}
-	if deflate {
-		return newLibrary(websocket.CompressionNoContextTakeover)
-	}
-	return newLibrary(websocket.CompressionDisabled)
+	lib.port.l, lib.handed, lib.deflated = l, scanner{limit: -1}, false
+	return lib
 }
 
-func (p *libraryPools) of(deflate bool) *sync.Pool {
-	if deflate {
-		return &p.inflating
-	}
-	return &p.plain
+func (p *libraryPool) put(lib *library) {
+	lib.port.l = nil
+	p.Put(lib)
 }
 
 // newLibrary has the library accept a handshake of our own making: there is no
 // other way to get a connection from it.
-func newLibrary(mode websocket.CompressionMode) *library {
+func newLibrary() *library {
 	lib := new(library)
 	header := http.Header{
-		"Connection":               {"Upgrade"},
-		"Upgrade":                  {"websocket"},
-		"Sec-Websocket-Version":    {"13"},
-		"Sec-Websocket-Key":        {"AAAAAAAAAAAAAAAAAAAAAA=="},
-		"Sec-Websocket-Extensions": {"permessage-deflate"},
+		"Connection":            {"Upgrade"},
+		"Upgrade":               {"websocket"},
+		"Sec-Websocket-Version": {"13"},
+		"Sec-Websocket-Key":     {"AAAAAAAAAAAAAAAAAAAAAA=="},
 	}
 	r := &http.Request{Method: http.MethodGet, ProtoMajor: 1, ProtoMinor: 1, Header: header}
 	conn, err := websocket.Accept(acceptWriter{lib, http.Header{}}, r,
-		&websocket.AcceptOptions{InsecureSkipVerify: true, CompressionMode: mode})
+		&websocket.AcceptOptions{InsecureSkipVerify: true, CompressionMode: websocket.CompressionDisabled})
 	if err != nil {
 		panic(fmt.Sprintf("gateway: the WebSocket library refuses a handshake that is right: %v", err))
 	}
 	// Its finalizer would close what is not its own, and in a synctest bubble
 	// from outside.
 	runtime.SetFinalizer(conn, nil)
+	conn.SetReadLimit(-1) // the scanner's is earlier
 	lib.conn = conn
 	return lib
 }
@@ -122,25 +123,39 @@ func (p *port) SetDeadline(time.Time) error      { return nil }
 func (p *port) SetReadDeadline(time.Time) error  { return nil }
 func (p *port) SetWriteDeadline(time.Time) error { return nil }
 
+// hand copies to p what the connection may have of in, and returns its length: no
+// byte of a second message, and the first without the bit that says it is deflated.
+func (lib *library) hand(p, in []byte, deflate bool) (n int) {
+	sc := &lib.handed
+	most := min(len(p), len(in))
+	for n < most && (sc.messages == 0 || !sc.idle()) {
+		size := 1 // a header goes byte by byte
+		if sc.remain > 0 {
+			size = int(min(sc.remain, int64(most-n)))
+		}
+		begins := sc.idle()
+		part := p[n : n+copy(p[n:], in[n:n+size])]
+		if begins && deflate && part[0]&rsv1Bit != 0 && part[0]&controlBit == 0 {
+			part[0] &^= rsv1Bit
+			lib.deflated = true
+		}
+		sc.scan(part) // has been let pass before
+		n += size
+	}
+	return n
+}
+
 // next waits for a message. A context that could end would cost a timer for
 // each frame, and close the connection; the socket ends a read by cutting it.
 func (l *link) next() (MessageType, io.Reader, error) {
-	if l.lib == nil {
-		l.lib = l.s.h.libraries.get(l.scan.deflate)
-		l.lib.port.l = l
-		l.lib.conn.SetReadLimit(max(l.s.route.lim.ReadLimit, -1))
-	}
+	l.lib = l.s.h.libraries.get(l)
 	t, r, err := l.lib.conn.Reader(context.Background())
 	return MessageType(t), r, err
 }
 
-// rest gives the library back between two messages.
+// rest gives the library back after a message, or when there was none after all.
 func (l *link) rest() {
-	if l.lib == nil || !l.scan.idle() {
-		return
-	}
-	l.lib.port.l = nil
-	l.s.h.libraries.of(l.scan.deflate).Put(l.lib)
+	l.s.h.libraries.put(l.lib)
 	l.lib = nil
 }
 
@@ -168,8 +183,6 @@ func (l *link) end(err error) Closed {
 		return c
 	case errors.As(err, &v):
 		return Closed{Cause: v.cause, Code: v.code, Err: v}
-	case l.closing == closeTooLarge:
-		return Closed{Cause: CauseTooLarge, Code: closeTooLarge, Err: err}
 	case l.closing == 0 && l.err != nil:
 		return Closed{Cause: CauseConnectionLost, Code: closeAbnormal, Err: l.err}
 	case l.closing == 0 && l.dropped: // half a control frame, and then nothing for seconds

@@ -86,7 +86,6 @@ func (l *link) await() error {
 	if l.waiting() > 0 {
 		return nil
 	}
-	l.rest()
 	return l.fill()
 }
 
@@ -97,14 +96,16 @@ func (l *link) Read(p []byte) (int, error) {
 		if l.scan.idle() && l.err == nil {
 			return 0, errIdle
 		}
-		if len(p) >= directRead {
-			return l.readDirect(p)
+		if len(p) >= directRead && int64(len(p)) <= l.lib.handed.remain {
+			n, err := l.readDirect(p)
+			l.lib.handed.remain -= int64(n)
+			return n, err
 		}
 		if err := l.fill(); err != nil {
 			return 0, err
 		}
 	}
-	n := copy(p, l.in)
+	n := l.lib.hand(p, l.in, l.scan.deflate)
 	l.in = l.in[n:]
 	return n, nil
 }

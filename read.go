@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"errors"
 	"io"
 	"sync"
 	"unicode/utf8"
@@ -28,13 +29,21 @@ func (l *link) receiveMessage() (Message, error) {
 	}
 	t, r, err := l.next()
 	if err != nil {
+		if errors.Is(err, errIdle) {
+			l.rest()
+		}
 		return Message{}, err
 	}
+	var m Message
 	if l.s.isClosing() {
-		return Message{}, l.skipMessage(r)
+		err = l.skipMessage(r)
+	} else {
+		m, err = l.readMessage(t, r)
 	}
-	data, err := l.readMessage(t, r)
-	return Message{Type: t, Data: data}, err
+	if err == nil {
+		l.rest()
+	}
+	return m, err
 }
 
 // skipMessage reads a message that nobody wants any more.
@@ -55,11 +64,29 @@ func (l *link) skipMessage(r io.Reader) error {
 	}
 }
 
-// readMessage reads the message that the library has begun. Nothing is
-// allocated on the announced length: a message grows as it comes. Text is
-// checked as it comes, too, so that a bad start fails early (RFC 6455, section
-// 8.1). The result belongs to the caller.
-func (l *link) readMessage(t MessageType, r io.Reader) ([]byte, error) {
+// readMessage reads the message that the library has begun.
+func (l *link) readMessage(t MessageType, r io.Reader) (Message, error) {
+	deflated := l.lib.deflated
+	data, err := gather(available{l, r}, t == MessageText && !deflated)
+	if err != nil {
+		return Message{}, err
+	}
+	return l.message(t, data, deflated)
+}
+
+// message returns the message whose payload has come, text that is not deflated
+// checked.
+func (l *link) message(t MessageType, payload []byte, deflated bool) (m Message, err error) {
+	if deflated {
+		payload, err = inflate(payload, l.scan.limit, t == MessageText)
+	}
+	return Message{Type: t, Data: payload}, err
+}
+
+// gather reads all that r has. Nothing is allocated on an announced length: the
+// result grows as it comes, and belongs to the caller. Text is checked as it comes,
+// too, so that a bad start fails early (RFC 6455, section 8.1).
+func gather(r io.Reader, text bool) ([]byte, error) {
 	scratch := scratchBufs.Get().(*[scratchSize]byte)
 	defer scratchBufs.Put(scratch)
 	buf, n, valid := scratch[:], 0, 0
@@ -67,22 +94,16 @@ func (l *link) readMessage(t MessageType, r io.Reader) ([]byte, error) {
 		if n == len(buf) {
 			buf = append(make([]byte, 0, 2*n), buf...)[:2*n]
 		}
-		p, err := l.room(buf[n:])
-		if err != nil {
+		m, err := r.Read(buf[n:])
+		n += m
+		if err != nil && err != io.EOF {
 			return nil, err
 		}
-		m, err := r.Read(p)
-		n += m
-		if t == MessageText {
-			if valid = validUpTo(buf[:n], valid); valid < 0 || err == io.EOF && valid < n {
-				return nil, errBadUTF8
-			}
+		if text && !textSoFar(buf[:n], &valid, err == io.EOF) {
+			return nil, errBadUTF8
 		}
 		if err == io.EOF {
 			break
-		}
-		if err != nil {
-			return nil, err
 		}
 	}
 	if n <= scratchSize {
@@ -91,20 +112,35 @@ func (l *link) readMessage(t MessageType, r io.Reader) ([]byte, error) {
 	return buf[:n:n], nil
 }
 
-// room returns as much of p as can be read without waiting in the library.
-func (l *link) room(p []byte) ([]byte, error) {
-	if l.scan.deflated {
-		return p, nil
-	}
+// available reads what has come of a message, so that the library does not wait
+// for more while there is some that could be checked.
+type available struct {
+	l *link
+	r io.Reader
+}
+
+func (a available) Read(p []byte) (int, error) {
+	l := a.l
 	if l.waiting() == 0 && !l.scan.idle() {
-		if err := l.fill(); err != nil {
-			return nil, err
+		switch err := l.fill(); err {
+		case nil:
+		case io.EOF:
+			return 0, io.ErrUnexpectedEOF // of the connection, not of the message
+		default:
+			return 0, err
 		}
 	}
 	if n := l.waiting(); n > 0 && n < len(p) {
-		return p[:n], nil
+		p = p[:n]
 	}
-	return p, nil
+	return a.r.Read(p)
+}
+
+// textSoFar reports whether b can be, or if it is whole, is UTF-8. Up to the index
+// valid it has been checked.
+func textSoFar(b []byte, valid *int, whole bool) bool {
+	*valid = validUpTo(b, *valid)
+	return *valid == len(b) || *valid >= 0 && !whole
 }
 
 // validUpTo checks the UTF-8 of b from the index valid on. It returns the index

@@ -105,7 +105,7 @@ func (sc *scanner) header() *violation {
 	case length < 0:
 		return errBadLength
 	}
-	if sc.hdr[0]&0x08 == 0 { // not a control frame
+	if sc.hdr[0]&controlBit == 0 { // not a control frame
 		if v := sc.data(length); v != nil {
 			return v
 		}
