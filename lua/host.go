@@ -22,6 +22,7 @@ type Gateway interface {
 	CloseAll(ctx context.Context) (int, error)
 	Info(ctx context.Context, id string) (gateway.Info, error)
 	List(ctx context.Context) ([]string, error)
+	Group(name string) gateway.Group
 	Replace(owner string, routes []gateway.Route) error
 }
 
@@ -50,9 +51,10 @@ type Options struct {
 	// script_error. Otherwise the failure is logged and counted.
 	CloseOnError bool
 
-	// StatusOnSuccess makes Websocket.send and Websocket.close, and send and
+	// StatusOnSuccess makes send, close, join and leave of Websocket, and send and
 	// close of websocketInfo, return {status=204} on success instead of nil, for
-	// scripts that read a field of the result without looking.
+	// scripts that read a field of the result without looking. What is sent to a
+	// group returns a number either way.
 	StatusOnSuccess bool
 
 	// Route is what all routes of scripts have besides pattern and endpoint:
@@ -90,7 +92,8 @@ type Limits struct {
 	// and metamethods can be nested about 190 deep, whatever the limit.
 	Depth int
 
-	// Output in bytes that a run sends and prints. Zero means 16 MiB.
+	// Output in bytes that a run sends and prints; what it sends to a group counts
+	// once. Zero means 16 MiB.
 	Output int64
 }
 
