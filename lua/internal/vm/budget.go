@@ -70,6 +70,7 @@ type run struct {
 	allocated int64  // bytes of strings and tables that libraries have made
 	nextLook  int64  // at allocated
 	heap      uint64 // of the process, at the last look
+	lookAfter time.Time
 
 	protects  int // nested pcalls
 	abort     *Error
@@ -108,7 +109,7 @@ func (s *State) hook(l *golua.State, _ golua.Debug) {
 			s.overrun("depth", "stack overflow: more than %d nested calls", s.cfg.Limits.Depth)
 		}
 	}
-	s.lookAtHeap()
+	s.lookAtHeap(now)
 }
 
 func (s *State) setInterval(n int) {
@@ -178,8 +179,12 @@ func (s *State) alloc(n int) {
 }
 
 // lookAtHeap looks closer if the process has allocated much since the last look.
-// Others may have done that: what counts is only what this State holds.
-func (s *State) lookAtHeap() {
+// Others may have done that: what counts is only what this State holds. And while
+// they do, looking takes at most half of the time.
+func (s *State) lookAtHeap(now time.Time) {
+	if now.Before(s.run.lookAfter) {
+		return
+	}
 	metrics.Read(s.sample)
 	heap := s.sample[0].Value.Uint64()
 	if s.run.heap == 0 {
@@ -188,6 +193,8 @@ func (s *State) lookAtHeap() {
 	if float64(heap-s.run.heap) > float64(s.cfg.Limits.Memory)/2 {
 		s.run.heap = heap
 		s.look()
+		end := time.Now()
+		s.run.lookAfter = end.Add(end.Sub(now))
 	}
 }
 

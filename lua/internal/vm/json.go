@@ -27,6 +27,7 @@ func jsonEncode(s *State, l *golua.State) int {
 	if err != nil {
 		s.errorf("to_json: %v", err)
 	}
+	s.room(len(b))
 	l.PushString(string(b))
 	return 1
 }
