@@ -58,14 +58,15 @@ const (
 
 // run meters one run.
 type run struct {
-	started  time.Time
-	last     time.Time     // when the hook last fired
-	paused   time.Duration // in host functions
-	used     int64         // instructions, up to the last firing
-	interval int           // of the hook
-	most     int           // that it may be
-	steps    int           // library work since the last check
-	output   int64
+	started   time.Time
+	last      time.Time     // when the hook last fired
+	paused    time.Duration // in host functions
+	used      int64         // instructions, up to the last firing
+	interval  int           // of the hook
+	most      int           // that it may be
+	nextDepth int64         // at used: when the hook looks at the stack and the heap
+	steps     int           // library work since the last check
+	output    int64
 
 	allocated int64  // bytes of strings and tables that libraries have made
 	nextLook  int64  // at allocated
@@ -103,13 +104,23 @@ func (s *State) hook(l *golua.State, _ golua.Debug) {
 	s.check(now)
 	// Single instructions may take long, on long strings: look more often then.
 	s.setInterval(min(r.most, nextInterval(r.interval, elapsed)))
-	if _, ok := golua.Stack(l, min(deep, s.cfg.Limits.Depth)); ok {
-		s.broken = true
-		if _, ok := golua.Stack(l, s.cfg.Limits.Depth); ok {
-			s.overrun("depth", "stack overflow: more than %d nested calls", s.cfg.Limits.Depth)
-		}
+	if r.used < r.nextDepth {
+		return
 	}
+	r.nextDepth = r.used + firstInterval
+	s.checkDepth(l)
 	s.lookAtHeap(now)
+}
+
+// checkDepth ends the run if its calls are nested too deep.
+func (s *State) checkDepth(l *golua.State) {
+	if _, ok := golua.Stack(l, min(deep, s.cfg.Limits.Depth)); !ok {
+		return
+	}
+	s.broken = true
+	if _, ok := golua.Stack(l, s.cfg.Limits.Depth); ok {
+		s.overrun("depth", "stack overflow: more than %d nested calls", s.cfg.Limits.Depth)
+	}
 }
 
 func (s *State) setInterval(n int) {
