@@ -30,6 +30,7 @@ func main() {}
 var hostImports = map[string]string{
 	"context": "context", "errors": "errors", "fmt": "fmt", "fs": "io/fs", "http": "net/http", "os": "os", "slog": "log/slog",
 	"gateway": "github.com/wsgateway/gateway", "lua": "github.com/wsgateway/gateway/lua",
+	"luatest":  "github.com/wsgateway/gateway/lua/luatest",
 	"keystore": "github.com/wsgateway/gateway/lua/keystore", "time": "time",
 }
 

@@ -80,40 +80,47 @@ func perEvent(before, after serve.Usage, took time.Duration, n int) turn {
 	}
 }
 
-// An age is how an endpoint does after many events, against its beginning.
+// An age is how an endpoint does after many events, against one that begins.
 type age struct {
 	events       int
-	early, later turn
+	young, later []turn // turns of the same index are of the same round
 }
 
-// measureAge runs the typical script for long. Beginning and end are each as
-// many events as a few turns have.
-func measureAge(ctx context.Context, s size) (age, error) {
+// measureAge lets the typical script run for long, and then take turns with the
+// same in a new process.
+func measureAge(ctx context.Context, s size) (a age, err error) {
 	e, err := find("typical, Lua")
 	if err != nil {
-		return age{}, err
-	}
-	p, err := start(ctx, e)
-	if err != nil {
-		return age{}, err
-	}
-	a, err := p.grow(ctx, s.long)
-	return a, errors.Join(err, p.stop())
-}
-
-func (p *process) grow(ctx context.Context, events int) (a age, err error) {
-	a.events = events
-	slice := events / 20
-	if _, err = p.turn(1000); err != nil {
 		return a, err
 	}
-	for done := 1000; done < events; done += slice {
-		a.later, err = p.turn(slice)
-		if err = errors.Join(err, ctx.Err()); err != nil {
-			return a, err
+	old, err := start(ctx, e)
+	if err != nil {
+		return a, err
+	}
+	defer func() { err = errors.Join(err, old.stop()) }()
+	for a.events = 0; a.events < s.long; a.events += s.batch {
+		if _, err := old.turn(s.batch); err != nil {
+			return a, errors.Join(err, ctx.Err())
 		}
-		if a.early == (turn{}) {
-			a.early = a.later
+	}
+	young, err := start(ctx, e)
+	if err != nil {
+		return a, err
+	}
+	defer func() { err = errors.Join(err, young.stop()) }()
+	if _, err := young.turn(1000); err != nil {
+		return a, err
+	}
+	for range s.rounds {
+		for _, one := range []struct {
+			p     *process
+			turns *[]turn
+		}{{old, &a.later}, {young, &a.young}} {
+			t, err := one.p.turn(s.batch / 4) // young ones stay so for a while
+			if err := errors.Join(err, ctx.Err()); err != nil {
+				return a, err
+			}
+			*one.turns = append(*one.turns, t)
 		}
 	}
 	return a, nil
