@@ -105,8 +105,8 @@ func TestEverythingAtOnce(t *testing.T) {
 	checkCounts(t, host, int64(len(peers))*22)
 }
 
-// checkCounts expects that all events of /all/{n} were counted, by whatever
-// version of it they were run, but for those of the default handler's test.
+// checkCounts expects that all events of /all/{n} were counted, whichever
+// deployment ran them.
 func checkCounts(t *testing.T, host *lua.Host, want int64) {
 	t.Helper()
 	for _, s := range host.Stats() {
