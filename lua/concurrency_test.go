@@ -155,3 +155,40 @@ func operateAll(gw *gateway.Handler) {
 		gw.Stats()
 	}
 }
+
+// A run that waits for its own slow client has a VM of its own for that time:
+// however few are kept, other sockets' events do not wait.
+func TestSlowClientDelaysNobody(t *testing.T) {
+	discard := slog.New(slog.DiscardHandler)
+	gw := gateway.New(&gateway.Options{Logger: discard, Limits: gateway.Limits{MessagesPerSecond: -1, WriteTimeout: -1}})
+	host := lua.New(gw, &lua.Options{Logger: discard, IdleVMs: 1})
+	_, err := host.Deploy(context.Background(), files("a.lua", `--#ENDPOINT WEBSOCKET /a
+if websocketInfo.message == "much" then
+  for i = 1, 30 do websocketInfo.send(("x"):rep(1e5)) end
+end
+if websocketInfo.type == "data" then return "done" end`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	srv := gatewaytest.NewServer(t, gw)
+	slow := make([]*gatewaytest.Peer, 5)
+	for i := range slow {
+		slow[i] = srv.Dial(t, "/a")
+		slow[i].Stall()
+		slow[i].Send(gateway.Text("much"))
+	}
+	other := srv.Dial(t, "/a")
+	for range 20 {
+		other.Send(gateway.Text("x"))
+		expect(t, other, "done")
+	}
+	for _, p := range slow {
+		p.Resume()
+		for range 30 {
+			if n := len(p.Receive().Data); n != 1e5 {
+				t.Fatalf("a message of %d bytes, want 100000", n)
+			}
+		}
+		expect(t, p, "done")
+	}
+}
