@@ -2,6 +2,10 @@ package vm
 
 import "reflect"
 
+// opaque is where the memory of the State ends: behind it are the host, its
+// gateway and other goroutines' data.
+var opaque = reflect.TypeFor[*lazyTable]()
+
 // held adds up what can be reached from the State: its stack, dead slots
 // included, its globals and everything they refer to. Go functions and what they
 // hold do not count. It stops soon after limit bytes.
@@ -46,6 +50,9 @@ func (h *holder) value(v reflect.Value) {
 	case reflect.Pointer:
 		if h.first(v.Pointer()) {
 			h.bytes += int64(v.Type().Elem().Size())
+			if v.Type() == opaque {
+				return
+			}
 			h.todo = append(h.todo, v.Elem())
 		}
 	case reflect.Slice:
