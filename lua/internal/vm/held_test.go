@@ -8,7 +8,7 @@ import (
 // A hostSource refers to what the host has, as that of websocketInfo does.
 type hostSource struct{ data []string }
 
-func (*hostSource) Keys() []string            { return []string{"a"} }
+func (*hostSource) Keys() []string             { return []string{"a"} }
 func (*hostSource) Field(*State, string) Value { return "a" }
 
 // What is behind the source of a lazy table is not the State's: it is neither
@@ -23,7 +23,7 @@ func TestHeldEndsAtTheHost(t *testing.T) {
 			case <-stop:
 				return
 			default:
-				source.data[0] = source.data[0][1:] // the race detector watches
+				source.data = source.data[:1] // the race detector watches
 			}
 		}
 	}()
