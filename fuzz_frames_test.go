@@ -256,7 +256,8 @@ func header6455(b []byte) (first byte, length int64, key, rest []byte, ok bool) 
 	first, length = b[0], int64(b[1]&0x7f)
 	masked, more := b[1]&0x80 != 0, map[int64]int{126: 2, 127: 8}[length]
 	b = b[2:]
-	if len(b) < more || masked && len(b) < more+4 {
+	badLength := more == 8 && len(b) >= 8 && b[0]&0x80 != 0 // no mask could make it good
+	if len(b) < more || masked && len(b) < more+4 && !badLength {
 		return 0, 0, nil, nil, false
 	}
 	switch more {
@@ -266,7 +267,7 @@ func header6455(b []byte) (first byte, length int64, key, rest []byte, ok bool) 
 		length = int64(binary.BigEndian.Uint64(b))
 	}
 	b = b[more:]
-	if masked {
+	if masked && !badLength {
 		key, b = b[:4], b[4:]
 	}
 	return first, length, key, b, true
@@ -336,7 +337,35 @@ func frameSeeds() [][]byte {
 		masked(0xc1, "\xf2\x48\xcd\xc9\xc9\x07\x00"), // Hello, of RFC 7692, section 7.2.3.1
 		text(masked(0x41, "\xf2\x48\xcd"), masked(0x80, "\xc9\xc9\x07\x00"), masked(0xc1, "\xf2\x48\xcd\xc9\xc9\x07\x00")),
 		masked(0xc1, "not deflated"), masked(0xa1, "rsv2"), masked(0xc9, "deflated ping"),
+		{0x02, 0xff, 0x80, 0, 0, 0, 0, 0, 0, 0}, // a bad length, and nothing more
 		{0x81, 0x01, 'x'}, maskedHeader(0x82, 1<<20), {0x82, 0xff, 0x80, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0},
 		{0x81, 0xfe, 0, 5, 0, 0, 0, 0, 'h', 'e', 'l', 'l', 'o'}, // a length that is not minimal
+	}
+}
+
+// A message whose end does not come is not delivered, wherever the connection
+// ends, and the next socket does not suffer for it.
+func TestMessageThatIsCut(t *testing.T) {
+	gw := witnessed()
+	for _, stream := range [][]byte{
+		bytes.Join([][]byte{masked(0x01, "half"), {0x80}}, nil),
+		bytes.Join([][]byte{masked(0x01, "half"), {0x80, 0x84}}, nil),
+		bytes.Join([][]byte{masked(0x01, "half"), masked(0x80, "and half")[:9]}, nil),
+		bytes.Join([][]byte{masked(0x01, "half"), {0x89, 0x84}}, nil),
+		bytes.Join([][]byte{masked(0x41, "half"), {0x80}}, nil),
+	} {
+		for size := 1; size <= len(stream); size++ {
+			got := play(gw, true, nil, slices.Collect(slices.Chunk(stream, size))...)
+			if want := []string{`close connection_lost 1006 ""`}; !slices.Equal(got.events, want) {
+				t.Errorf("%q, %d bytes at a time: events %q, want %q", stream, size, got.events, want)
+			}
+			next := append(masked(0x01, "a"), masked(0x80, "b")...)
+			if got := play(gw, true, nil, next); len(got.events) != 2 || got.events[0] != `data-text "ab"` {
+				t.Errorf("%q, %d bytes at a time: the next socket's events are %q, want its message", stream, size, got.events)
+			}
+		}
+	}
+	if err := gw.Shutdown(t.Context()); err != nil {
+		t.Errorf("Shutdown = %v, want nil", err)
 	}
 }
