@@ -24,6 +24,9 @@ type batch struct {
 	n    int              // writes
 }
 
+// batches are those of flush, which is called for every few messages.
+var batches = sync.Pool{New: func() any { return new(batch) }}
+
 // next implements writeSource. When it returns nil the caller is no longer the
 // writer, unless there is more.
 func (b *batch) next(written int) []byte {
@@ -139,14 +142,17 @@ func (o *outbox) wroteFrameLocked(n int) int {
 // the client does not read, a drainer goes on; but a connection that can only
 // block makes the caller wait.
 func (o *outbox) flush(once bool) (more bool) {
-	b := batch{o: o, once: once}
+	b := batches.Get().(*batch)
+	defer batches.Put(b)
+	*b = batch{o: o, once: once}
 	var stuck bool
 	var err error
 	if raw := o.s.link.raw; raw != nil {
-		stuck, err = raw.writeAll(&b, false)
+		stuck, err = raw.writeAll(b, false)
 	} else {
-		err = o.drainBlocking(&b)
+		err = o.drainBlocking(b)
 	}
+	b.o = nil
 	switch {
 	case err != nil:
 		b.release()

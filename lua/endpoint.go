@@ -41,7 +41,7 @@ func (e *endpoint) program() *program {
 func (e *endpoint) ServeEvent(ctx context.Context, s *gateway.Socket, ev gateway.Event) error {
 	err := e.program().serve(ctx, e.pattern, s, ev)
 	if err != nil && e.host.opts.CloseOnError && ev.Type != gateway.EventClose {
-		return &gateway.CloseError{Code: 1011, Reason: string(gateway.CauseScriptError)}
+		return &gateway.CloseError{Code: 1011, Reason: string(gateway.CauseScriptError), Cause: gateway.CauseScriptError}
 	}
 	return nil // logged and counted
 }

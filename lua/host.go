@@ -22,6 +22,7 @@ type Gateway interface {
 	CloseAll(ctx context.Context) (int, error)
 	Info(ctx context.Context, id string) (gateway.Info, error)
 	List(ctx context.Context) ([]string, error)
+	Group(name string) gateway.Group
 	Replace(owner string, routes []gateway.Route) error
 }
 
@@ -50,9 +51,10 @@ type Options struct {
 	// script_error. Otherwise the failure is logged and counted.
 	CloseOnError bool
 
-	// StatusOnSuccess makes Websocket.send and Websocket.close, and send and
+	// StatusOnSuccess makes send, close, join and leave of Websocket, and send and
 	// close of websocketInfo, return {status=204} on success instead of nil, for
-	// scripts that read a field of the result without looking.
+	// scripts that read a field of the result without looking. What is sent to a
+	// group returns a number either way.
 	StatusOnSuccess bool
 
 	// Route is what all routes of scripts have besides pattern and endpoint:
@@ -90,7 +92,8 @@ type Limits struct {
 	// and metamethods can be nested about 190 deep, whatever the limit.
 	Depth int
 
-	// Output in bytes that a run sends and prints. Zero means 16 MiB.
+	// Output in bytes that a run sends and prints; what it sends to a group counts
+	// once. Zero means 16 MiB.
 	Output int64
 }
 
@@ -104,12 +107,11 @@ type Host struct {
 
 	current atomic.Pointer[program] // what new events run
 
+	closed atomic.Bool
+
 	mu        sync.Mutex           // held while deploying
-	closed    bool                 // guarded by mu
 	endpoints map[string]*endpoint // guarded by mu; by pattern
 	counters  counterSet           // has its own lock
-
-	work sync.WaitGroup // compilations; they may outlive the deployment that gave up on them
 }
 
 // New returns a host without scripts.
@@ -199,7 +201,7 @@ func (h *Host) DeployEndpoint(ctx context.Context, pattern, script string) (Depl
 }
 
 func (h *Host) deployLocked(ctx context.Context, sol *source.Solution) (Deployment, error) {
-	if h.closed {
+	if h.closed.Load() {
 		return Deployment{}, gateway.ErrShutdown
 	}
 	if err := ctx.Err(); err != nil {
@@ -258,12 +260,11 @@ func (h *Host) keepLocked(p *program) {
 // done, or ctx ends. Events run on as long as the gateway delivers them: shut the
 // gateway down first.
 func (h *Host) Shutdown(ctx context.Context) error {
-	h.mu.Lock()
-	h.closed = true
-	h.mu.Unlock()
+	h.closed.Store(true)
 	done := make(chan struct{})
-	go func() { // ends with the last compilation, which ends by itself
-		h.work.Wait()
+	go func() { // ends with the deployments, which end by themselves
+		h.mu.Lock()
+		defer h.mu.Unlock()
 		close(done)
 	}()
 	select {
@@ -279,7 +280,6 @@ func (h *Host) Shutdown(ctx context.Context) error {
 func Check(fsys fs.FS) []Problem {
 	h := &Host{}
 	_, problems := h.compile(context.Background(), source.Read(fsys))
-	h.work.Wait()
 	return problems
 }
 

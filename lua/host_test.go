@@ -5,6 +5,7 @@ import (
 	"errors"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/wsgateway/gateway"
 	"github.com/wsgateway/gateway/lua"
@@ -233,10 +234,29 @@ func TestFailingScript(t *testing.T) {
 		t.Errorf("Stats() = %+v", got)
 	}
 
-	f = newFixture(t, &lua.Options{CloseOnError: true}, files("endpoints/f.lua", text))
-	p = f.talk(t, "/f/1", "fail")
+}
+
+// With the option, a failure closes the socket, and the cause says why: in the
+// close event, in the close frame and in the gateway's counters.
+func TestFailureClosesTheSocket(t *testing.T) {
+	f := newFixture(t, &lua.Options{CloseOnError: true}, files("f.lua", `--#ENDPOINT WEBSOCKET /f
+if websocketInfo.type == "data" then error(websocketInfo.message) end
+if websocketInfo.type == "close" then
+  print("closed", websocketInfo.close_cause, websocketInfo.close_code, websocketInfo.close_reason)
+  error("in the close event")
+end`))
+	p := f.talk(t, "/f", "fail")
 	if code, reason := p.Closed(); code != 1011 || reason != "script_error" {
 		t.Errorf("closed with %d %q, want 1011 script_error", code, reason)
+	}
+	if err := f.gw.Shutdown(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	if !f.log.has(`closed\tscript_error\t1011\tscript_error`) || !f.log.has("f.lua:5: in the close event") {
+		t.Errorf("log:\n%s", f.log)
+	}
+	if n := f.gw.Stats().Closed[gateway.CauseScriptError]; n != 1 {
+		t.Errorf("sockets closed with script_error: %d, want 1", n)
 	}
 }
 
@@ -302,4 +322,22 @@ func TestBinaryMessages(t *testing.T) {
 	p := f.Dial(t, "/b")
 	p.Send(gateway.Binary([]byte{1, 2, 255}))
 	expect(t, p, "data-binary AQL/")
+}
+
+// A deployment whose scripts cannot be compiled in time ends with its context.
+func TestDeployEndsWithItsContext(t *testing.T) {
+	f := newFixture(t, nil, files("a.lua", "--#ENDPOINT WEBSOCKET /a\nreturn 'one'"))
+	ctx, cancel := context.WithTimeout(context.Background(), 50*time.Millisecond)
+	defer cancel()
+	long := "--#ENDPOINT WEBSOCKET /a\nif x then\n" + strings.Repeat("elseif x then\n", 20_000) + "end"
+	if _, err := f.host.Deploy(ctx, files("a.lua", long)); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("Deploy = %v, want the context's error", err)
+	}
+	expect(t, f.Dial(t, "/a"), "one")
+	if err := f.host.Shutdown(context.Background()); err != nil {
+		t.Error(err)
+	}
+	if _, err := f.host.Deploy(context.Background(), files("a.lua", "--#ENDPOINT WEBSOCKET /a\nreturn 'two'")); !errors.Is(err, gateway.ErrShutdown) {
+		t.Errorf("Deploy after Shutdown = %v, want ErrShutdown", err)
+	}
 }

@@ -91,7 +91,7 @@ func (s *infoSource) detail(info func() *gateway.Info, key string) vm.Value {
 		}
 		return t
 	case "groups":
-		return s.list(info().Groups)
+		return s.list(s.e.socket.Info().Groups) // also those that this event has joined
 	}
 	return nil
 }

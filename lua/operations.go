@@ -11,9 +11,10 @@ import (
 
 // openWebsocket gives scripts the table Websocket.
 func (m *machine) openWebsocket() {
-	t := m.NewTable(5)
+	t := m.NewTable(7)
 	for name, op := range map[string]func(ctx context.Context, arg vm.Value) (vm.Value, error){
 		"send": m.opSend, "close": m.opClose, "closeAll": m.opCloseAll, "info": m.opInfo, "list": m.opList,
+		"join": m.opJoin, "leave": m.opLeave,
 	} {
 		m.Set(t, name, m.Function("Websocket."+name, func(c *vm.Call) error {
 			arg := c.Arg(1)
@@ -80,31 +81,44 @@ func (m *machine) socketID(arg vm.Value) (string, error) {
 }
 
 func (m *machine) opSend(ctx context.Context, arg vm.Value) (vm.Value, error) {
+	if group, ok, err := m.groupOf(arg); ok || err != nil {
+		return m.sendGroup(ctx, group, arg, err)
+	}
 	id, err := m.socketID(arg)
 	if err != nil {
 		return nil, err
 	}
+	msg, err := m.message(arg)
+	if err != nil {
+		return nil, err
+	}
+	m.Pause(func() { err = m.program.host.gw.Send(ctx, id, msg) })
+	return m.done(), err
+}
+
+// message makes the message of the fields message and type, and counts it as
+// output.
+func (m *machine) message(arg vm.Value) (gateway.Message, error) {
 	text, ok := m.Get(arg, "message").(string)
 	if !ok {
-		return nil, invalid("message is a " + m.Type(m.Get(arg, "message")) + ", not a string: to_json makes one of a table")
+		return gateway.Message{}, invalid("message is a " + m.Type(m.Get(arg, "message")) + ", not a string: to_json makes one of a table")
 	}
 	word, ok := m.Get(arg, "type").(string)
 	if !ok && m.Get(arg, "type") != nil {
-		return nil, invalid("type is not a string")
+		return gateway.Message{}, invalid("type is not a string")
 	}
 	typ, err := gateway.ParseMessageType(word)
 	if err != nil {
-		return nil, err
+		return gateway.Message{}, err
 	}
 	msg := gateway.Message{Type: typ, Data: []byte(text)}
 	if typ == gateway.MessageBinary {
 		if msg.Data, err = base64.StdEncoding.DecodeString(text); err != nil {
-			return nil, invalid("message is not base64 (standard alphabet, padded)")
+			return gateway.Message{}, invalid("message is not base64 (standard alphabet, padded)")
 		}
 	}
 	m.Output(len(msg.Data))
-	m.Pause(func() { err = m.program.host.gw.Send(ctx, id, msg) })
-	return m.done(), err
+	return msg, nil
 }
 
 func (m *machine) opClose(ctx context.Context, arg vm.Value) (vm.Value, error) {
@@ -115,10 +129,19 @@ func (m *machine) opClose(ctx context.Context, arg vm.Value) (vm.Value, error) {
 	return m.done(), err
 }
 
-func (m *machine) opCloseAll(ctx context.Context, _ vm.Value) (vm.Value, error) {
+func (m *machine) opCloseAll(ctx context.Context, arg vm.Value) (vm.Value, error) {
+	group, ok, err := m.groupOf(arg)
+	if err != nil {
+		return nil, err
+	}
 	var n int
-	var err error
-	m.Pause(func() { n, err = m.program.host.gw.CloseAll(ctx) })
+	m.Pause(func() {
+		if ok {
+			n, err = m.program.host.gw.Group(group).CloseWith(ctx, 1000, "")
+		} else {
+			n, err = m.program.host.gw.CloseAll(ctx)
+		}
+	})
 	return float64(n), err
 }
 
@@ -141,10 +164,19 @@ func (m *machine) opInfo(ctx context.Context, arg vm.Value) (vm.Value, error) {
 	return m.ParseJSON(string(text))
 }
 
-func (m *machine) opList(ctx context.Context, _ vm.Value) (vm.Value, error) {
+func (m *machine) opList(ctx context.Context, arg vm.Value) (vm.Value, error) {
+	group, ok, err := m.groupOf(arg)
+	if err != nil {
+		return nil, err
+	}
 	var ids []string
-	var err error
-	m.Pause(func() { ids, err = m.program.host.gw.List(ctx) })
+	m.Pause(func() {
+		if ok {
+			ids, err = m.members(ctx, group)
+		} else {
+			ids, err = m.program.host.gw.List(ctx)
+		}
+	})
 	if err != nil {
 		return nil, err
 	}

@@ -3,7 +3,6 @@ package lua
 import (
 	"context"
 	"errors"
-	"fmt"
 	"regexp"
 	"slices"
 	"strconv"
@@ -45,14 +44,9 @@ const (
 	scriptAfter  = "\nend"
 )
 
-// compileTimeout is for one solution. The compiler is cubic in the worst case and
-// cannot be interrupted.
+// compileTimeout is for one solution. In the worst case the time that compiling
+// takes is cubic in the length of a script.
 const compileTimeout = 10 * time.Second
-
-// maxElseif bounds what is cubic: a chain of a thousand takes a second.
-const maxElseif = 1000
-
-var errTimeout = errors.New("compiling takes too long; is there a very long chain of elseif, and, or?")
 
 // compile compiles everything and reports all problems, in order.
 func (h *Host) compile(ctx context.Context, sol *source.Solution) (*program, []Problem) {
@@ -60,7 +54,7 @@ func (h *Host) compile(ctx context.Context, sol *source.Solution) (*program, []P
 	problems := slices.Clone(sol.Problems)
 	ctx, cancel := context.WithTimeout(ctx, compileTimeout)
 	defer cancel()
-	c := compiler{host: h, ctx: ctx}
+	c := compiler{ctx: ctx}
 	for _, m := range sol.Modules {
 		chunk := c.chunk(m.Script, "", "")
 		p.modules = append(p.modules, module{m.Name, chunk})
@@ -82,41 +76,25 @@ func (h *Host) compile(ctx context.Context, sol *source.Solution) (*program, []P
 }
 
 type compiler struct {
-	host     *Host
 	ctx      context.Context
 	problems []Problem
 }
 
 // chunk compiles one script, or notes a problem and returns nil.
 func (c *compiler) chunk(s source.Script, before, after string) *vm.Chunk {
-	if strings.Count(s.Body, "elseif") > maxElseif {
-		c.problem(s, 0, fmt.Sprintf("more than %d times elseif in one script: use a table", maxElseif))
-		return nil
+	if c.ctx.Err() != nil {
+		return nil // which script takes so long has been noted
 	}
 	text := strings.Repeat("\n", s.Line-1) + before + s.Body + after
-	type result struct {
-		chunk *vm.Chunk
-		err   error
-	}
-	done := make(chan result, 1)
-	c.host.work.Go(func() { // Shutdown waits for it
-		chunk, err := vm.Compile(text, s.File)
-		done <- result{chunk, err}
-	})
-	var r result
-	select {
-	case r = <-done:
-	case <-c.ctx.Done():
-		r.err = errTimeout
-	}
+	chunk, err := vm.Compile(c.ctx, text, s.File)
 	var syntax *vm.SyntaxError
 	switch {
-	case errors.As(r.err, &syntax):
+	case errors.As(err, &syntax):
 		c.problem(s, syntax.Line, syntax.Text)
-	case r.err != nil:
-		c.problem(s, 0, r.err.Error())
+	case err != nil:
+		c.problem(s, 0, err.Error())
 	}
-	return r.chunk
+	return chunk
 }
 
 // problem notes one; line 0 means the script's first, and a line below its end
@@ -130,6 +108,9 @@ func (c *compiler) problem(s source.Script, line int, text string) {
 // build compiles a solution and tries it: a VM is made and the modules run.
 func (h *Host) build(ctx context.Context, sol *source.Solution) (*program, error) {
 	p, problems := h.compile(ctx, sol)
+	if ctx.Err() != nil {
+		return nil, ctx.Err()
+	}
 	if len(problems) > 0 {
 		return nil, Problems(problems)
 	}

@@ -3,6 +3,7 @@ package vm
 import (
 	"fmt"
 	"strings"
+	"time"
 
 	golua "github.com/Shopify/go-lua"
 )
@@ -349,8 +350,7 @@ func baseSetmetatable(s *State, l *golua.State) int {
 	return 1
 }
 
-// maxLoad bounds source that is compiled during a run: it takes up to cubic
-// time, which nothing can interrupt.
+// maxLoad bounds source that is compiled during a run.
 const maxLoad = 16 << 10
 
 func baseLoad(s *State, l *golua.State) int {
@@ -401,7 +401,8 @@ func (s *State) loadSource(l *golua.State, source, name string) int {
 	}
 	s.step(len(source) * 4)
 	s.alloc(len(source) * 16)
-	code, err := compile(l, source, name)
+	code, err := compile(l, source, name, s.compiling())
+	s.check(time.Now())
 	if err != nil {
 		return fail(err.Error())
 	}
@@ -418,6 +419,26 @@ func (s *State) loadSource(l *golua.State, source, name string) int {
 		}
 	}
 	return 1
+}
+
+// compiling returns what the compiler asks every few bytes. Pieces that it is
+// quick with are paid for by their length. The slow ones cost what would take as
+// long: up to a millisecond each, so that a run does not pay for it if the
+// machine is busy with something else.
+func (s *State) compiling() func() error {
+	const quick, slowest, perStep = 50 * time.Microsecond, time.Millisecond, 25 * time.Nanosecond
+	last := time.Now()
+	return func() error {
+		now := time.Now()
+		if took := now.Sub(last); took > quick {
+			s.run.used += int64(min(took, slowest) / perStep)
+		}
+		last = now
+		if s.exceeded(now) {
+			return errCompileTime
+		}
+		return nil
+	}
 }
 
 // chunkName is how messages show the name of a chunk that load was given.

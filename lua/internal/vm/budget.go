@@ -58,18 +58,20 @@ const (
 
 // run meters one run.
 type run struct {
-	started  time.Time
-	last     time.Time     // when the hook last fired
-	paused   time.Duration // in host functions
-	used     int64         // instructions, up to the last firing
-	interval int           // of the hook
-	most     int           // that it may be
-	steps    int           // library work since the last check
-	output   int64
+	started   time.Time
+	last      time.Time     // when the hook last fired
+	paused    time.Duration // in host functions
+	used      int64         // instructions, up to the last firing
+	interval  int           // of the hook
+	most      int           // that it may be
+	nextDepth int64         // at used: when the hook looks at the stack and the heap
+	steps     int           // library work since the last check
+	output    int64
 
 	allocated int64  // bytes of strings and tables that libraries have made
 	nextLook  int64  // at allocated
 	heap      uint64 // of the process, at the last look
+	lookAfter time.Time
 
 	protects  int // nested pcalls
 	abort     *Error
@@ -102,13 +104,23 @@ func (s *State) hook(l *golua.State, _ golua.Debug) {
 	s.check(now)
 	// Single instructions may take long, on long strings: look more often then.
 	s.setInterval(min(r.most, nextInterval(r.interval, elapsed)))
-	if _, ok := golua.Stack(l, min(deep, s.cfg.Limits.Depth)); ok {
-		s.broken = true
-		if _, ok := golua.Stack(l, s.cfg.Limits.Depth); ok {
-			s.overrun("depth", "stack overflow: more than %d nested calls", s.cfg.Limits.Depth)
-		}
+	if r.used < r.nextDepth {
+		return
 	}
-	s.lookAtHeap()
+	r.nextDepth = r.used + firstInterval
+	s.checkDepth(l)
+	s.lookAtHeap(now)
+}
+
+// checkDepth ends the run if its calls are nested too deep.
+func (s *State) checkDepth(l *golua.State) {
+	if _, ok := golua.Stack(l, min(deep, s.cfg.Limits.Depth)); !ok {
+		return
+	}
+	s.broken = true
+	if _, ok := golua.Stack(l, s.cfg.Limits.Depth); ok {
+		s.overrun("depth", "stack overflow: more than %d nested calls", s.cfg.Limits.Depth)
+	}
 }
 
 func (s *State) setInterval(n int) {
@@ -164,6 +176,12 @@ func (s *State) check(now time.Time) {
 	}
 }
 
+// exceeded reports whether check would end the run.
+func (s *State) exceeded(now time.Time) bool {
+	r, lim := &s.run, &s.cfg.Limits
+	return r.used > lim.Instructions || now.Sub(r.started)-r.paused > lim.Time
+}
+
 // alloc counts n bytes that a library function is about to make.
 func (s *State) alloc(n int) {
 	if s.run.allocated += int64(n); s.run.allocated > s.run.nextLook {
@@ -172,8 +190,12 @@ func (s *State) alloc(n int) {
 }
 
 // lookAtHeap looks closer if the process has allocated much since the last look.
-// Others may have done that: what counts is only what this State holds.
-func (s *State) lookAtHeap() {
+// Others may have done that: what counts is only what this State holds. And while
+// they do, looking takes at most half of the time.
+func (s *State) lookAtHeap(now time.Time) {
+	if now.Before(s.run.lookAfter) {
+		return
+	}
 	metrics.Read(s.sample)
 	heap := s.sample[0].Value.Uint64()
 	if s.run.heap == 0 {
@@ -182,6 +204,8 @@ func (s *State) lookAtHeap() {
 	if float64(heap-s.run.heap) > float64(s.cfg.Limits.Memory)/2 {
 		s.run.heap = heap
 		s.look()
+		end := time.Now()
+		s.run.lookAfter = end.Add(end.Sub(now))
 	}
 }
 

@@ -56,10 +56,7 @@ func (s *State) NewArray() Value {
 
 func (s *State) pushArray() {
 	s.l.NewTable()
-	s.l.CreateTable(0, 1)
-	s.l.PushString("array")
-	s.l.SetField(-2, jsonMark)
-	s.l.SetMetaTable(-2)
+	s.markTop("array")
 }
 
 // Each calls f for the fields of a table, in order, until it fails.

@@ -2,8 +2,10 @@ package vm
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
+	"io"
 	"regexp"
 	"strconv"
 	"strings"
@@ -36,20 +38,51 @@ func (e *SyntaxError) Error() string {
 // MaxName is the length to which errors shorten the names of chunks.
 const MaxName = 59
 
-// Compile compiles source. Errors are *[SyntaxError].
-//
-// The time it takes can be cubic in the length of the source (chains of elseif
-// are the worst), and nothing can interrupt it: bound the source.
-func Compile(source, name string) (*Chunk, error) {
-	code, err := compile(golua.NewState(), source, name)
+// Compile compiles source. Errors are *[SyntaxError], also where ctx ended
+// first: the time it takes can be cubic in the length of the source.
+func Compile(ctx context.Context, source, name string) (*Chunk, error) {
+	code, err := compile(golua.NewState(), source, name, ctx.Err)
 	if err != nil {
 		return nil, err
 	}
 	return &Chunk{Name: name, code: code}, nil
 }
 
-// compile leaves the stack of l as it was.
-func compile(l *golua.State, source, name string) (code []byte, err error) {
+// pieceSize is how much source the parser gets at once.
+const pieceSize = 16
+
+var errCompileTime = errors.New("compiling takes too long; is there a very long chain of elseif, and, or, break or goto?")
+
+// pieces gives the parser its source bit by bit and asks each time whether to go
+// on. Nothing else can interrupt the parser, which walks the list of all jumps
+// to a place whenever it adds one, and checks the rest of the list at each step:
+// a chain of a thousand elseif takes a second, one of ten thousand an hour.
+type pieces struct {
+	text string
+	at   int
+	goOn func() error
+	err  error // what goOn has said
+}
+
+func (p *pieces) Read(b []byte) (int, error) {
+	if p.err = p.goOn(); p.err != nil {
+		p.goOn = func() error { return p.err }
+		return 0, p.err // to the parser the source ends here
+	}
+	if p.at == len(p.text) {
+		return 0, io.EOF
+	}
+	n := copy(b[:min(len(b), pieceSize)], p.text[p.at:])
+	p.at += n
+	return n, nil
+}
+
+// line is where the parser is.
+func (p *pieces) line() int { return 1 + strings.Count(p.text[:p.at], "\n") }
+
+// compile leaves the stack of l as it was. It stops soon after goOn, which it
+// asks every few bytes, has returned an error.
+func compile(l *golua.State, source, name string, goOn func() error) (code []byte, err error) {
 	top := l.Top()
 	defer func() {
 		// The parser's panics come as errors, but those of Dump do not.
@@ -61,7 +94,12 @@ func compile(l *golua.State, source, name string) (code []byte, err error) {
 	if !strings.HasPrefix(source, golua.Signature[:1]) {
 		source = skipShebang(source)
 	}
-	if err := golua.LoadBuffer(l, source, "="+name, "t"); err != nil {
+	reader := &pieces{text: source, goOn: goOn}
+	err = l.Load(reader, "="+name, "t")
+	if reader.err != nil {
+		return nil, &SyntaxError{Name: name, Line: reader.line(), Text: errCompileTime.Error()}
+	}
+	if err != nil {
 		message, _ := l.ToString(-1)
 		var goErr interface{ RuntimeError() }
 		if errors.As(err, &goErr) {

@@ -19,7 +19,7 @@ type verb struct {
 func strFormat(s *State, l *golua.State) int {
 	format := s.checkString(l, 1)
 	var b []byte
-	arg := 1
+	arg, metered := 1, 0
 	for {
 		i := strings.IndexByte(format, '%')
 		if i < 0 {
@@ -36,8 +36,11 @@ func strFormat(s *State, l *golua.State) int {
 		arg++
 		before := len(b)
 		b = s.appendVerb(l, b, v, arg)
-		s.room(len(b)) // as it grows
 		s.step(1 + (len(b)-before)/16)
+		if len(b) > metered+4096 {
+			s.room(len(b)) // as it grows
+			metered = len(b)
+		}
 	}
 	b = append(b, format...)
 	s.room(len(b))

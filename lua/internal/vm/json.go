@@ -27,6 +27,7 @@ func jsonEncode(s *State, l *golua.State) int {
 	if err != nil {
 		s.errorf("to_json: %v", err)
 	}
+	s.room(len(b))
 	l.PushString(string(b))
 	return 1
 }
@@ -60,11 +61,16 @@ func (s *State) mark(l *golua.State, kind string) int {
 		}
 		l.SetTop(1)
 	}
-	l.CreateTable(0, 1)
-	l.PushString(kind)
-	l.SetField(-2, jsonMark)
-	l.SetMetaTable(1)
+	s.markTop(kind)
 	return 1
+}
+
+// markTop marks the table on top of the stack.
+func (s *State) markTop(kind string) {
+	s.l.CreateTable(0, 1)
+	s.l.PushString(kind)
+	s.l.SetField(-2, jsonMark)
+	s.l.SetMetaTable(-2)
 }
 
 func (s *State) markOf(l *golua.State, index int) string {
@@ -130,8 +136,11 @@ func (w *jsonWriter) number(f float64) error {
 	if math.IsNaN(f) || math.IsInf(f, 0) {
 		return fmt.Errorf("%s has no JSON form", FormatNumber(f))
 	}
-	if abs := math.Abs(f); abs != 0 && (abs < 1e-6 || abs >= 1e21) {
+	if abs := math.Abs(f); abs != 0 && (abs < 1e-6 || abs >= 1e21) { // as in JavaScript
 		w.b = strconv.AppendFloat(w.b, f, 'e', -1, 64)
+		if n := len(w.b); w.b[n-4] == 'e' && w.b[n-2] == '0' { // e-07
+			w.b = append(w.b[:n-2], w.b[n-1])
+		}
 	} else {
 		w.b = strconv.AppendFloat(w.b, f, 'f', -1, 64)
 	}
@@ -147,8 +156,11 @@ func (w *jsonWriter) table(index, depth int) error {
 	return w.object(index, keys, depth)
 }
 
+// markedGaps is how many gaps a marked array may have in any case.
+const markedGaps = 4096
+
 // arrayLength returns the length of an array with these sorted keys. Gaps are
-// null, if they are not most of it.
+// null, if they are at most half of it; marked arrays may have more.
 func arrayLength(keys []Value, marked bool) (int, bool) {
 	if len(keys) == 0 {
 		return 0, true
@@ -158,7 +170,7 @@ func arrayLength(keys []Value, marked bool) (int, bool) {
 		return 0, false
 	}
 	n := int(min(last, 1<<40))
-	return n, n == len(keys) || n <= 2*len(keys) || marked && n <= 16*len(keys)
+	return n, n == len(keys) || n <= 2*len(keys) || marked && n <= 16*len(keys)+markedGaps
 }
 
 func (w *jsonWriter) array(index, n, depth int) error {

@@ -137,7 +137,8 @@ func (r *jsonReader) object(depth int) error {
 	}
 }
 
-// array marks an empty one, so that it is written as one again.
+// array marks those that may look like no array, being empty or having gaps, so
+// that they are written as one again.
 func (r *jsonReader) array(depth int) error {
 	r.l.NewTable()
 	if r.skip(); r.peek() == ']' {
@@ -146,14 +147,19 @@ func (r *jsonReader) array(depth int) error {
 		r.s.pushArray()
 		return nil
 	}
+	gaps := false
 	for i := 1; ; i++ {
 		r.skip()
 		if err := r.value(depth); err != nil {
 			return err
 		}
+		gaps = gaps || r.l.IsNil(-1)
 		r.s.alloc(16)
 		r.l.RawSetInt(-2, i)
 		if done, err := r.next(']'); done || err != nil {
+			if gaps {
+				r.s.markTop("array")
+			}
 			return err
 		}
 	}

@@ -64,7 +64,6 @@ func osDate(s *State, l *golua.State) int {
 		s.pushDate(l, t)
 		return 1
 	}
-	s.step(len(format))
 	var b strings.Builder
 	for i := 0; i < len(format); i++ {
 		if format[i] != '%' || i+1 == len(format) {
@@ -77,6 +76,10 @@ func osDate(s *State, l *golua.State) int {
 			s.argError(1, "invalid conversion specifier '%%%c'", format[i])
 		}
 		b.WriteString(part)
+		s.step(8)
+		if b.Len() > s.cfg.Limits.String {
+			break
+		}
 	}
 	s.room(b.Len())
 	l.PushString(b.String())

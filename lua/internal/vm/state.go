@@ -12,6 +12,7 @@
 package vm
 
 import (
+	"context"
 	"fmt"
 	"math/rand/v2"
 	"runtime/metrics"
@@ -71,7 +72,7 @@ type State struct {
 
 // anchorCode is the code of a function that has an _ENV.
 var anchorCode = sync.OnceValue(func() string {
-	c, err := Compile("return x", "anchor")
+	c, err := Compile(context.Background(), "return x", "anchor")
 	if err != nil {
 		panic(err) // a constant
 	}

@@ -56,8 +56,8 @@ func tabInsert(s *State, l *golua.State) int {
 	}
 	at := s.checkInt(l, 2)
 	end = max(end, at)
-	s.step(max(0, end-at))
 	for i := end; i > at; i-- {
+		s.step(1)
 		l.RawGetInt(1, i-1)
 		l.RawSetInt(1, i)
 	}
@@ -73,8 +73,8 @@ func tabRemove(s *State, l *golua.State) int {
 		return 0
 	}
 	l.RawGetInt(1, at)
-	s.step(n - at)
 	for ; at < n; at++ {
+		s.step(1)
 		l.RawGetInt(1, at+1)
 		l.RawSetInt(1, at)
 	}

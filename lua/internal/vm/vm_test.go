@@ -1,6 +1,7 @@
 package vm
 
 import (
+	"context"
 	"fmt"
 	"strings"
 	"testing"
@@ -10,24 +11,24 @@ import (
 // tostring, joined by spaces, or the error's message.
 func runLua(tb testing.TB, source string, limits Limits) (string, error) {
 	tb.Helper()
-	s := New(Config{Limits: limits})
-	return runIn(tb, s, source)
+	result, _, err := runIn(tb, New(Config{Limits: limits}), source)
+	return result, err
 }
 
-func runIn(tb testing.TB, s *State, source string) (string, error) {
+func runIn(tb testing.TB, s *State, source string) (string, Usage, error) {
 	tb.Helper()
-	c, err := Compile(source, "test")
+	c, err := Compile(context.Background(), source, "test")
 	if err != nil {
-		return "", err
+		return "", Usage{}, err
 	}
-	collect, err := Compile(`local function strings(...) local t = {} for i = 1, select("#", ...) do t[i] = tostring((select(i, ...))) end
+	collect, err := Compile(context.Background(), `local function strings(...) local t = {} for i = 1, select("#", ...) do t[i] = tostring((select(i, ...))) end
 			return table.concat(t, " ") end
 		return strings((...)())`, "collect")
 	if err != nil {
 		tb.Fatal(err)
 	}
 	var result Value
-	_, err = s.Run(func() error {
+	usage, err := s.Run(func() error {
 		f, err := s.Load(c)
 		if err != nil {
 			return err
@@ -39,7 +40,7 @@ func runIn(tb testing.TB, s *State, source string) (string, error) {
 		result = s.Call(g, f)
 		return nil
 	})
-	return fmt.Sprint(result), err
+	return fmt.Sprint(result), usage, err
 }
 
 func TestLanguage(t *testing.T) {
