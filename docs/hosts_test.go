@@ -22,9 +22,7 @@ var (
 	srv   = new(http.Server)
 )
 
-var _, _, _, _, _, _ = ctx, files, gw, store, host, srv
-
-func main() {}
+var _, _, _, _, _, _, _ = ctx, files, gw, store, host, srv, fragment
 `
 
 var hostImports = map[string]string{
@@ -54,10 +52,10 @@ func TestHostsPage(t *testing.T) {
 	for i, b := range blocks {
 		name := fmt.Sprintf("hostspage%d", i)
 		file := filepath.Join(dir, name+".go")
-		if err := os.WriteFile(file, []byte(hostProgram(b[1])), 0o644); err != nil {
+		if err := os.WriteFile(file, []byte(hostPackage(b[1])), 0o644); err != nil {
 			t.Fatal(err)
 		}
-		overlay[filepath.Join(root, "internal", name, "main.go")] = file
+		overlay[filepath.Join(root, "internal", name, "fragment.go")] = file
 		packages = append(packages, "./internal/"+name)
 	}
 	list, err := json.Marshal(map[string]any{"Replace": overlay})
@@ -68,15 +66,15 @@ func TestHostsPage(t *testing.T) {
 	if err := os.WriteFile(config, list, 0o644); err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.Command("go", append([]string{"build", "-overlay", config, "-o", filepath.Join(dir, "out") + "/"}, packages...)...)
+	cmd := exec.Command("go", append([]string{"build", "-overlay", config}, packages...)...)
 	cmd.Dir = root
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Errorf("%v\n%s", err, out)
 	}
 }
 
-// hostProgram makes a fragment a program.
-func hostProgram(code string) string {
+// hostPackage makes a fragment a package.
+func hostPackage(code string) string {
 	var use strings.Builder // a fragment may stop before it needs what it declares
 	for _, m := range regexp.MustCompile(`(?m)^(\w+), err := |^(\w+) := `).FindAllStringSubmatch(code, -1) {
 		if name := m[1] + m[2]; name != "_" {
@@ -90,7 +88,7 @@ func hostProgram(code string) string {
 	}
 	body := "func fragment() error {\n" + code + use.String() + "}\n" + hostPrelude
 	var b strings.Builder
-	b.WriteString("package main\n")
+	b.WriteString("package fragment\n")
 	for name, path := range hostImports {
 		if regexp.MustCompile(`\b` + name + `\.`).MatchString(regexp.MustCompile(`//.*`).ReplaceAllString(body, "")) {
 			fmt.Fprintf(&b, "import %q\n", path)

@@ -84,7 +84,7 @@ func (p *pool) get() (*machine, error) {
 }
 
 func (p *pool) put(m *machine) {
-	if m.Broken() || m.Runs() >= maxRuns {
+	if m.Broken() || m.Worn() || m.Runs() >= maxRuns {
 		return
 	}
 	p.mu.Lock()

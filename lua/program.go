@@ -159,7 +159,12 @@ func (p *program) scripts() []*script {
 	return all
 }
 
-func (p *program) serves(pattern string) bool { return slices.Contains(p.routes, pattern) }
+func (p *program) serves(pattern string) bool {
+	if len(p.byRoute) == 0 {
+		return slices.Contains(p.routes, pattern) // one at most: the handler's
+	}
+	return p.byRoute[pattern] != nil
+}
 
 // script returns what runs for events on a route.
 func (p *program) script(pattern string) *script {

@@ -14,20 +14,26 @@ type instruction uint32
 const (
 	opMove     = 0
 	opLoadK    = 1
+	opLoadNil  = 4
 	opGetUpval = 5
+	opSetTabUp = 8
+	opSelf     = 12
 	opMod      = 17
 	opConcat   = 22
 	opJmp      = 23
 	opEq       = 24
+	opLe       = 26
 	opTestSet  = 28
 	opCall     = 29
 	opTailCall = 30
 	opReturn   = 31
 	opForLoop  = 32
 	opForPrep  = 33
+	opTForCall = 34
 	opTForLoop = 35
 	opSetList  = 36
 	opVararg   = 38
+	opExtraArg = 39
 )
 
 const (
@@ -57,20 +63,34 @@ func (i instruction) jumps() bool {
 // must stay together.
 func (i instruction) tests() bool { return i.op() >= opEq && i.op() <= opTestSet }
 
-// fits reports whether the registers that the instruction works on, where they
-// may be many, are within a frame. The compiler does not look when it writes the
-// size of the frame into a byte.
+// fits reports whether the registers that the instruction works on are within a
+// frame. The compiler does not look when it writes the size of the frame into a
+// byte.
 func (i instruction) fits(maxStack int) bool {
 	last := i.a()
-	switch i.op() {
+	switch op := i.op(); op {
+	case opSetTabUp, opExtraArg:
+		return true // A is no register
 	case opCall, opTailCall:
 		last += max(i.b()-1, i.c()-2)
 	case opReturn, opVararg:
 		last += i.b() - 2
-	case opSetList:
+	case opSetList, opLoadNil:
 		last += i.b()
+	case opSelf, opTForLoop:
+		last++
+	case opForLoop, opForPrep:
+		last += 3
+	case opTForCall:
+		last += 2 + i.c()
 	case opConcat:
 		last = max(last, i.c())
+	case opJmp:
+		last-- // closes from A-1 on; 0 closes nothing
+	default:
+		if op >= opEq && op <= opLe {
+			return true // A is a condition
+		}
 	}
 	return last < maxStack
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os/exec"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -47,6 +48,7 @@ func TestDifferential(t *testing.T) {
 		{"strings", 1500, (*generator).strings, []string{"lua5.1", "luajit"}},
 		{"tables", 800, (*generator).tables, []string{"lua5.1", "luajit"}},
 		{"dates", 300, (*generator).dates, []string{"lua5.1", "luajit"}},
+		{"programs", 500, (*generator).program, []string{"lua5.1"}}, // LuaJIT computes some negative remainders otherwise
 	} {
 		t.Run(suite.name, func(t *testing.T) {
 			g := &generator{rand.New(rand.NewPCG(51, 1))}
@@ -111,13 +113,18 @@ func evaluateReal(t *testing.T, lua string, cases []string) []string {
 	return splitResults(t, string(out), len(cases))
 }
 
+// evaluateOurs takes a new State now and then: failing cases wear one out.
 func evaluateOurs(t *testing.T, cases []string) []string {
 	t.Helper()
-	out, err := runLua(t, caseList(cases)+differentialHarness, Limits{Instructions: -1, Time: time.Minute, Memory: 1 << 30, String: 1 << 24})
-	if err != nil {
-		t.Fatal(err)
+	var results []string
+	for part := range slices.Chunk(cases, 50) {
+		out, err := runLua(t, caseList(part)+differentialHarness, Limits{Instructions: -1, Time: time.Minute, Memory: 1 << 30, String: 1 << 24})
+		if err != nil {
+			t.Fatal(err)
+		}
+		results = append(results, splitResults(t, out, len(part))...)
 	}
-	return splitResults(t, out, len(cases))
+	return results
 }
 
 func splitResults(t *testing.T, out string, n int) []string {

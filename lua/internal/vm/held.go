@@ -1,10 +1,16 @@
 package vm
 
-import "reflect"
+import (
+	"reflect"
+
+	golua "github.com/Shopify/go-lua"
+)
 
 // held adds up what can be reached from the State: its stack, dead slots
-// included, its globals and everything they refer to. Go functions and what they
-// hold do not count. It stops soon after limit bytes.
+// included, its globals and everything they refer to. What is not the VM's own
+// does not count and must not even be read, since others may be writing it: Go
+// functions and what they hold, and the data of the host. It stops soon after
+// limit bytes.
 //
 // It reads the VM's structures by reflection and needs to know none of their
 // names: what a release changes in them changes the figure, not the code.
@@ -34,6 +40,11 @@ func (h *holder) first(p uintptr) bool {
 	return true
 }
 
+var vmPackage = reflect.TypeFor[golua.State]().PkgPath()
+
+// foreign reports whether a type is declared outside of the VM.
+func foreign(t reflect.Type) bool { return t.PkgPath() != "" && t.PkgPath() != vmPackage }
+
 func (h *holder) value(v reflect.Value) {
 	switch v.Kind() {
 	case reflect.Interface:
@@ -44,7 +55,7 @@ func (h *holder) value(v reflect.Value) {
 		}
 		h.bytes += 16
 	case reflect.Pointer:
-		if h.first(v.Pointer()) {
+		if !foreign(v.Type().Elem()) && h.first(v.Pointer()) {
 			h.bytes += int64(v.Type().Elem().Size())
 			h.todo = append(h.todo, v.Elem())
 		}
@@ -57,6 +68,9 @@ func (h *holder) value(v reflect.Value) {
 			h.table(v)
 		}
 	case reflect.Struct:
+		if foreign(v.Type()) {
+			return
+		}
 		for i := range v.NumField() {
 			h.value(v.Field(i))
 		}

@@ -33,10 +33,13 @@ func jsonEncode(s *State, l *golua.State) int {
 }
 
 func jsonDecode(s *State, l *golua.State) int {
-	if l.TypeOf(1) != golua.TypeString {
-		s.typeError(l, 1, "string")
+	s.checkAny(l, 1)
+	text, ok := str(l, 1)
+	if !ok { // as websocketInfo.message in an open event
+		l.PushNil()
+		l.PushString("from_json: string expected, got " + l.TypeOf(1).String())
+		return 2
 	}
-	text, _ := l.ToString(1)
 	if err := s.pushJSON(text); err != nil {
 		l.PushNil()
 		l.PushString(err.Error())

@@ -306,10 +306,12 @@ func TestJSONRules(t *testing.T) {
 		`return from_json('{"a":1,"a":2}').a`:                                                         "2",
 		// What has no form, and what is no JSON.
 		`return to_json{f = print, x = 1}, (pcall(to_json, print)), (pcall(to_json, {print})), (pcall(to_json, {[true] = 1})), (pcall(to_json))`: `{"x":1} false false false false`,
-		`return from_json("")`:          "nil invalid JSON: unexpected end",
-		`return from_json("{} x")`:      "nil invalid JSON at byte 4: something follows the value",
-		`return from_json('{"a" 1}')`:   "nil invalid JSON at byte 6: unexpected '1'",
-		`return (pcall(from_json, {}))`: "false",
+		`return from_json("")`:                        "nil invalid JSON: unexpected end",
+		`return from_json("{} x")`:                    "nil invalid JSON at byte 4: something follows the value",
+		`return from_json('{"a" 1}')`:                 "nil invalid JSON at byte 6: unexpected '1'",
+		`local v, err = from_json(nil) return v, err`: "nil from_json: string expected, got nil",
+		`return from_json({})`:                        "nil from_json: string expected, got table",
+		`return from_json(5), (pcall(from_json))`:     "5 false",
 		`return (from_json("[1,]")), (from_json("{,}")), (from_json("[1 2]")), (from_json("tru")), (from_json("'a'"))`: "nil nil nil nil nil",
 		// Depth.
 		`local function nest(n) local t = {} for i = 2, n do t = {t} end return t end

@@ -14,7 +14,8 @@ import (
 //   - MOD becomes a call of our own function: the VM truncates where Lua floors.
 //   - Where several captured locals leave their scope together, jumps are put
 //     in front that close them one by one: the VM keeps dead entries in its list
-//     of open upvalues for ever if it closes two at a time.
+//     of open upvalues for ever if it closes two at a time. Errors still do that
+//     (see [State.Worn]).
 //   - A function that captures variables of an outer function captures also a
 //     register of its own frame. The VM reuses a closure whose outer variables
 //     merely have the same values; with the extra capture it reuses none across
@@ -114,33 +115,32 @@ func captured(p *proto) []int {
 func (f frame) code(p *proto, temp int) error {
 	e := emitter{temp: temp, top: temp, f: f, regs: captured(p)}
 	at := make([]int, len(p.code)+1) // old to new
-	lines := make([]int32, 0, len(p.code))
-	jumps := make([]int, 0, 16) // old positions
+	jumps := make([]jump, 0, 16)
 	for pc, i := range p.code {
 		if !i.fits(p.maxStack) {
 			return errTooComplex
 		}
 		at[pc] = len(e.out)
-		e.instruction(i, pc > 0 && p.code[pc-1].tests())
-		if i.jumps() {
-			jumps = append(jumps, pc)
-		}
-		for len(lines) < len(e.out) {
-			lines = append(lines, p.lineInfo[pc])
+		e.line = p.lineInfo[pc]
+		tested := pc > 0 && p.code[pc-1].tests()
+		e.instruction(i, tested)
+		if i.jumps() { // the last instruction of what it became
+			jumps = append(jumps, jump{pc: pc, out: len(e.out) - 1, detour: tested && e.closes(i)})
 		}
 	}
 	at[len(p.code)] = len(e.out)
-	for _, pc := range jumps {
-		target := pc + 1 + p.code[pc].sbx()
+	for _, j := range jumps {
+		target := j.pc + 1 + p.code[j.pc].sbx()
 		if target < 0 || target > len(p.code) {
 			return errBytecode
 		}
-		from := at[pc+1] // a jump is the last instruction of what it became
-		distance := at[target] - from
-		if distance < -maxSBx || distance > maxSBx {
+		if j.detour {
+			e.line = p.lineInfo[j.pc]
+			j.out = e.detour(j.out)
+		}
+		if !e.link(j.out, at[target]) {
 			return errTooComplex
 		}
-		e.out[from-1] = e.out[from-1].withSBx(distance)
 	}
 	for i, v := range p.locals {
 		if int(v.start) >= len(at) || int(v.end) >= len(at) || v.start < 0 || v.end < 0 {
@@ -151,20 +151,63 @@ func (f frame) code(p *proto, temp int) error {
 	if e.top > maxRegister {
 		return errTooComplex
 	}
-	p.code, p.lineInfo, p.maxStack = e.out, lines, e.top
+	p.code, p.lineInfo, p.maxStack = e.out, e.lines, e.top
 	return nil
+}
+
+// A jump is an instruction that jumps.
+type jump struct {
+	pc, out int  // its old position and its new one
+	detour  bool // there is no room in front of it, since a test is
 }
 
 // An emitter collects the new code of one function.
 type emitter struct {
-	out  []instruction
-	temp int // first free register
-	top  int // size of the frame
-	f    frame
-	regs []int // captured, descending
+	out   []instruction
+	lines []int32 // of out
+	line  int32   // of what is emitted
+	temp  int     // first free register
+	top   int     // size of the frame
+	f     frame
+	regs  []int // captured, descending
 }
 
-func (e *emitter) emit(i ...instruction) { e.out = append(e.out, i...) }
+func (e *emitter) emit(i ...instruction) {
+	e.out = append(e.out, i...)
+	for range i {
+		e.lines = append(e.lines, e.line)
+	}
+}
+
+// closes reports whether a jump closes more than one captured register.
+func (e *emitter) closes(i instruction) bool {
+	return i.op() == opJmp && i.a() > 0 && len(e.regs) > 1 && e.regs[1] >= i.a()-1
+}
+
+// detour makes the jump at from go to the end of the code, where there is room to
+// close registers one by one, and returns the position of the jump that is to go
+// on to the target.
+func (e *emitter) detour(from int) int {
+	i := e.out[from]
+	e.out[from] = abx(opJmp, 0, maxSBx)
+	if !e.link(from, len(e.out)) {
+		e.out[from] = i
+		return from // it is a rare place, and closing several at once is only slow
+	}
+	e.closeFrom(i.a() - 1)
+	e.emit(i)
+	return len(e.out) - 1
+}
+
+// link sets the target of a jump, if it is not too far.
+func (e *emitter) link(from, target int) bool {
+	distance := target - from - 1
+	if distance < -maxSBx || distance > maxSBx {
+		return false
+	}
+	e.out[from] = e.out[from].withSBx(distance)
+	return true
+}
 
 func (e *emitter) instruction(i instruction, tested bool) {
 	switch i.op() {

@@ -15,6 +15,7 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"reflect"
 	"runtime/metrics"
 	"strings"
 	"sync"
@@ -239,6 +240,41 @@ func (s *State) end() {
 // Broken reports whether the State must not be used again: it saw a panic, a
 // budget overrun or a very deep stack.
 func (s *State) Broken() bool { return s.broken }
+
+// maxOpen is how many entries the VM's list of open upvalues may have between two
+// runs. They are dead then, and whatever captures a variable searches them all.
+const maxOpen = 256
+
+// openList is where the VM keeps that list: the field of the State, and in an
+// entry that of the next one. A release that has none needs none of this.
+var openList = func() (path struct{ first, next []int }) {
+	first, ok := reflect.TypeFor[golua.State]().FieldByName("upValues")
+	if !ok || first.Type.Kind() != reflect.Pointer || first.Type.Elem().Kind() != reflect.Struct {
+		return path
+	}
+	next, ok := first.Type.Elem().FieldByName("next")
+	if !ok || next.Type != first.Type {
+		return path
+	}
+	path.first, path.next = first.Index, next.Index
+	return path
+}()
+
+// Worn reports whether the State has become slow and had better be replaced. It
+// must not be called inside a run.
+func (s *State) Worn() bool {
+	if openList.first == nil {
+		return false
+	}
+	e := reflect.ValueOf(s.l).Elem().FieldByIndex(openList.first)
+	for range maxOpen {
+		if e.IsNil() {
+			return false
+		}
+		e = e.Elem().FieldByIndex(openList.next)
+	}
+	return true
+}
 
 // Runs returns how often Run was called.
 func (s *State) Runs() int { return s.runs }

@@ -75,6 +75,36 @@ func TestLanguage(t *testing.T) {
 	}
 }
 
+// A State that has run the same script many times is as it was, or says that it is
+// not: what is left of captured variables is what slows it down.
+func TestWorn(t *testing.T) {
+	for name, c := range map[string]struct {
+		source string
+		worn   bool
+	}{
+		"no closures":   {`local s = 0 for i = 1, 9 do s = s + i end`, false},
+		"return":        {`local a, b, c = 1, 2, 3 return (function() return a + b + c end)()`, false},
+		"loop":          {`for i = 1, 9 do local a, b = i, i local f = function() return a + b + i end end`, false},
+		"break":         {`for i = 1, 9 do local a, b = i, i local f = function() return a + b + i end break end`, false},
+		"break in if":   {`for i = 1, 9 do local a, b = i, i local f = function() return a + b + i end if i > 3 then break end end`, false},
+		"break in else": {`while true do local a, b = 1, 2 local f = function() return a + b end if a > b then f() else break end end`, false},
+		"goto":          {`for i = 1, 9 do do local a, b = i, i local f = function() return a + b + i end if i > 3 then goto out end end ::out:: end`, false},
+		"repeat":        {`local n = 0 repeat local a, b = n, n local f = function() n = n + 1 return a + b end f() until f() > 5 or n > 9`, false},
+		"pcall":         {`local a, b = 1, 2 pcall(function() return a + b end)`, false},
+		"error":         {`pcall(function() local a, b = 1, 2 local f = function() return a + b end error("x") end)`, true},
+	} {
+		s := New(Config{})
+		for n := 0; n < 2*maxOpen && !s.Worn(); n++ {
+			if _, _, err := runIn(t, s, c.source); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if s.Worn() != c.worn {
+			t.Errorf("%s: Worn() = %v, want %v", name, s.Worn(), c.worn)
+		}
+	}
+}
+
 // What the VM does wrong and the rewriter mends.
 func TestRewriter(t *testing.T) {
 	for name, c := range map[string]struct{ source, want string }{
@@ -125,6 +155,11 @@ func TestRewriter(t *testing.T) {
 		"tail calls": {`
 			local function loop(n, acc) local g = function() return n, acc end if n == 0 then return g() end return loop(n - 1, acc + n % 7) end
 			return loop(1000, 0)`, "0 3003"},
+		"fields of many captured tables": {`
+			local a, b, c, d, e, f = {}, {}, {}, {}, {}, {}
+			local function set(...) a.x = 1 b.x = 2 c.x = 3 d.x = 4 e.x = 5 f.x = ... end
+			set(6)
+			return a.x, b.x, c.x, d.x, e.x, f.x`, "1 2 3 4 5 6"},
 		"modulo by constants and of strings": {`return "7" % 4, 7 % "4", ("-7") % 4`, "3 3 1"},
 	} {
 		got, err := runLua(t, c.source, Limits{})
