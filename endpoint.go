@@ -26,6 +26,7 @@ import (
 // panic, is logged and closes it with 1011. What a close event returns is
 // logged.
 type Endpoint interface {
+	// ServeEvent handles one event and decides over the socket.
 	ServeEvent(ctx context.Context, s *Socket, ev Event) error
 }
 
@@ -40,9 +41,9 @@ func (fn EndpointFunc) ServeEvent(ctx context.Context, s *Socket, ev Event) erro
 // Callbacks is an [Endpoint] with a function per event. Nil functions are
 // skipped. OnClose is also called after an OnOpen that failed.
 type Callbacks struct {
-	OnOpen  func(ctx context.Context, s *Socket) error
-	OnData  func(ctx context.Context, s *Socket, m Message) error
-	OnClose func(ctx context.Context, s *Socket, c Closed)
+	OnOpen  func(ctx context.Context, s *Socket) error            // the socket is registered
+	OnData  func(ctx context.Context, s *Socket, m Message) error // a message has come
+	OnClose func(ctx context.Context, s *Socket, c Closed)        // the last call, exactly once
 }
 
 // ServeEvent calls the function for the event's type, if there is one.
@@ -97,7 +98,8 @@ type Route struct {
 	// Pattern has the syntax of the paths of http.ServeMux, without method and
 	// host: "/fixed/path", "/with/{param}", "/tail/{rest...}", "/subtree/",
 	// "/exactly/{$}". Of several patterns that match, the most specific wins.
-	Pattern  string
+	Pattern string
+	// Endpoint gets the events of the route's sockets; nil is a mistake.
 	Endpoint Endpoint
 
 	// Authorize is asked after [Options].Authorize; both must admit. Their

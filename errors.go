@@ -118,8 +118,8 @@ func fromOperation(err error) bool {
 // above 4999) becomes 1011. A reason of more than 123 bytes is cut at a
 // character boundary, and bytes that are not UTF-8 are replaced.
 type CloseError struct {
-	Code   int
-	Reason string
+	Code   int    // of the close frame
+	Reason string // empty means the cause
 
 	// Cause is what the close event reports; empty means [CauseEndpoint]. It is
 	// for endpoints that run other code, as package lua sets

@@ -62,3 +62,25 @@ func Match(h *Handler, escaped string) (pattern string, values []string, err *Er
 	}
 	return rt.Pattern, values, nil
 }
+
+// Sweep is one look of the sweeper at every socket.
+func Sweep(h *Handler) {
+	now := h.since(time.Now())
+	for s := range h.hub.all() {
+		s.sweep(now)
+	}
+}
+
+// Flushing reports whether a worker of the flusher runs.
+func Flushing(h *Handler) bool {
+	h.flusher.mu.Lock()
+	defer h.flusher.mu.Unlock()
+	return h.flusher.workers > 0
+}
+
+// QueueCap returns how many frames the socket's queue has room for.
+func QueueCap(s *Socket) int {
+	s.out.mu.Lock()
+	defer s.out.mu.Unlock()
+	return cap(s.out.queue.frames)
+}

@@ -95,7 +95,7 @@ func (l *link) takeControl() (ok bool, err error) {
 	unmask(p, binary.LittleEndian.Uint32(b[2:]), 0)
 	switch b[0] &^ finBit {
 	case opPing:
-		l.s.out.putControl(finBit|opPong, p)
+		l.s.out.pong(p)
 	case opClose:
 		if err, ok = peerClose(p); !ok {
 			return false, nil

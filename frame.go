@@ -26,24 +26,39 @@ const (
 )
 
 // A frame is one encoded server frame: header and payload, not masked, so the
-// same bytes serve every socket it is sent to. It is not changed while it is
-// queued. A frame of one socket is recycled when its last holder releases it;
-// one that many sockets share is left to the collector, for counting its holders
-// would cost more.
+// same bytes serve every socket it is sent to. Small messages for one socket that wait
+// behind each other are put into one. A frame of one socket is recycled when it is
+// released; one that many sockets share is left to the collector, for counting its
+// holders would cost more.
 type frame struct {
 	b      []byte
 	key    string  // of Message.Key
 	shared bool    // by many sockets: never recycled
 	notify *notice // who waits for it, or nil; not if shared
+	more   int     // messages in it besides the first
+}
+
+// noMessage is frame.more of a pong: it is none of the messages that are counted.
+const noMessage = -1
+
+func (f *frame) messages() int { return 1 + f.more }
+
+// joins reports whether the frame can share a buffer with others like it.
+func (f *frame) joins() bool {
+	return !f.shared && f.key == "" && f.notify == nil && cap(f.b) <= maxChunk
 }
 
 // A notice tells what became of a frame. It is guarded by the outbox's lock.
 type notice struct{ written, lost bool }
 
+// maxChunk is the size in bytes of the largest frame buffer that messages share. It
+// is copied once more if more frames wait.
+const maxChunk = 16 << 10
+
 // framePools recycle frames by the capacity of their buffers; larger ones are left
 // to the collector.
 var (
-	frameCaps  = [...]int{256, 2 << 10, 16 << 10, 64<<10 + maxHeader}
+	frameCaps  = [...]int{256, 1 << 10, 4 << 10, maxChunk, 64<<10 + maxHeader}
 	framePools [len(frameCaps)]sync.Pool
 )
 
@@ -72,7 +87,7 @@ func (f *frame) release() {
 	if f.shared {
 		return
 	}
-	f.key, f.notify = "", nil
+	f.key, f.notify, f.more = "", nil, 0
 	for i, most := range frameCaps {
 		if cap(f.b) == most {
 			framePools[i].Put(f)

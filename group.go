@@ -32,8 +32,8 @@ type Group struct {
 
 // A Member is a socket in a group.
 type Member struct {
-	SocketID string
-	Opened   time.Time
+	SocketID string            // as of [Socket.ID]
+	Opened   time.Time         // when its upgrade was accepted
 	Values   map[string]string // of its Admission; a copy
 }
 

@@ -8,16 +8,12 @@ import (
 	"encoding/binary"
 	"encoding/json"
 	"errors"
-	"flag"
 	"fmt"
 	"io"
 	"log/slog"
 	"net"
 	"net/http"
 	"net/http/httptest"
-	"os"
-	"runtime"
-	"runtime/pprof"
 	"slices"
 	"strings"
 	"sync"
@@ -28,24 +24,6 @@ import (
 	"github.com/wsgateway/gateway"
 	"github.com/wsgateway/gateway/gatewaytest"
 )
-
-// TestMain fails the build if a test leaves a goroutine behind.
-func TestMain(m *testing.M) {
-	code := m.Run()
-	if f := flag.Lookup("test.fuzz"); f.Value.String() != "" {
-		os.Exit(code) // the fuzzer has goroutines of its own
-	}
-	deadline := time.Now().Add(5 * time.Second) // net/http ends its own a moment after Close
-	for runtime.NumGoroutine() > 1 && time.Now().Before(deadline) {
-		runtime.Gosched()
-	}
-	if left := runtime.NumGoroutine() - 1; left > 0 {
-		fmt.Fprintf(os.Stderr, "%d goroutines are left after all tests:\n", left)
-		pprof.Lookup("goroutine").WriteTo(os.Stderr, 1)
-		code = max(code, 1)
-	}
-	os.Exit(code)
-}
 
 // unlimited switches the rate limit off.
 var unlimited = gateway.Limits{MessagesPerSecond: -1}

@@ -35,7 +35,7 @@ func (t EventType) String() string {
 
 // An Event is what an [Endpoint] is called with.
 type Event struct {
-	Type    EventType
+	Type    EventType // which of the other fields count
 	Time    time.Time // when it was received
 	Message Message   // of a data event
 	Closed  Closed    // of a close event
@@ -43,7 +43,7 @@ type Event struct {
 
 // Closed says how a socket ended.
 type Closed struct {
-	Cause  Cause
+	Cause  Cause  // why; what Stats counts it under
 	Code   int    // of the first close frame in either direction; 1005 if it had none, 1006 if there was none
 	Reason string // always valid UTF-8
 	Err    error  // what the endpoint returned or the network reported; may be nil
@@ -68,22 +68,22 @@ func (p Parameters) Get(name string) string {
 // it logs without headers, URI and message, so that neither can leak them.
 // [Info.JSONWithCredentials] is the explicit other form.
 type Info struct {
-	SocketID    string
-	Node        string // that owns the socket; server_ip in JSON
-	URI         string // of the upgrade request, as the client sent it
-	Route       string // the pattern as registered
-	RemoteAddr  string // host:port; the client's where trusted proxies forwarded it
-	Subprotocol string
-	Header      http.Header // of the upgrade request, with Host
-	Parameters  Parameters
+	SocketID    string            // as of [Socket.ID]
+	Node        string            // that owns the socket; server_ip in JSON
+	URI         string            // of the upgrade request, as the client sent it
+	Route       string            // the pattern as registered
+	RemoteAddr  string            // host:port; the client's where trusted proxies forwarded it
+	Subprotocol string            // that was agreed on, or ""
+	Header      http.Header       // of the upgrade request, with Host
+	Parameters  Parameters        // of path and query
 	Values      map[string]string // of the Admission
 	Groups      []string          // in lexical order; in a close event those it was in
-	Opened      time.Time
+	Opened      time.Time         // when its upgrade was accepted
 
 	// Last is the latest event. Its Message is empty if it was longer than
 	// Options.KeepMessage; LastSize is its length all the same.
 	Last     Event
-	LastSize int
+	LastSize int // bytes of payload
 
 	secret []string // canonical names of headers to redact
 }

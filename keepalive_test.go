@@ -111,6 +111,20 @@ func TestPing(t *testing.T) {
 			t.Errorf("%d events, want open and the long message", r.count())
 		}
 	})
+	bubble(t, "a ping that cannot leave is not held against the client", func(t *testing.T) {
+		r := &recorder{}
+		s, p := open(t, withLimits(gateway.Limits{PingInterval: 2 * time.Second}), r)
+		block(t, s, p)
+		time.Sleep(15 * time.Second)
+		r.expect(t, "open", `close slow_consumer 1008 "slow_consumer"`)
+	})
+	bubble(t, "a ping that cannot leave, and no write timeout", func(t *testing.T) {
+		r := &recorder{}
+		s, p := open(t, withLimits(gateway.Limits{PingInterval: 2 * time.Second, WriteTimeout: -1}), r)
+		block(t, s, p)
+		time.Sleep(15 * time.Second)
+		r.expect(t, "open", `close ping_timeout 1001 "ping_timeout"`)
+	})
 	bubble(t, "off", func(t *testing.T) {
 		gw, r := withLimits(gateway.Limits{PingInterval: -1}), &recorder{}
 		gw.Handle("/", r)

@@ -219,7 +219,7 @@ func (l *link) Write(p []byte) (int, error) {
 				l.closing = int(p[2])<<8 | int(p[3])
 			}
 		case opPong:
-			l.s.out.putControl(p[0], p[2:])
+			l.s.out.pong(p[2:])
 		}
 	}
 	return len(p), nil

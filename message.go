@@ -45,8 +45,8 @@ func ParseMessageType(s string) (MessageType, error) {
 // send operations copy Data, or are done with it, before they return: the
 // caller may use it again at once.
 type Message struct {
-	Type MessageType
-	Data []byte
+	Type MessageType // the zero value is refused
+	Data []byte      // the payload
 
 	// Key, if not empty, makes the message the latest value of something: it
 	// replaces a message of the same key that still waits in a socket's queue,

@@ -2,20 +2,12 @@ package gateway
 
 import (
 	"context"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
 )
 
-const (
-	batchSize    = 64 << 10 // of what one write takes together
-	maxPending   = 4 << 10  // bytes of pongs that may wait before we stop reading
-	keepQueueCap = 8        // of the slice of an empty queue
-	corkDelay    = time.Millisecond
-)
-
-var batchBufs = sync.Pool{New: func() any { return new([batchSize]byte) }}
+const maxPending = 4 << 10 // bytes of pongs that may wait before we stop reading
 
 // An outbox is the bounded queue of encoded frames between the senders and one
 // client. It has no goroutine of its own. Whoever puts the first frame into an
@@ -33,12 +25,8 @@ type outbox struct {
 	s *Socket
 
 	mu       sync.Mutex
-	queue    []*frame      // data frames, then at most one close frame
-	head     int           // of queue: what is before it is written
-	off      int           // bytes of the first frame that are written
-	size     int           // bytes in queue
-	taken    int           // frames that the writer has in hand
-	control  []byte        // pings and pongs; they go before data frames
+	queue    queue
+	control  []byte        // pings and pongs that go before the queue
 	ctlTaken int           // bytes of control that the writer has in hand
 	writing  bool          // there is a writer
 	closed   bool          // takes no more data
@@ -48,29 +36,24 @@ type outbox struct {
 	timer    *time.Timer   // bounds how long replies are collected; made when first needed
 	timed    bool          // timer runs
 
-	mode atomic.Int32 // of replies: sendNow, ...
+	mode atomic.Int32 // of replies: modeNow, ...
 }
-
-// What sendOwn does with a message.
-const (
-	modeQueue   = iota // no event is running: as if another had sent it
-	modeNow            // the first reply of an event leaves at once
-	modeCollect        // more input is waiting, or one reply has left: collect
-)
 
 // fullLocked reports whether a frame of n bytes has no room. An empty queue takes
 // any.
 func (o *outbox) fullLocked(n int) bool {
 	lim := &o.s.route.lim
-	count := len(o.queue) - o.head
-	return count > 0 && (count >= lim.QueueMessages || o.size+n > lim.QueueBytes)
+	q := &o.queue
+	return q.count > 0 && (q.count >= lim.QueueMessages || q.size+n > lim.QueueBytes)
 }
 
-func (o *outbox) emptyLocked() bool { return o.head == len(o.queue) && len(o.control) == 0 }
+func (o *outbox) emptyLocked() bool { return o.queue.empty() && len(o.control) == 0 }
 
+// pushLocked queues a message. Where a policy drops single messages, each keeps a
+// frame of its own.
 func (o *outbox) pushLocked(f *frame) {
-	o.queue = append(o.queue, f)
-	o.size += len(f.b)
+	policy := o.s.route.lim.OnQueueFull
+	o.queue.push(f, policy != QueueDropOldest && policy != QueueDropNewest)
 }
 
 // replaceLocked drops the waiting message of the same key, if there is one: a
@@ -79,35 +62,23 @@ func (o *outbox) replaceLocked(key string) {
 	if key == "" {
 		return
 	}
-	for i := o.untouchedLocked(); i < len(o.queue); i++ {
-		if o.queue[i].key == key {
+	for i := o.queue.untouched(); i < len(o.queue.frames); i++ {
+		if o.queue.frames[i].key == key {
 			o.dropLocked(i, lostReplaced)
 			return
 		}
 	}
 }
 
-// untouchedLocked returns the index of the first frame that the writer has not
-// begun.
-func (o *outbox) untouchedLocked() int {
-	if o.taken == 0 && o.off > 0 {
-		return o.head + 1
-	}
-	return o.head + o.taken
-}
-
 // dropLocked drops a frame that the writer has not begun.
 func (o *outbox) dropLocked(i int, why lostReason) {
-	f := o.queue[i]
-	o.queue = slices.Delete(o.queue, i, i+1)
-	o.size -= len(f.b)
-	o.lostLocked(f, why)
+	o.lostLocked(o.queue.remove(i), why)
 }
 
 // lostLocked accounts for a frame that will not be written.
 func (o *outbox) lostLocked(f *frame, why lostReason) {
-	if f.b[0]&0x08 == 0 { // not the close frame
-		o.s.h.stats.lost[why].Add(1)
+	if f.b[0] != finBit|opClose {
+		o.s.h.stats.lost[why].Add(uint64(f.messages()))
 	}
 	if f.notify != nil {
 		f.notify.lost = true
@@ -121,14 +92,14 @@ func (o *outbox) lostLocked(f *frame, why lostReason) {
 func (o *outbox) makeRoomLocked(n int) bool {
 	policy := o.s.route.lim.OnQueueFull
 	for o.fullLocked(n) {
-		first := o.untouchedLocked()
+		first := o.queue.untouched()
 		switch {
-		case first == len(o.queue):
+		case first == len(o.queue.frames):
 			return false
 		case policy == QueueDropOldest:
 			o.dropLocked(first, lostOldest)
 		case policy == QueueDropNewest:
-			o.dropLocked(len(o.queue)-1, lostNewest)
+			o.dropLocked(len(o.queue.frames)-1, lostNewest)
 		default:
 			return false
 		}
@@ -277,19 +248,36 @@ func (o *outbox) changedLocked() {
 	}
 }
 
-// putControl queues a ping or pong.
-func (o *outbox) putControl(first byte, payload []byte) {
+// pong queues the answer to a ping: behind the replies to what came before the
+// ping, as long as the client reads them.
+func (o *outbox) pong(payload []byte) {
 	o.mu.Lock()
-	if !o.closed && len(o.control) < 2*readBufSize+maxPending {
-		o.control = append(append(o.control, first, byte(len(payload))), payload...)
+	defer o.mu.Unlock()
+	switch {
+	case o.closed:
+	case o.queue.empty() || o.since != 0 || o.fullLocked(maxHeader+len(payload)):
+		o.controlLocked(finBit|opPong, payload)
+	default:
+		f := newFrame(finBit|opPong, payload, "")
+		f.more = noMessage
+		o.pushLocked(f)
 	}
-	o.mu.Unlock()
 }
 
-// ping queues a ping and has it written.
+// ping queues a ping, ahead of everything that waits, and has it written.
 func (o *outbox) ping() {
-	o.putControl(finBit|opPing, nil)
+	o.mu.Lock()
+	if !o.closed {
+		o.controlLocked(finBit|opPing, nil)
+	}
+	o.mu.Unlock()
 	o.uncork()
+}
+
+func (o *outbox) controlLocked(first byte, payload []byte) {
+	if len(o.control) < 2*readBufSize+maxPending {
+		o.control = append(append(o.control, first, byte(len(payload))), payload...)
+	}
 }
 
 // waitingSince returns since when the writer waits for the client to read, 0 if
@@ -328,7 +316,7 @@ func (o *outbox) close(payload []byte, send, discard bool) bool {
 		o.discardLocked()
 	}
 	if send && !o.dead {
-		o.pushLocked(newFrame(finBit|opClose, payload, ""))
+		o.queue.push(newFrame(finBit|opClose, payload, ""), false)
 	}
 	o.changedLocked()
 	return o.beWriterLocked()
@@ -336,12 +324,9 @@ func (o *outbox) close(payload []byte, send, discard bool) bool {
 
 // discardLocked drops the frames that are neither in the writer's hand nor begun.
 func (o *outbox) discardLocked() {
-	keep := o.untouchedLocked()
-	for _, f := range o.queue[keep:] {
-		o.size -= len(f.b)
-		o.lostLocked(f, lostClosed)
+	for keep := o.queue.untouched(); keep < len(o.queue.frames); {
+		o.dropLocked(len(o.queue.frames)-1, lostClosed)
 	}
-	o.queue = o.queue[:keep]
 }
 
 // kill ends all writing and waits for the writer, if there is one; the
@@ -354,9 +339,9 @@ func (o *outbox) kill() {
 	for o.writing {
 		o.waitLocked(context.Background())
 	}
-	o.off = 0
+	o.queue.off = 0
 	o.discardLocked()
-	o.queue, o.head, o.control = nil, 0, nil
+	o.queue, o.control = queue{}, nil
 	o.stopTimerLocked()
 }
 
@@ -364,7 +349,7 @@ func (o *outbox) kill() {
 func (o *outbox) fail() {
 	o.mu.Lock()
 	o.closed, o.dead = true, true
-	o.writing, o.taken, o.ctlTaken = false, 0, 0
+	o.writing, o.queue.taken, o.ctlTaken = false, 0, 0
 	o.changedLocked()
 	o.mu.Unlock()
 }
@@ -392,311 +377,5 @@ func (o *outbox) appoint() {
 		o.s.h.flusher.add(o.s)
 	} else {
 		go o.drain()
-	}
-}
-
-// A writeSource is what rawConn.writeAll writes.
-type writeSource interface {
-	next(written int) []byte // takes note of what was written and returns what comes next, nil if nothing
-	blocked(written int)     // the client does not read
-}
-
-// A batch is the writer's side of an outbox: what it writes at a time.
-type batch struct {
-	o    *outbox
-	buf  *[batchSize]byte // frames are put together here
-	once bool             // stop after the first write even if there is more
-	more bool             // there is
-	n    int              // writes
-}
-
-// next implements writeSource. When it returns nil the caller is no longer the
-// writer, unless there is more.
-func (b *batch) next(written int) []byte {
-	o := b.o
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	o.wroteLocked(written)
-	o.since = 0
-	if o.dead || o.emptyLocked() {
-		b.release()
-		o.writing = false
-		o.changedLocked()
-		if o.closed && !o.dead {
-			o.s.closeWritten()
-		}
-		return nil
-	}
-	if b.n++; b.once && b.n > 1 {
-		b.more = true
-		b.release()
-		return nil
-	}
-	return b.takeLocked()
-}
-
-// blocked implements writeSource.
-func (b *batch) blocked(written int) {
-	o := b.o
-	o.mu.Lock()
-	o.wroteLocked(written)
-	if o.since == 0 || written > 0 {
-		o.since = max(1, o.s.h.since(time.Now()))
-	}
-	o.mu.Unlock()
-	b.release()
-}
-
-func (b *batch) release() {
-	if b.buf != nil {
-		batchBufs.Put(b.buf)
-		b.buf = nil
-	}
-}
-
-// takeLocked takes what fits into one write: the rest of a frame that is begun,
-// then pings and pongs, then frames. A large frame goes alone and uncopied.
-func (b *batch) takeLocked() []byte {
-	o := b.o
-	frames := o.queue[o.head:]
-	if len(o.control) == 0 || o.off > 0 {
-		if rest := frames[0].b[o.off:]; len(frames) == 1 || len(rest) > batchSize/4 {
-			o.taken = 1
-			return rest
-		}
-	}
-	if b.buf == nil {
-		b.buf = batchBufs.Get().(*[batchSize]byte)
-	}
-	p := b.buf[:0]
-	if o.off > 0 {
-		p = append(p, frames[0].b[o.off:]...)
-		frames, o.taken = frames[1:], 1
-	}
-	o.ctlTaken = copy(p[len(p):cap(p)], o.control)
-	p = p[:len(p)+o.ctlTaken]
-	for _, f := range frames {
-		if len(f.b) > batchSize/4 || len(p)+len(f.b) > batchSize {
-			break
-		}
-		p = append(p, f.b...)
-		o.taken++
-	}
-	return p
-}
-
-// wroteLocked accounts for n bytes of what takeLocked returned.
-func (o *outbox) wroteLocked(n int) {
-	if n > 0 && o.off > 0 {
-		n = o.wroteFrameLocked(n)
-	}
-	if n > 0 && o.ctlTaken > 0 {
-		k := min(n, o.ctlTaken)
-		o.control = append(o.control[:0], o.control[k:]...)
-		n -= k
-	}
-	for n > 0 {
-		n = o.wroteFrameLocked(n)
-	}
-	o.taken, o.ctlTaken = 0, 0
-	if o.head == len(o.queue) {
-		if o.head = 0; cap(o.queue) > keepQueueCap {
-			o.queue = nil
-		}
-		o.queue = o.queue[:0]
-	}
-	if len(o.control) == 0 && cap(o.control) > 2*maxControl {
-		o.control = nil
-	}
-}
-
-// wroteFrameLocked accounts for up to n bytes of the first frame and returns
-// what is left of n.
-func (o *outbox) wroteFrameLocked(n int) int {
-	f := o.queue[o.head]
-	if rest := len(f.b) - o.off; n < rest {
-		o.off += n
-		return 0
-	} else {
-		n -= rest
-	}
-	o.off = 0
-	o.queue[o.head] = nil
-	o.head++
-	o.size -= len(f.b)
-	if f.notify != nil {
-		f.notify.written = true
-	}
-	f.release()
-	o.changedLocked()
-	return n
-}
-
-// flush writes what is queued, for the writer; at most one write if once. Where
-// the client does not read, a drainer goes on; but a connection that can only
-// block makes the caller wait.
-func (o *outbox) flush(once bool) (more bool) {
-	b := batch{o: o, once: once}
-	var stuck bool
-	var err error
-	if raw := o.s.link.raw; raw != nil {
-		stuck, err = raw.writeAll(&b, false)
-	} else {
-		err = o.drainBlocking(&b)
-	}
-	switch {
-	case err != nil:
-		b.release()
-		o.fail()
-	case stuck:
-		go o.drain()
-	}
-	return b.more
-}
-
-// drain writes what is queued and waits for the client where it must. It is the
-// writer; it ends when nothing is queued or the connection is gone, and the
-// socket does not end before it.
-func (o *outbox) drain() {
-	b := batch{o: o}
-	var err error
-	if raw := o.s.link.raw; raw != nil {
-		_, err = raw.writeAll(&b, true)
-	} else {
-		err = o.drainBlocking(&b)
-	}
-	if err != nil {
-		b.release()
-		o.fail()
-	}
-}
-
-// drainBlocking is drain for a connection that can only block.
-func (o *outbox) drainBlocking(b *batch) error {
-	for p := b.next(0); p != nil; {
-		o.mu.Lock()
-		o.since = max(1, o.s.h.since(time.Now()))
-		o.mu.Unlock()
-		n, err := o.s.link.conn.Write(p[:min(len(p), batchSize)])
-		if err != nil {
-			return err
-		}
-		p = b.next(n)
-	}
-	return nil
-}
-
-// flushOwn writes what is queued if nobody else does; for the reader, before it
-// may block. It reports whether many pongs are pending.
-func (o *outbox) flushOwn() (pending bool) {
-	o.mode.Store(modeQueue)
-	o.mu.Lock()
-	o.stopTimerLocked()
-	start := o.beWriterLocked()
-	pending = len(o.control) > maxPending
-	o.mu.Unlock()
-	if start && o.flush(true) {
-		o.appoint()
-	}
-	return pending
-}
-
-// sendOwn sends a message for the socket's own event, or for what Socket.Go
-// runs. The first reply of an event is written at once if nothing else is to be
-// done; others are collected until the event is over or corkDelay has passed.
-func (o *outbox) sendOwn(ctx context.Context, f *frame) error {
-	mode := o.mode.Load()
-	if mode == modeNow && o.beFirst() {
-		o.mode.CompareAndSwap(modeNow, modeCollect)
-		o.writeNow(f)
-		return nil
-	}
-	if err := o.putWait(ctx, f); err != nil {
-		return err
-	}
-	o.mu.Lock()
-	collect := mode != modeQueue && !o.closed && o.size < batchSize
-	if collect && !o.writing {
-		o.startTimerLocked()
-	}
-	start := !collect && o.beWriterLocked()
-	o.mu.Unlock()
-	if start {
-		o.appoint()
-	}
-	return nil
-}
-
-// beFirst makes the caller the writer if it can write at once.
-func (o *outbox) beFirst() bool {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	if o.writing || o.closed || !o.emptyLocked() || o.s.link.raw == nil {
-		return false
-	}
-	o.writing = true
-	return true
-}
-
-// startTimerLocked bounds how long collected replies wait, even if the event
-// goes on for long.
-func (o *outbox) startTimerLocked() {
-	switch {
-	case o.timed:
-		return
-	case o.timer == nil:
-		o.timer = time.AfterFunc(corkDelay, o.uncork)
-	default:
-		o.timer.Reset(corkDelay)
-	}
-	o.timed = true
-}
-
-func (o *outbox) stopTimerLocked() {
-	if o.timed {
-		o.timer.Stop()
-		o.timed = false
-	}
-}
-
-func (o *outbox) uncork() {
-	o.mu.Lock()
-	o.timed = false
-	start := o.beWriterLocked()
-	o.mu.Unlock()
-	if start {
-		o.appoint()
-	}
-}
-
-// writeNow writes one message, for the writer, without queueing it.
-func (o *outbox) writeNow(f *frame) {
-	n, err := o.s.link.raw.tryWrite(f.b)
-	if err != nil {
-		f.release()
-		o.fail()
-		return
-	}
-	o.mu.Lock()
-	if n < len(f.b) {
-		o.queue = slices.Insert(o.queue, o.head, f)
-		o.off = n
-		o.size += len(f.b)
-		o.mu.Unlock()
-		go o.drain()
-		return
-	}
-	more := !o.emptyLocked() && !o.dead
-	o.writing = more
-	if !more {
-		o.changedLocked()
-		if o.closed && !o.dead {
-			o.s.closeWritten()
-		}
-	}
-	o.mu.Unlock()
-	f.release()
-	if more {
-		o.appoint()
 	}
 }

@@ -102,11 +102,17 @@ func (s *Socket) keepAlive(now int64, over func(int64, time.Duration) bool) {
 	}
 	switch {
 	case s.pingAt != 0:
-		if over(s.pingAt, interval) {
+		if over(s.pingAt, interval) && !s.pingStuck() {
 			s.beginClose(Closed{Cause: CausePingTimeout, Code: closeGoingAway})
 		}
 	case over(lastIn, interval):
 		s.pingAt = now
 		s.out.ping()
 	}
+}
+
+// pingStuck reports whether the ping has probably not left, for the client does not
+// read. Then it is the write timeout that finds it.
+func (s *Socket) pingStuck() bool {
+	return s.route.lim.WriteTimeout > 0 && s.out.waitingSince() != 0
 }

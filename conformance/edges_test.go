@@ -117,6 +117,11 @@ func TestEdgesControl(t *testing.T) {
 		burst, pongs = append(burst, ping(p)), append(pongs, pong(p))
 	}
 	add("100 pings", "at once", send(burst...), want(pongs...), done)
+	hello := raw.Whole(raw.Text, []byte("hello"))
+	add("ping among messages", "replies keep the order", send(hello, ping("1"), hello, hello, ping("2"), ping("3"), hello),
+		want(text("hello"), pong("1"), text("hello"), text("hello"), pong("2"), pong("3"), text("hello")), done)
+	add("ping behind a large message", "replies keep the order", send(raw.Whole(raw.Binary, make([]byte, 200_000)), ping("1")),
+		want(bin(make([]byte, 200_000)), pong("1")), done)
 	for _, bits := range []byte{raw.RSV1, raw.RSV2, raw.RSV3} {
 		for name, op := range map[string]byte{"text": raw.Text, "ping": raw.Ping, "close": raw.CloseOp} {
 			add(fmt.Sprintf("bits %03b in %s", bits, name), "nothing agreed", send(raw.Frame{Fin: true, RSV: bits, Opcode: op}), closedWith(1002))

@@ -91,7 +91,7 @@ func (s *stream) read(p []byte) (int, error) {
 		switch {
 		case errors.Is(s.readErr, net.ErrClosed):
 			return 0, s.readErr
-		case s.reading.passed:
+		case s.reading.passed():
 			return 0, os.ErrDeadlineExceeded
 		case len(p) == 0:
 			return 0, nil
@@ -115,7 +115,7 @@ func (s *stream) write(p []byte) (n int, err error) {
 		switch room := bufferSize - len(s.buf); {
 		case s.writeErr != nil:
 			return n, s.writeErr
-		case s.writing.passed:
+		case s.writing.passed():
 			return n, os.ErrDeadlineExceeded
 		case len(p) == 0:
 			return n, nil
@@ -172,32 +172,23 @@ func (s *stream) stall(stalled bool) {
 
 // A deadline is guarded by its stream's lock.
 type deadline struct {
-	of     *stream
-	timer  *time.Timer
-	passed bool
-	turn   int // counts calls of set, so that an old timer changes nothing
+	of    *stream
+	at    time.Time // zero for none
+	timer *time.Timer
 }
+
+// passed asks the clock, for the timer of an equal deadline may be served first.
+func (d *deadline) passed() bool { return !d.at.IsZero() && !time.Now().Before(d.at) }
 
 func (d *deadline) set(t time.Time) {
 	d.of.mu.Lock()
 	defer d.of.mu.Unlock()
 	d.stop()
-	d.turn++
-	d.passed = !t.IsZero() && !t.After(time.Now())
-	if !t.IsZero() && !d.passed {
-		this := d.turn
-		d.timer = time.AfterFunc(time.Until(t), func() { d.pass(this) })
+	d.at = t
+	if !t.IsZero() && !d.passed() {
+		d.timer = time.AfterFunc(time.Until(t), d.of.wake)
 	}
 	d.of.changed.Broadcast()
-}
-
-func (d *deadline) pass(turn int) {
-	d.of.mu.Lock()
-	defer d.of.mu.Unlock()
-	if d.turn == turn {
-		d.passed = true
-		d.of.changed.Broadcast()
-	}
 }
 
 func (d *deadline) stop() {
@@ -205,4 +196,11 @@ func (d *deadline) stop() {
 		d.timer.Stop()
 		d.timer = nil
 	}
+}
+
+// wake has who waits look again.
+func (s *stream) wake() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.changed.Broadcast()
 }

@@ -7,11 +7,9 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net"
-	"slices"
 	"testing"
 	"time"
 
-	"github.com/wsgateway/gateway/conformance/internal/labproc"
 	"github.com/wsgateway/gateway/conformance/internal/raw"
 )
 
@@ -342,47 +340,6 @@ func TestConnectClose(t *testing.T) {
 			}
 			return c.Shut()
 		})
-		if err != nil {
-			t.Error(err)
-		}
-	})
-}
-
-// Many connections that mostly do nothing: all are kept, and all are served.
-func TestHeldConnections(t *testing.T) {
-	lab := start(t)
-	fault(t, lab, func(t *testing.T) {
-		n := size(t, "CONFORMANCE_HELD", 1000, 10_000)
-		before, err := lab.Stats()
-		if err != nil {
-			t.Fatal(err)
-		}
-		conns := openAll(t, lab, "/echo", n)
-		held, err := lab.Stats()
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Logf("%d sockets hold %d bytes and %.2f goroutines each", n,
-			(held.RSS-before.RSS)/int64(n), float64(held.Goroutines-before.Goroutines)/float64(n))
-		var waits []time.Duration
-		for i := range 2000 {
-			begin := time.Now()
-			if err := conns[rand.IntN(n)].Echo(raw.Text, fmt.Append(nil, i)); err != nil {
-				t.Fatal(err)
-			}
-			waits = append(waits, time.Since(begin))
-		}
-		slices.Sort(waits)
-		p99 := waits[len(waits)*99/100]
-		t.Logf("echo among them: median %v, p99 %v", waits[len(waits)/2], p99)
-		if p99 > 50*time.Millisecond && !labproc.Race {
-			t.Errorf("p99 of an echo is %v", p99)
-		}
-		err = inParallel(n, 50, func(i int) error { return conns[i].Echo(raw.Text, []byte("still here")) })
-		if err != nil {
-			t.Error(err)
-		}
-		err = inParallel(n, 50, func(i int) error { return conns[i].Shut() })
 		if err != nil {
 			t.Error(err)
 		}

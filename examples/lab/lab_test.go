@@ -190,6 +190,13 @@ func TestOperations(t *testing.T) {
 		{"POST", "/ops/send?id=" + id, strings.Repeat("x", 1<<20+1), 413, "too_large"},
 		{"POST", "/ops/send", "x", 400, "invalid_request"},
 		{"POST", "/ops/send?id=nobody", "x", 404, "not_found"},
+		{"POST", "/ops/send?id=" + id, strings.Repeat("x", 32<<20+1), 413, "too_large"},
+		{"GET", "/ops/info", "", 400, "invalid_request"},
+		{"POST", "/ops/close", "", 400, "invalid_request"},
+		{"GET", "/events", "", 400, "invalid_request"},
+		{"GET", "/ops/send?id=" + id, "", 405, "method_not_allowed"},
+		{"POST", "/ops/list", "", 405, "method_not_allowed"},
+		{"POST", "/stats", "", 405, "method_not_allowed"},
 		{"GET", "/ops/info?id=nobody", "", 404, "not_found"},
 		{"GET", "/events?id=nobody", "", 404, "not_found"},
 		{"POST", "/ops/close?id=nobody", "", 404, "not_found"},
@@ -216,6 +223,79 @@ func TestOperations(t *testing.T) {
 	}
 	if code, reason := p.Closed(); code != 1000 || reason != "operation" {
 		t.Errorf("closed with %d %q", code, reason)
+	}
+}
+
+// A socket that is closing is no longer listed, still has its info, and takes
+// nothing more; one that has closed is nobody.
+func TestOperationsOnAClosingSocket(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		_, srv := serve(t)
+		p := srv.Dial(t, "/echo")
+		id := only(t, srv)
+		p.Stall() // and does not answer the close frame
+		check := func(method, path string, status int, want string) {
+			t.Helper()
+			if got, body := ask(t, srv, method, path, ""); got != status || !strings.Contains(body, want) {
+				t.Errorf("%s %s: %d %s, want %d with %s", method, path, got, body, status, want)
+			}
+		}
+		check("POST", "/ops/close?id="+id, 204, "")
+		check("GET", "/ops/list", 200, "[]")
+		check("GET", "/ops/info?id="+id, 200, `"type":"close"`)
+		check("POST", "/ops/send?id="+id, 410, `{"type":"closed",`)
+		check("POST", "/ops/close?id="+id, 410, `{"type":"closed",`)
+		check("POST", "/ops/closeAll", 200, "0")
+		p.Resume()
+		if code, _ := p.Closed(); code != 1000 {
+			t.Errorf("closed with %d, want 1000", code)
+		}
+		synctest.Wait()
+		check("GET", "/ops/info?id="+id, 404, `{"type":"not_found",`)
+		check("POST", "/ops/send?id="+id, 404, `{"type":"not_found",`)
+		check("GET", "/events?id="+id, 200, `"close_code":1000,"close_reason":"operation","close_cause":"operation"}]`)
+	})
+}
+
+// A client that does not read fills its queue, and then gets no more.
+func TestSendToAFullQueue(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		_, srv := serve(t)
+		p := srv.Dial(t, "/echo")
+		id := only(t, srv)
+		p.Stall()
+		for n := range 300 {
+			status, body := ask(t, srv, "POST", "/ops/send?id="+id, strings.Repeat("x", 10_000))
+			if status == 204 {
+				continue
+			}
+			if n < 100 || status != 429 || !strings.Contains(body, `"queue_full"`) {
+				t.Errorf("message %d: %d %s, want 429 queue_full after more than 100", n, status, body)
+			}
+			return
+		}
+		t.Error("3 MB are queued for a client that does not read")
+	})
+}
+
+// A WebSocket client follows no redirect: what ServeMux would correct is no route.
+func TestNoRedirects(t *testing.T) {
+	_, srv := serve(t)
+	for _, path := range []string{"//echo", "/./echo", "/x/../echo", "/echo/", "/nothing"} {
+		r, err := http.NewRequest("GET", "http://lab", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.URL.Path = path
+		p, resp := srv.DialRequest(t, r)
+		if p != nil {
+			t.Errorf("%s: opened", path)
+			continue
+		}
+		body, err := io.ReadAll(resp.Body)
+		if err != nil || resp.StatusCode != 404 || !strings.Contains(string(body), `"no_route"`) {
+			t.Errorf("%s: %d %s, %v; want 404 no_route", path, resp.StatusCode, body, err)
+		}
 	}
 }
 

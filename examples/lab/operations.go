@@ -11,11 +11,11 @@ import (
 
 // operations adds the five operations over plain HTTP.
 func (l *lab) operations() {
-	l.HandleFunc("GET /ops/list", l.list)
-	l.HandleFunc("GET /ops/info", l.info)
-	l.HandleFunc("POST /ops/send", l.send)
-	l.HandleFunc("POST /ops/close", l.closeOne)
-	l.HandleFunc("POST /ops/closeAll", l.closeAll)
+	l.plain("GET", "/ops/list", l.list)
+	l.plain("GET", "/ops/info", l.info)
+	l.plain("POST", "/ops/send", l.send)
+	l.plain("POST", "/ops/close", l.closeOne)
+	l.plain("POST", "/ops/closeAll", l.closeAll)
 }
 
 func (l *lab) list(w http.ResponseWriter, r *http.Request) {
@@ -40,7 +40,7 @@ func (l *lab) info(w http.ResponseWriter, r *http.Request) {
 }
 
 func (l *lab) send(w http.ResponseWriter, r *http.Request) {
-	m, err := message(w, r)
+	m, err := l.message(w, r)
 	if err == nil {
 		err = l.gw.Send(r.Context(), r.URL.Query().Get("id"), m)
 	}
@@ -69,17 +69,15 @@ func done(w http.ResponseWriter, err error) {
 	w.WriteHeader(http.StatusNoContent)
 }
 
-// maxBody bounds what is read of a request; a message may not be near it.
-const maxBody = 32 << 20
-
 // message makes a message of the request's body: text as it is, binary from
-// base64.
-func message(w http.ResponseWriter, r *http.Request) (gateway.Message, error) {
+// base64. Its socket's limit is the gateway's to know; what is read is bounded
+// well above it.
+func (l *lab) message(w http.ResponseWriter, r *http.Request) (gateway.Message, error) {
 	typ, err := gateway.ParseMessageType(r.URL.Query().Get("type"))
 	if err != nil {
 		return gateway.Message{}, err
 	}
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, max(32<<20, 2*l.limit)))
 	if err != nil {
 		var tooLarge *http.MaxBytesError
 		if errors.As(err, &tooLarge) {
@@ -95,8 +93,4 @@ func message(w http.ResponseWriter, r *http.Request) (gateway.Message, error) {
 		return gateway.Message{}, invalid("the body of data-binary is not base64: " + err.Error())
 	}
 	return gateway.Binary(data), nil
-}
-
-func invalid(text string) error {
-	return &gateway.Error{Type: gateway.ErrInvalid.Type, Message: text, Status: gateway.ErrInvalid.Status}
 }

@@ -17,9 +17,10 @@ import (
 
 // A lab is the gateway with its routes, and the plain pages around it.
 type lab struct {
-	*http.ServeMux
+	mux     *http.ServeMux
 	gw      *gateway.Handler
 	journal *journal
+	limit   int64 // of /echo
 }
 
 func newLab(cfg config, logger *slog.Logger) *lab {
@@ -30,16 +31,16 @@ func newLab(cfg config, logger *slog.Logger) *lab {
 		MaxSocketsPerAddr: -1,
 		Limits:            gateway.Limits{MessagesPerSecond: -1, PingInterval: cfg.ping},
 	})
-	l := &lab{http.NewServeMux(), gw, newJournal()}
+	l := &lab{http.NewServeMux(), gw, newJournal(), cfg.limit}
 	gw.Use(l.journal.record)
 	for _, rt := range socketRoutes(cfg) {
 		rt.Subprotocols = []string{"lab.v1"}
 		gw.HandleRoute(rt)
 	}
-	l.Handle("/", gw)
-	l.HandleFunc("GET /api/v1/solution/health", gw.ServeHealth)
-	l.HandleFunc("GET /stats", l.stats)
-	l.HandleFunc("GET /events", l.events)
+	l.mux.Handle("/", gw)
+	l.plain("GET", "/api/v1/solution/health", gw.ServeHealth)
+	l.plain("GET", "/stats", l.stats)
+	l.plain("GET", "/events", l.events)
 	l.operations()
 	return l
 }

@@ -21,6 +21,10 @@ type entry struct {
 // partSize is what each part of a value counts beside its text.
 const partSize = 16
 
+// objectSize is what an object counts beside its parts: Go maps are large, however
+// little is in them.
+const objectSize = 300
+
 // lock returns the unlock. Whatever has expired is gone before an operation
 // sees anything, so none needs to ask.
 func (s *Store) lock() (unlock func()) {
@@ -57,6 +61,7 @@ func (s *Store) put(key string, e *entry, value any, size int) (*entry, error) {
 	if e == nil {
 		e = &entry{key: key, index: -1}
 		s.entries[key] = e
+		s.order.add(key)
 	}
 	s.bytes += grow
 	e.value, e.size = value, size
@@ -71,6 +76,7 @@ func (s *Store) remove(e *entry) {
 	s.expireAt(e, time.Time{})
 	s.bytes -= e.size
 	delete(s.entries, e.key)
+	s.order.remove(s.entries)
 }
 
 // expireAt sets when e expires; the zero time is never.

@@ -42,3 +42,18 @@ func (s *Store) Audit() (counted, actual int, consistent bool) {
 	}
 	return s.bytes, actual, consistent && expiring == len(s.due)
 }
+
+// Held returns how many items the memory of a list could hold.
+func (s *Store) Held(key string) int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	l := s.entries[key].value.(*list)
+	return l.taken + cap(l.items)
+}
+
+// OrderSize returns how many keys the order has, gone ones included.
+func (s *Store) OrderSize() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.order.sorted) + len(s.order.added)
+}

@@ -14,7 +14,6 @@ import (
 	"maps"
 	"math"
 	"net/http"
-	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -38,16 +37,22 @@ const MaxKeyBytes = 200
 var ErrFull = &gateway.Error{Type: "store_full", Status: http.StatusInsufficientStorage, Message: "the store is full"}
 
 // A Store holds values by key. Its methods are safe from any goroutine, and
-// each is atomic. Their errors are *gateway.Error. The contexts are not used
-// yet: nothing waits.
+// each is atomic: one lock guards everything, and none holds it for more than a
+// few milliseconds, whatever the store holds. Their errors are *gateway.Error.
+// The contexts are not used yet: nothing waits but for the lock.
 //
-// Sizes are those of the text of a value plus 16 bytes for each of its parts;
-// the memory used is about twice as much.
+// A store has no goroutine: what has expired goes when any operation begins. One
+// that is not used any more keeps what it holds until it is garbage.
+//
+// Sizes are those of the text of a value plus 16 bytes for each of its parts,
+// and 300 more for each object in it. The memory used is up to about three times
+// as much.
 type Store struct {
 	opts Options // immutable
 
 	mu      sync.Mutex
 	entries map[string]*entry // guarded by mu, as all below
+	order   keyOrder          // of the keys of entries
 	bytes   int               // of all entries
 	due     expiries          // the entries that expire
 }
@@ -173,10 +178,11 @@ type ListArgs struct {
 // ListResult is a page of keys.
 type ListResult struct {
 	Keys   []string `json:"keys"`             // sorted by bytes; never nil
-	Cursor string   `json:"cursor,omitempty"` // for the next page; empty: this is the last
+	Cursor string   `json:"cursor,omitempty"` // for the next page; empty: this is the last. With a Cursor, the next may turn out empty
 }
 
-// List returns the keys.
+// List returns a page of keys. It looks at 10,000 keys at most: where few of
+// many match, a page has less than Count, even none, and a Cursor to go on.
 func (s *Store) List(_ context.Context, args ListArgs) (ListResult, error) {
 	if args.Count < 0 {
 		return ListResult{}, invalidf("count %d is negative", args.Count)
@@ -184,16 +190,16 @@ func (s *Store) List(_ context.Context, args ListArgs) (ListResult, error) {
 	count := min(cmp.Or(args.Count, 1000), 1000)
 	defer s.lock()()
 	keys := []string{}
-	for key := range s.entries {
-		if key > args.Cursor && matches(args.Match, key) {
+	last, end := s.order.scan(args.Cursor, maxScan, func(key string) bool {
+		if s.entries[key] != nil && matches(args.Match, key) {
 			keys = append(keys, key)
 		}
+		return len(keys) < count
+	})
+	if end {
+		last = ""
 	}
-	slices.Sort(keys)
-	if len(keys) <= count {
-		return ListResult{Keys: keys}, nil
-	}
-	return ListResult{Keys: keys[:count:count], Cursor: keys[count-1]}, nil
+	return ListResult{Keys: keys, Cursor: last}, nil
 }
 
 // ClearArgs are the arguments of [Store.Clear].

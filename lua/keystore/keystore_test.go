@@ -273,3 +273,38 @@ func TestConcurrentIncrement(t *testing.T) {
 		t.Errorf("sum of 4000 increments = %v", got)
 	}
 }
+
+// All operations at once leave a store whose counts are right.
+func TestConcurrentOperations(t *testing.T) {
+	s := keystore.New(&keystore.Options{MaxKeys: 50, MaxBytes: 20_000})
+	ctx := t.Context()
+	var wg sync.WaitGroup
+	for worker := range 8 {
+		wg.Go(func() {
+			for i := range 500 {
+				key := fmt.Sprintf("k%d", (i*7+worker)%70)
+				// Errors are of keys of another kind and of a full store.
+				_, _ = s.Set(ctx, keystore.SetArgs{Key: key, Value: obj{"i": float64(i)}, TTL: float64(i%3) / 1e4})
+				_, _ = s.Command(ctx, keystore.CommandArgs{Key: key + "l", Command: "rpush", Args: []any{"a", "b"}})
+				_, _ = s.Command(ctx, keystore.CommandArgs{Key: key + "l", Command: "lpop"})
+				_, _ = s.Command(ctx, keystore.CommandArgs{Key: key + "s", Command: "sadd", Args: []any{float64(i)}})
+				_, _ = s.Increment(ctx, keystore.IncrementArgs{Key: key + "n"})
+				_, _ = s.Get(ctx, keystore.Key{Key: key})
+				_, _ = s.List(ctx, keystore.ListArgs{Match: "1"})
+				switch i % 50 {
+				case 0:
+					_, _ = s.Clear(ctx, keystore.ClearArgs{Match: fmt.Sprint(worker)})
+				case 25:
+					_, _ = s.Delete(ctx, keystore.Key{Key: key})
+				}
+			}
+		})
+	}
+	wg.Wait()
+	if counted, actual, ok := s.Audit(); !ok || counted != actual || counted > 20_000 {
+		t.Errorf("counted %d bytes, are %d, want the same and at most 20000; consistent %v", counted, actual, ok)
+	}
+	if info, _ := s.Info(ctx, keystore.Nothing{}); info.Keys > 50 {
+		t.Errorf("Info = %+v, want at most 50 keys", info)
+	}
+}

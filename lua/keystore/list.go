@@ -66,8 +66,21 @@ func (c *call) lpop() (any, error) {
 		return nil, nil
 	}
 	first := items[0]
-	c.keep(slices.Clone(items[1:])) // a slice of it would grow at one end for ever
+	l := c.e.value.(*list)
+	items[0] = "" // its text is not kept
+	l.items, l.taken = items[1:], l.taken+1
+	c.took(first)
 	return first, nil
+}
+
+// took accounts for an item that was taken. The list moves when most of its
+// memory is unused: that is at most one copy of an item for each that was taken.
+func (c *call) took(item string) {
+	if l := c.e.value.(*list); l.taken+cap(l.items) > 2*len(l.items)+64 {
+		l.items, l.taken = slices.Clone(l.items), 0
+	}
+	c.shrink(itemSize(item))
+	c.dropIf(len(c.items()) == 0)
 }
 
 func (c *call) rpop() (any, error) {
@@ -76,7 +89,9 @@ func (c *call) rpop() (any, error) {
 		return nil, nil
 	}
 	last := items[len(items)-1]
-	c.keep(items[:len(items)-1])
+	items[len(items)-1] = ""
+	c.e.value.(*list).items = items[:len(items)-1]
+	c.took(last)
 	return last, nil
 }
 

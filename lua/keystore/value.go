@@ -10,8 +10,11 @@ import (
 // The kinds of value that only commands make.
 type (
 	hash map[string]string
-	list struct{ items []string }
-	set  map[string]bool
+	list struct {
+		items []string
+		taken int // from the front of the memory in which items lie
+	}
+	set map[string]bool
 )
 
 func kindOf(v any) string {
@@ -66,6 +69,7 @@ func copyValue(v any, depth int, size *int) (any, error) {
 		}
 		return c, nil
 	case map[string]any:
+		*size += objectSize
 		c := make(map[string]any, len(v))
 		for k, x := range v {
 			*size += len(k)

@@ -50,3 +50,6 @@ func collect() {
 	}
 	debug.FreeOSMemory()
 }
+
+// Used returns what this process has used so far.
+func Used() (Usage, error) { return usage() }

@@ -1,0 +1,128 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"time"
+
+	"github.com/wsgateway/gateway"
+	"github.com/wsgateway/gateway/bench/internal/serve"
+)
+
+// childFlag makes the process one that serves the endpoint named after it.
+const childFlag = "-endpoint"
+
+// child serves an endpoint until in ends. It writes its address in one line, and
+// then, for each line it reads, what it has used so far.
+func child(name string, in io.Reader, out io.Writer) error {
+	e, err := find(name)
+	if err != nil {
+		return err
+	}
+	gw := gateway.New(&gateway.Options{Limits: gateway.Limits{MessagesPerSecond: -1, PingInterval: -1}})
+	if err := e.install(gw); err != nil {
+		return err
+	}
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return err
+	}
+	srv := &http.Server{Handler: gw, ReadHeaderTimeout: 10 * time.Second}
+	served := make(chan error, 1)
+	go func() { served <- srv.Serve(ln) }()
+	if _, err := fmt.Fprintln(out, ln.Addr()); err != nil {
+		return err
+	}
+	for lines := bufio.NewScanner(in); lines.Scan(); {
+		used, err := serve.Used()
+		if err != nil {
+			return err
+		}
+		if err := json.NewEncoder(out).Encode(used); err != nil {
+			return err
+		}
+	}
+	end, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	err = errors.Join(gw.Shutdown(end), srv.Shutdown(end))
+	<-served
+	return err
+}
+
+// A process is a child, with clients on it.
+type process struct {
+	endpoint
+	cmd     *exec.Cmd
+	in      io.WriteCloser
+	out     *bufio.Reader
+	clients []*client
+}
+
+// sockets are how many clients a process has: enough that none of its cores
+// waits.
+const sockets = 4
+
+// start starts a child and connects its clients.
+func start(ctx context.Context, e endpoint) (*process, error) {
+	exe, err := os.Executable()
+	if err != nil {
+		return nil, err
+	}
+	p := &process{endpoint: e, cmd: exec.CommandContext(ctx, exe, childFlag, e.name)}
+	p.cmd.Env = append(os.Environ(), "BENCH_LUA_CHILD=1") // for the test, whose binary is the child too
+	p.cmd.Stderr = os.Stderr
+	p.cmd.WaitDelay = 5 * time.Second
+	if p.in, err = p.cmd.StdinPipe(); err != nil {
+		return nil, err
+	}
+	out, err := p.cmd.StdoutPipe()
+	if err != nil {
+		return nil, err
+	}
+	p.out = bufio.NewReader(out)
+	if err := p.cmd.Start(); err != nil {
+		return nil, err
+	}
+	address, err := p.out.ReadString('\n')
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("%s did not start: %w", e.name, err), p.stop())
+	}
+	for range sockets {
+		c, err := dial(ctx, address[:len(address)-1], e.message, e.answer)
+		if err != nil {
+			return nil, errors.Join(fmt.Errorf("%s: %w", e.name, err), p.stop())
+		}
+		p.clients = append(p.clients, c)
+	}
+	return p, nil
+}
+
+// stop ends the clients and the process.
+func (p *process) stop() error {
+	var errs []error
+	for _, c := range p.clients {
+		errs = append(errs, c.close())
+	}
+	errs = append(errs, p.in.Close(), p.cmd.Wait())
+	return errors.Join(errs...)
+}
+
+// used asks the process what it has used so far.
+func (p *process) used() (u serve.Usage, err error) {
+	if _, err := fmt.Fprintln(p.in); err != nil {
+		return u, err
+	}
+	line, err := p.out.ReadBytes('\n')
+	if err != nil {
+		return u, err
+	}
+	return u, json.Unmarshal(line, &u)
+}

@@ -1,0 +1,98 @@
+package docs_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+// What the fragments of Go on the page for hosts may use without saying so.
+const hostPrelude = `
+var (
+	ctx   = context.Background()
+	files fs.FS
+	gw    = gateway.New(nil)
+	store = keystore.New(nil)
+	host  = lua.New(gw, nil)
+	srv   = new(http.Server)
+)
+
+var _, _, _, _, _, _, _ = ctx, files, gw, store, host, srv, fragment
+`
+
+var hostImports = map[string]string{
+	"context": "context", "errors": "errors", "fmt": "fmt", "fs": "io/fs", "http": "net/http", "os": "os", "slog": "log/slog",
+	"gateway": "github.com/wsgateway/gateway", "lua": "github.com/wsgateway/gateway/lua",
+	"luatest":  "github.com/wsgateway/gateway/lua/luatest",
+	"keystore": "github.com/wsgateway/gateway/lua/keystore", "time": "time",
+}
+
+// TestHostsPage builds all Go code on the page for hosts, each fragment inside a
+// function.
+func TestHostsPage(t *testing.T) {
+	text, err := os.ReadFile("lua-hosts.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	blocks := regexp.MustCompile("(?s)```go\n(.*?)```").FindAllStringSubmatch(string(text), -1)
+	if len(blocks) < 5 {
+		t.Fatalf("lua-hosts.md has %d blocks of Go", len(blocks))
+	}
+	root, err := filepath.Abs("..")
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	overlay, packages := map[string]string{}, []string{}
+	for i, b := range blocks {
+		name := fmt.Sprintf("hostspage%d", i)
+		file := filepath.Join(dir, name+".go")
+		if err := os.WriteFile(file, []byte(hostPackage(b[1])), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		overlay[filepath.Join(root, "internal", name, "fragment.go")] = file
+		packages = append(packages, "./internal/"+name)
+	}
+	list, err := json.Marshal(map[string]any{"Replace": overlay})
+	if err != nil {
+		t.Fatal(err)
+	}
+	config := filepath.Join(dir, "overlay.json")
+	if err := os.WriteFile(config, list, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command("go", append([]string{"build", "-overlay", config}, packages...)...)
+	cmd.Dir = root
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Errorf("%v\n%s", err, out)
+	}
+}
+
+// hostPackage makes a fragment a package.
+func hostPackage(code string) string {
+	var use strings.Builder // a fragment may stop before it needs what it declares
+	for _, m := range regexp.MustCompile(`(?m)^(\w+), err := |^(\w+) := `).FindAllStringSubmatch(code, -1) {
+		if name := m[1] + m[2]; name != "_" {
+			fmt.Fprintf(&use, "_ = %s\n", name)
+		}
+	}
+	if regexp.MustCompile(`(?m)^(\w+, )?err := `).MatchString(code) {
+		use.WriteString("return err\n")
+	} else {
+		use.WriteString("return nil\n")
+	}
+	body := "func fragment() error {\n" + code + use.String() + "}\n" + hostPrelude
+	var b strings.Builder
+	b.WriteString("package fragment\n")
+	for name, path := range hostImports {
+		if regexp.MustCompile(`\b` + name + `\.`).MatchString(regexp.MustCompile(`//.*`).ReplaceAllString(body, "")) {
+			fmt.Fprintf(&b, "import %q\n", path)
+		}
+	}
+	return b.String() + body
+}

@@ -1,0 +1,92 @@
+package gateway_test
+
+import (
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+)
+
+const (
+	webSocketLibrary = "github.com/coder/websocket"
+	luaMachine       = "github.com/Shopify/go-lua"
+)
+
+// Who imports a package pays for what it imports. The gateway depends on the
+// WebSocket library and the standard library; only package lua on the machine that
+// runs the scripts.
+func TestImports(t *testing.T) {
+	for pkg, allowed := range map[string][]string{
+		".":             {webSocketLibrary},
+		"./gatewaytest": {webSocketLibrary},
+		"./lua":         {webSocketLibrary, luaMachine},
+	} {
+		used := map[string]bool{}
+		for _, dep := range nonStandardDeps(t, pkg) {
+			if within(dep, "github.com/wsgateway/gateway") {
+				continue
+			}
+			i := slices.IndexFunc(allowed, func(m string) bool { return within(dep, m) })
+			if i < 0 {
+				t.Errorf("package %s imports %s; allowed are %q", pkg, dep, allowed)
+				continue
+			}
+			used[allowed[i]] = true
+		}
+		if len(used) != len(allowed) {
+			t.Errorf("package %s uses %v of %q: is the list read at all?", pkg, used, allowed)
+		}
+	}
+}
+
+func within(pkg, module string) bool { return pkg == module || strings.HasPrefix(pkg, module+"/") }
+
+// nonStandardDeps lists what a package is built from. The workspace does not
+// count: its other modules are not what a user of this one gets.
+func nonStandardDeps(t *testing.T, pkg string) []string {
+	t.Helper()
+	cmd := exec.Command("go", "list", "-deps", "-f", "{{if not .Standard}}{{.ImportPath}}{{end}}", pkg)
+	cmd.Env = append(os.Environ(), "GOWORK=off")
+	cmd.Stderr = os.Stderr
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("%v: %v", cmd, err)
+	}
+	return strings.Fields(string(out))
+}
+
+// The WebSocket library is behind one file, which exports nothing: it could be
+// exchanged without any user noticing.
+func TestLibraryIsBehindOneFile(t *testing.T) {
+	files, err := filepath.Glob("*.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var importers []string
+	for _, name := range files {
+		if strings.HasSuffix(name, "_test.go") {
+			continue
+		}
+		f, err := parser.ParseFile(token.NewFileSet(), name, nil, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !slices.ContainsFunc(f.Imports, func(i *ast.ImportSpec) bool { return within(strings.Trim(i.Path.Value, `"`), webSocketLibrary) }) {
+			continue
+		}
+		importers = append(importers, name)
+		for name, obj := range f.Scope.Objects {
+			if ast.IsExported(name) {
+				t.Errorf("the file that imports the WebSocket library exports %s %s", obj.Kind, name)
+			}
+		}
+	}
+	if !slices.Equal(importers, []string{"library.go"}) {
+		t.Errorf("the WebSocket library is imported by %q, want library.go alone", importers)
+	}
+}
