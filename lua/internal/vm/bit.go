@@ -65,9 +65,9 @@ func bitTohex(s *State, l *golua.State) int {
 		n = int32(s.toBits(l, 2))
 	}
 	if n < 0 {
-		n, digits = -n, "0123456789ABCDEF"
+		n, digits = -max(n, -254), "0123456789ABCDEF"
 	}
-	b := make([]byte, uint8(n)) // LuaJIT counts so far
+	b := make([]byte, min(n, 254)) // beyond that LuaJIT writes anything
 	for i := len(b) - 1; i >= 0; i-- {
 		b[i] = digits[x&15]
 		x >>= 4

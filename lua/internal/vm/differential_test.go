@@ -332,7 +332,7 @@ func (g *generator) bits() string {
 	case 1:
 		return fmt.Sprintf("bit.%s(%s, %s)", g.pick("lshift", "rshift", "arshift", "rol", "ror"), operand(), g.pick("0", "1", "7", "31", "32", "33", "-1", "1.5"))
 	case 2:
-		return fmt.Sprintf("bit.tohex(%s, %s)", operand(), g.pick("0", "1", "4", "8", "9", "-1", "-4", "-8", "-20", "254", "255", "256", "300", "-300", "2^31"))
+		return fmt.Sprintf("bit.tohex(%s, %s)", operand(), g.pick("0", "1", "4", "8", "9", "-1", "-4", "-8", "-20", "254", "-254"))
 	}
 	return fmt.Sprintf("bit.%s(%s, %s, %s)", g.pick("band", "bor", "bxor"), operand(), operand(), operand())
 }
