@@ -93,6 +93,8 @@ if m == "number" then return 1.5 end
 if m == "boolean" then return false end
 if m == "response" then response.message = {x = 1} end
 if m == "both" then websocketInfo:send{n = 1} websocketInfo.send("two") return "three" end
+if m == "more" then websocketInfo.send("first", "second") websocketInfo:send("third", 4) websocketInfo.send() return websocketInfo.send(nil, 5).type end
+if m == "itself" then local json = to_json(websocketInfo) websocketInfo.send(websocketInfo) websocketInfo.send(json) return from_json(json).route end
 if m == "alias" then return tostring(websocket_info == websocketInfo) end
 if m == "global" then x = (x or 0) + 1 return x end
 if m == "fields" then
@@ -101,6 +103,12 @@ if m == "fields" then
   return table.concat(names, " ") .. " " .. tostring(websocketInfo.uri) .. " " .. rawget(websocketInfo, "route")
 end
 `))
+	q := f.talk(t, "/r", "more", "itself")
+	expect(t, q, "first", "third", "invalid_request")
+	if a, b := q.Receive(), q.Receive(); string(a.Data) != string(b.Data) {
+		t.Errorf("websocketInfo is sent as %s, and to_json makes %s of it", a.Data, b.Data)
+	}
+	expect(t, q, "/r")
 	p := f.talk(t, "/r?q=1", "string", "table", "number", "boolean", "response", "nothing", "both", "alias", "global", "global", "fields")
 	expect(t, p, "text", `{"a":[1,2],"b":true}`, "1.5", "false", `{"x":1}`, `{"n":1}`, "two", "three", "true", "1", "1",
 		"close headers message message_type opened parameters remote_addr route send server_ip socket_id timestamp type user nil /r")
