@@ -15,11 +15,13 @@ const fanoutChunk = 512 // members that one core takes at a time
 
 // A fanout is one message on its way into many outboxes.
 type fanout struct {
-	g        Group
-	m        Message
-	members  []*membership
-	plain    *frame
-	deflated func() *frame // made once, by the first socket that takes it
+	g       Group
+	m       Message
+	members []*membership
+	plain   *frame
+
+	deflate  sync.Once // by the first socket that takes it deflated
+	deflated *frame
 
 	next     atomic.Int64 // of members: the first that nobody has taken
 	accepted atomic.Int64
@@ -37,7 +39,10 @@ type refusal struct {
 // cores; the caller does its part and waits for the rest, so that its messages
 // keep their order.
 func (f *fanout) run() {
-	f.deflated = sync.OnceValue(func() *frame { return sharedFrame(f.m, deflate(f.m.Data), true) })
+	if len(f.members) <= fanoutChunk {
+		f.work()
+		return
+	}
 	var helpers sync.WaitGroup
 	for range min(runtime.GOMAXPROCS(0), (len(f.members)+fanoutChunk-1)/fanoutChunk) - 1 {
 		helpers.Go(f.work)
@@ -47,7 +52,8 @@ func (f *fanout) run() {
 }
 
 func (f *fanout) work() {
-	var start []*Socket
+	var few [32]*Socket
+	start := few[:0]
 	which := urgent
 	if len(f.members) > fanoutChunk {
 		which = bulk
@@ -93,7 +99,8 @@ func (f *fanout) offer(s *Socket, m *membership) (mine bool, err error) {
 	}
 	frame := f.plain
 	if s.deflates(f.m) {
-		frame = f.deflated()
+		f.deflate.Do(func() { f.deflated = sharedFrame(f.m, deflate(f.m.Data), true) })
+		frame = f.deflated
 	}
 	if mine, err = s.out.offer(frame, m); err == nil {
 		s.sent(f.m, nil)
