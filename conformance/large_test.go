@@ -14,10 +14,13 @@ import (
 // The largest message of /echo, 16 MiB, in fragments and segments of many sizes,
 // with control frames between: group 9 goes to 4 MiB only.
 func TestLargeFragmented(t *testing.T) {
-	const size = 16 << 20
+	size := 16 << 20
+	if labproc.Race {
+		size = 4 << 20 // the rest would tell nothing new about races
+	}
 	letters := strings.Repeat("aé€𐍈", size/10+1)[:size/10*10] // cut anywhere below: inside characters, too
 	var cases []protoCase
-	for _, part := range []int{997, 65536, 5<<20 + 1} {
+	for _, part := range []int{997, 65536, 3<<20 + 1} {
 		frames := raw.Fragments(raw.Text, raw.Cut([]byte(letters), part)...)
 		cases = append(cases, protoCase{fmt.Sprint("text in fragments of ", part), "", []step{send(frames...), want(text(letters)), done}})
 	}
@@ -73,7 +76,6 @@ func TestLargeDeflated(t *testing.T) {
 	for _, pc := range []protoCase{
 		{"incompressible, at the limit", "", []step{send(compressed(stored, 1<<20)...), want(bin(noise)), done}},
 		{"incompressible, one byte above", "", []step{send(compressed(above, 1<<20)...), closedWith(1009)}},
-		{"one frame, one byte above", "", []step{send(compressed(above, len(above))...), closedWith(1009)}},
 	} {
 		t.Run(pc.id, func(t *testing.T) {
 			t.Parallel()

@@ -14,9 +14,12 @@ import (
 // compressed, with pings between, cut into segments anywhere. Every message comes
 // back whole and in order, and every pong, too.
 func TestRandomConversations(t *testing.T) {
-	n := uint64(20)
-	if full {
+	n := uint64(40)
+	switch {
+	case full:
 		n = 400
+	case labproc.Race:
+		n = 10
 	}
 	for seed := range n {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
