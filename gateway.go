@@ -122,7 +122,9 @@ func (h *Handler) upgrade(w http.ResponseWriter, r *http.Request) *Error {
 		return err
 	}
 	up.subprotocol = selectSubprotocol(rt.Subprotocols, r)
-	up.deflate = h.opts.Compression && offersDeflate(r)
+	if h.opts.Compression {
+		up.extension = acceptDeflate(r)
+	}
 	s := h.newSocket(rt, newRequest(r, &c, path, up.subprotocol), admit, h.baseContext(r))
 	conn, brw, hijackErr := hj.Hijack()
 	if hijackErr != nil {
@@ -130,7 +132,7 @@ func (h *Handler) upgrade(w http.ResponseWriter, r *http.Request) *Error {
 		return ErrInternal.withf("the connection cannot be taken over from %T: %v", hj, hijackErr)
 	}
 	early, _ := brw.Reader.Peek(brw.Reader.Buffered())
-	s.link.init(s, conn, early, up.deflate)
+	s.link.init(s, conn, early, up.extension != "")
 	opened = true
 	h.open(s, up.response(w.Header()))
 	return nil

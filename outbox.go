@@ -7,7 +7,10 @@ import (
 	"time"
 )
 
-const maxPending = 4 << 10 // bytes of pongs that may wait before we stop reading
+const (
+	maxPending  = 4 << 10                    // bytes of pongs that may wait before we stop reading
+	mostControl = 2*readBufSize + maxPending // bytes of pongs that are kept at all
+)
 
 // An outbox is the bounded queue of encoded frames between the senders and one
 // client. It has no goroutine of its own. Whoever puts the first frame into an
@@ -26,6 +29,7 @@ type outbox struct {
 
 	mu       sync.Mutex
 	queue    queue
+	pongs    int           // bytes of pongs put into the queue since it was last empty
 	control  []byte        // pings and pongs that go before the queue
 	ctlTaken int           // bytes of control that the writer has in hand
 	writing  bool          // there is a writer
@@ -253,13 +257,17 @@ func (o *outbox) changedLocked() {
 func (o *outbox) pong(payload []byte) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
+	if o.queue.empty() {
+		o.pongs = 0
+	}
 	switch {
 	case o.closed:
-	case o.queue.empty() || o.since != 0 || o.fullLocked(maxHeader+len(payload)):
+	case o.queue.empty() || o.since != 0 || o.pongs >= mostControl:
 		o.controlLocked(finBit|opPong, payload)
 	default:
 		f := newFrame(finBit|opPong, payload, "")
 		f.more = noMessage
+		o.pongs += len(f.b)
 		o.pushLocked(f)
 	}
 }
@@ -275,7 +283,7 @@ func (o *outbox) ping() {
 }
 
 func (o *outbox) controlLocked(first byte, payload []byte) {
-	if len(o.control) < 2*readBufSize+maxPending {
+	if len(o.control) < mostControl {
 		o.control = append(append(o.control, first, byte(len(payload))), payload...)
 	}
 }

@@ -14,8 +14,9 @@ import (
 // What the fragments of Go code in the documents may use without saying so.
 var fragmentImports = map[string]string{
 	"context": "context", "errors": "errors", "fmt": "fmt", "http": "net/http", "log": "log",
-	"slog": "log/slog", "time": "time", "testing": "testing",
+	"os": "os", "slog": "log/slog", "time": "time", "testing": "testing",
 	"gateway": "github.com/wsgateway/gateway", "gatewaytest": "github.com/wsgateway/gateway/gatewaytest",
+	"lua": "github.com/wsgateway/gateway/lua",
 }
 
 const fragmentPrelude = `

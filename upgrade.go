@@ -13,7 +13,7 @@ import (
 type upgrade struct {
 	key         string
 	subprotocol string // that was agreed on, or ""
-	deflate     bool   // permessage-deflate, without context takeover on either side
+	extension   string // the same: permessage-deflate with its parameters, or ""
 }
 
 // checkUpgrade checks the opening handshake of RFC 6455, section 4.2.1, and what
@@ -94,64 +94,6 @@ func selectSubprotocol(ours []string, r *http.Request) string {
 	return ""
 }
 
-// offersDeflate reports whether there is a valid offer of permessage-deflate. An
-// offer that RFC 7692, section 7.1 does not allow is declined, like one with a
-// server window that we cannot promise.
-func offersDeflate(r *http.Request) bool {
-	for _, f := range r.Header["Sec-Websocket-Extensions"] {
-		for offer := range strings.SplitSeq(f, ",") {
-			name, params, _ := strings.Cut(offer, ";")
-			if strings.TrimSpace(name) == "permessage-deflate" && validDeflate(params) {
-				return true
-			}
-		}
-	}
-	return false
-}
-
-func validDeflate(params string) bool {
-	if strings.TrimSpace(params) == "" {
-		return true
-	}
-	seen := map[string]bool{}
-	for param := range strings.SplitSeq(params, ";") {
-		name, value, hasValue := strings.Cut(strings.TrimSpace(param), "=")
-		if seen[name] {
-			return false
-		}
-		seen[name] = true
-		if len(value) > 1 && value[0] == '"' && value[len(value)-1] == '"' {
-			value = value[1 : len(value)-1]
-		}
-		switch name {
-		case "server_no_context_takeover", "client_no_context_takeover":
-			if hasValue {
-				return false
-			}
-		case "client_max_window_bits":
-			if hasValue && !validWindow(value) {
-				return false
-			}
-		case "server_max_window_bits":
-			if value != "15" { // the compressor's window cannot be made smaller
-				return false
-			}
-		default:
-			return false
-		}
-	}
-	return true
-}
-
-// validWindow reports whether the value is 8 to 15 without leading zeros.
-func validWindow(v string) bool {
-	switch v {
-	case "8", "9", "10", "11", "12", "13", "14", "15":
-		return true
-	}
-	return false
-}
-
 // refuse answers a request that does not become a socket.
 func (h *Handler) refuse(w http.ResponseWriter, r *http.Request, e *Error) {
 	h.stats.refused.add(e.Type)
@@ -216,8 +158,8 @@ func (u *upgrade) response(middleware http.Header) []byte {
 	if u.subprotocol != "" {
 		b = appendField(b, "Sec-WebSocket-Protocol", u.subprotocol)
 	}
-	if u.deflate {
-		b = appendField(b, "Sec-WebSocket-Extensions", "permessage-deflate; client_no_context_takeover; server_no_context_takeover")
+	if u.extension != "" {
+		b = appendField(b, "Sec-WebSocket-Extensions", u.extension)
 	}
 	for name, values := range middleware {
 		if skipInResponse[name] {

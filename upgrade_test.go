@@ -183,6 +183,10 @@ func TestCompressionOffers(t *testing.T) {
 		"permessage-deflate; server_max_window_bits=15":                              true,
 		"permessage-deflate; server_max_window_bits=10":                              false,
 		"permessage-deflate; server_max_window_bits=10, permessage-deflate":          true,
+		`foo; a="x, permessage-deflate, y"`:                                          false, // a value
+		`foo; a="\", permessage-deflate, y"`:                                         false,
+		`foo; a="x, y", permessage-deflate; server_max_window_bits="15"`:             true,
+		`permessage-deflate; client_max_window_bits="15`:                             false,
 		"permessage-deflate; client_max_window_bits=7":                               false,
 		"permessage-deflate; client_max_window_bits=08":                              false,
 		"permessage-deflate; client_max_window_bits=16":                              false,
@@ -198,6 +202,10 @@ func TestCompressionOffers(t *testing.T) {
 			resp := rawConn(t, serve(t, gw)).request(head("Upgrade:", "Sec-WebSocket-Extensions: "+offer+"\r\nUpgrade:"))
 			if got := resp.Header.Get("Sec-Websocket-Extensions"); resp.StatusCode != 101 || strings.HasPrefix(got, "permessage-deflate") != accepted {
 				t.Errorf("the answer to %q is %s with %q, want it accepted: %v", offer, resp.Status, got, accepted)
+			}
+			promised := strings.Contains(resp.Header.Get("Sec-Websocket-Extensions"), "server_max_window_bits=15")
+			if asked := strings.Contains(offer, "server_max_window_bits") && !strings.HasSuffix(offer, ", permessage-deflate"); promised != (accepted && asked) {
+				t.Errorf("the answer to %q promises the server's window: %v (RFC 7692, section 7.1.2.1)", offer, promised)
 			}
 		})
 	}

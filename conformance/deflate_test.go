@@ -61,7 +61,7 @@ func TestDeflateOffers(t *testing.T) {
 		p + "; server_max_window_bits=15; server_max_window_bits=15",
 		p + "; unknown, " + p + "; client_max_window_bits=99",
 		"x-webkit-deflate-frame", "foo", "deflate", "permessage-deflat", "permessage-deflate2", "permessage-bzip2",
-		"foo; permessage-deflate", `foo; a="permessage-deflate"`,
+		"foo; permessage-deflate", `foo; a="permessage-deflate"`, `foo; a="x, permessage-deflate, y"`,
 	}
 	for _, set := range []struct {
 		name   string
@@ -79,6 +79,9 @@ func TestDeflateOffers(t *testing.T) {
 				defer c.Cut()
 				if got := c.Deflate() != nil; !slices.Contains(set.agreed, got) {
 					t.Errorf("agreed: %v, answer %q", got, resp.Header["Sec-Websocket-Extensions"])
+				}
+				if d := c.Deflate(); d != nil && strings.HasPrefix(offer, p+"; server_max_window_bits") && d.ServerBits == 0 {
+					t.Errorf("accepted, and the answer %q does not say so (7.1.2.1)", resp.Header["Sec-Websocket-Extensions"])
 				}
 				for _, n := range []int{0, 10, 5000} {
 					if err := c.Echo(raw.Text, bytes.Repeat([]byte("ab"), n)); err != nil {
