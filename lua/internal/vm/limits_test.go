@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -227,5 +228,26 @@ func TestCoroutines(t *testing.T) {
 		if got, err := runLua(t, "return pcall(coroutine."+name+", print)", Limits{}); err != nil || !strings.HasPrefix(got, "false coroutine."+name) {
 			t.Errorf("pcall of coroutine.%s: %s, %v", name, got, err)
 		}
+	}
+}
+
+// Whole programs, cut short anywhere by a budget, end with that budget's error
+// and nothing else.
+func TestProgramsCutShort(t *testing.T) {
+	g := &generator{rand.New(rand.NewPCG(51, 2))}
+	cut := 0
+	for range 400 {
+		source := "return " + g.program()
+		limits := Limits{Instructions: int64(100 + g.IntN(3000)), Memory: int64(20_000 + g.IntN(100_000)), Depth: 5 + g.IntN(50)}
+		_, err := runLua(t, source, limits)
+		var e *Error
+		if errors.As(err, &e) && e.Budget != "" {
+			cut++
+		} else if err != nil {
+			t.Fatalf("%+v\n%s\n%v", limits, source, err)
+		}
+	}
+	if cut < 50 {
+		t.Errorf("only %d programs were cut short", cut)
 	}
 }
