@@ -387,3 +387,28 @@ func TestDeployEndsWithItsContext(t *testing.T) {
 		t.Errorf("Deploy after Shutdown = %v, want ErrShutdown", err)
 	}
 }
+
+// A module that never ends does not keep a deployment waiting, and is a problem
+// with its place like any other.
+func TestEndlessModule(t *testing.T) {
+	f := newFixture(t, &lua.Options{Limits: lua.Limits{Instructions: 100_000}}, files("a.lua", "--#ENDPOINT WEBSOCKET /a\nreturn 'one'"))
+	_, err := f.host.Deploy(context.Background(), files("a.lua", "--#ENDPOINT WEBSOCKET /a\nreturn 'two'", "modules/m.lua", "local n = 0\nwhile true do\nn = n + 1\nend"))
+	var problems lua.Problems
+	if !errors.As(err, &problems) || len(problems) != 1 || problems[0].File != "modules/m.lua" || problems[0].Line < 2 || !strings.Contains(problems[0].Text, "budget") {
+		t.Errorf("Deploy = %v, want one problem in modules/m.lua", err)
+	}
+	expect(t, f.Dial(t, "/a"), "one")
+}
+
+// What runs when its budget is over closes the socket, if that is asked for, with
+// the same cause as any failure.
+func TestOverrunClosesTheSocket(t *testing.T) {
+	f := newFixture(t, &lua.Options{CloseOnError: true, Limits: lua.Limits{Instructions: 100_000}}, files("a.lua",
+		"--#ENDPOINT WEBSOCKET /a\nif websocketInfo.type == 'data' then while true do pcall(print) end end"))
+	if code, reason := f.talk(t, "/a", "x").Closed(); code != 1011 || reason != "script_error" {
+		t.Errorf("closed with %d %q, want 1011 script_error", code, reason)
+	}
+	if n := f.gw.Stats().Closed[gateway.CauseScriptError]; n != 1 {
+		t.Errorf("sockets closed with script_error: %d, want 1", n)
+	}
+}
