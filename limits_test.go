@@ -278,3 +278,16 @@ func TestExpires(t *testing.T) {
 		})
 	}
 }
+
+// The largest limit is one that nothing reaches, deflated or not.
+func TestLargestReadLimit(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		gw := gateway.New(&gateway.Options{Logger: slog.New(slog.DiscardHandler), Compression: true, Limits: gateway.Limits{ReadLimit: math.MaxInt64}})
+		gw.Handle("/", echo())
+		p := rawDial(t, serve(t, gw), "/", "Sec-WebSocket-Extensions: permessage-deflate", "")
+		p.write(masked(0x81, "plain"))
+		p.want(0x81, "plain")
+		p.write(masked(0xc1, "\xf2\x48\xcd\xc9\xc9\x07\x00")) // RFC 7692, section 7.2.3.1
+		p.want(0x81, "Hello")
+	})
+}

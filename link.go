@@ -12,6 +12,7 @@ const (
 	readBufSize  = 8 << 10 // of the pooled buffers that received bytes wait in
 	smallBufSize = 512     // of the buffer of a connection that only blocks
 	directRead   = 4 << 10 // reads of this size go past the buffer
+	mostRead     = 1 << 56 // of a read limit: what is added to it must not overflow
 )
 
 var readBufs = sync.Pool{New: func() any { return new([readBufSize]byte) }}
@@ -53,7 +54,7 @@ func (l *link) init(s *Socket, conn net.Conn, early []byte, deflate bool) {
 	if l.ownRaw.init(conn) {
 		l.raw = &l.ownRaw
 	}
-	l.scan.limit, l.scan.deflate = s.route.lim.ReadLimit, deflate
+	l.scan.limit, l.scan.deflate = min(s.route.lim.ReadLimit, mostRead), deflate
 	l.at = time.Now()
 	if len(early) > 0 {
 		l.in = append([]byte(nil), early...)
