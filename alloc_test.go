@@ -46,7 +46,7 @@ func TestAllocs(t *testing.T) {
 		"Send by id":          {2, 1, sendRun(1)},
 		"50 times Send by id": {0, 50, sendRun(50)},
 		// The shared frame, the fan-out, the worker; nothing for a member.
-		"Group.Send to 1":   {10, 1, groupRun(1)},
+		"Group.Send to 1":   {5, 1, groupRun(1)},
 		"Group.Send to 100": {0, 100, groupRun(100)},
 	} {
 		t.Run(name, func(t *testing.T) {

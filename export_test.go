@@ -84,3 +84,11 @@ func QueueCap(s *Socket) int {
 	defer s.out.mu.Unlock()
 	return cap(s.out.queue.frames)
 }
+
+// ParseQuery reads a query as an upgrade does, or says why it is refused.
+func ParseQuery(raw string) (Parameters, error) {
+	if err := checkQuery(raw); err != nil {
+		return nil, err
+	}
+	return parseQuery(raw)
+}

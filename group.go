@@ -2,11 +2,9 @@ package gateway
 
 import (
 	"context"
-	"errors"
 	"hash/maphash"
 	"iter"
 	"maps"
-	"runtime"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -14,10 +12,7 @@ import (
 	"unicode/utf8"
 )
 
-const (
-	maxGroupName = 256 // bytes
-	fanoutChunk  = 512 // members that one core takes at a time
-)
+const maxGroupName = 256 // bytes
 
 // A Group is a named set of sockets: a room, a topic, the devices of a user, or
 // everyone. It exists while it has members. The zero Group, like Group(""), is
@@ -55,7 +50,8 @@ func (g Group) Except(ids ...string) Group {
 
 // OnRefused returns the group with a function that Send calls for every member
 // that did not accept the message, with its id and the error: ErrQueueFull,
-// ErrClosed or ErrTooLarge. The calls come before Send returns, one at a time.
+// ErrClosed or ErrTooLarge. The calls come from the goroutine of Send, before that
+// returns, when the message has been offered to all.
 func (g Group) OnRefused(fn func(id string, err error)) Group {
 	g.refused = fn
 	return g
@@ -181,6 +177,9 @@ func (g Group) Send(ctx context.Context, m Message) (int, error) {
 	f := &fanout{g: g, m: m, members: members}
 	f.plain = sharedFrame(m, m.Data, false)
 	f.run()
+	for _, r := range f.refused {
+		g.refused(r.id, r.err)
+	}
 	return int(f.accepted.Load()), nil
 }
 
@@ -192,104 +191,6 @@ func (g Group) members() []*membership {
 }
 
 func (g Group) excepts(id string) bool { return len(g.except) > 0 && slices.Contains(g.except, id) }
-
-func sharedFrame(m Message, payload []byte, deflated bool) *frame {
-	return &frame{b: appendFrame(nil, dataByte(m.Type, deflated), payload), key: m.Key, shared: true}
-}
-
-// A fanout is one message on its way into many outboxes.
-type fanout struct {
-	g        Group
-	m        Message
-	members  []*membership
-	plain    *frame
-	deflated func() *frame // made once, by the first socket that takes it
-
-	next     atomic.Int64 // of members: the first that nobody has taken
-	accepted atomic.Int64
-
-	mu sync.Mutex // held while refused is called
-}
-
-// run offers the message to every member. A large group is shared among the
-// cores; the caller does its part and waits for the rest, so that its messages
-// keep their order.
-func (f *fanout) run() {
-	f.deflated = sync.OnceValue(func() *frame { return sharedFrame(f.m, deflate(f.m.Data), true) })
-	var helpers sync.WaitGroup
-	for range min(runtime.GOMAXPROCS(0), (len(f.members)+fanoutChunk-1)/fanoutChunk) - 1 {
-		helpers.Go(f.work)
-	}
-	f.work()
-	helpers.Wait()
-}
-
-func (f *fanout) work() {
-	var start []*Socket
-	which := urgent
-	if len(f.members) > fanoutChunk {
-		which = bulk
-	}
-	for {
-		end := int(f.next.Add(fanoutChunk))
-		if end-fanoutChunk >= len(f.members) {
-			return
-		}
-		start = f.chunk(f.members[end-fanoutChunk:min(end, len(f.members))], start[:0])
-		f.g.h.flusher.addAll(which, start)
-	}
-}
-
-// chunk offers the message to some members and returns those whose outbox needs
-// a writer.
-func (f *fanout) chunk(members []*membership, start []*Socket) []*Socket {
-	accepted := 0
-	for _, m := range members {
-		s := m.socket.Load()
-		if s == nil || f.g.excepts(s.id) {
-			continue
-		}
-		mine, err := f.offer(s, m)
-		switch err {
-		case nil:
-			accepted++
-			if mine {
-				start = append(start, s)
-			}
-		case errNotMember:
-		default:
-			f.refuse(s, err)
-		}
-	}
-	f.accepted.Add(int64(accepted))
-	return start
-}
-
-func (f *fanout) offer(s *Socket, m *membership) (mine bool, err error) {
-	if err := s.checkSize(f.m); err != nil {
-		return false, err
-	}
-	frame := f.plain
-	if s.deflates(f.m) {
-		frame = f.deflated()
-	}
-	if mine, err = s.out.offer(frame, m); err == nil {
-		s.sent(f.m, nil)
-	}
-	return mine, err
-}
-
-func (f *fanout) refuse(s *Socket, err error) {
-	s.refused(err)
-	if f.g.refused != nil {
-		f.mu.Lock()
-		defer f.mu.Unlock()
-		f.g.refused(s.id, err)
-	}
-}
-
-// errNotMember means that a membership ended while a message was on its way.
-var errNotMember = errors.New("gateway: no longer a member")
 
 // A membership is one socket's place in one group.
 type membership struct {

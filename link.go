@@ -90,8 +90,17 @@ func (l *link) await() error {
 }
 
 // Read gives the library what was received. It waits for more in the middle of a
-// message only.
+// message only; there the end of the connection is no ordinary one, and io.EOF
+// would be the message's.
 func (l *link) Read(p []byte) (int, error) {
+	n, err := l.read(p)
+	if err == io.EOF {
+		err = io.ErrUnexpectedEOF
+	}
+	return n, err
+}
+
+func (l *link) read(p []byte) (int, error) {
 	if len(l.in) == 0 {
 		if l.scan.idle() && l.err == nil {
 			return 0, errIdle

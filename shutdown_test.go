@@ -144,7 +144,7 @@ func TestShutdownWhileUpgrading(t *testing.T) {
 	})
 	t.Run("many", func(t *testing.T) {
 		for range 5 {
-			gw := quiet()
+			gw := withLimits(gateway.Limits{CloseTimeout: 50 * time.Millisecond}) // the clients do not answer
 			var mu sync.Mutex
 			balance := map[string]int{}
 			gw.HandleFunc("/x", func(_ context.Context, s *gateway.Socket, ev gateway.Event) error {
@@ -204,7 +204,7 @@ func TestShutdownOfNothing(t *testing.T) {
 // same time on real connections; -race looks on.
 func TestEverythingAtOnce(t *testing.T) {
 	for _, tls := range []bool{false, true} {
-		gw := quiet()
+		gw := withLimits(gateway.Limits{CloseTimeout: 50 * time.Millisecond}) // not every client answers
 		gw.Handle("/x", gateway.Callbacks{
 			OnOpen: func(ctx context.Context, s *gateway.Socket) error {
 				s.Go(func(ctx context.Context) error {
@@ -247,10 +247,13 @@ func TestEverythingAtOnce(t *testing.T) {
 			forever(func() {
 				p := dialTCP(t, srv)
 				p.conn.Write([]byte(head() + string(masked(0x81, "hello"))))
+				defer p.conn.Close()
+				if resp, err := http.ReadResponse(p.br, nil); err != nil || resp.StatusCode != http.StatusSwitchingProtocols {
+					return // refused; that connection stays open
+				}
 				for range 5 {
 					p.br.Discard(50)
 				}
-				p.conn.Close()
 			})
 		}
 		forever(each(func(id string) { gw.Send(ctx, id, gateway.Text("sent")) }))

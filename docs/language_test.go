@@ -24,7 +24,7 @@ var languages = []struct {
 	{"5.1 names", `unpack and loadstring and setfenv and table.getn and true`, true, true, true},
 	{"5.2 names", `(table.unpack and table.pack and rawlen and true) == true`, false, false, true},
 	{"bit32", `bit32 ~= nil`, false, false, true},
-	{"bit", `bit ~= nil`, false, true, false},
+	{"bit", `bit ~= nil`, false, true, true},
 	{"math.mod, string.gfind", `(math.mod and string.gfind and true) == true`, true, false, true},
 	{"format %s of nil", `pcall(string.format, "%s", nil)`, false, true, true},
 	{"clearing in pairs", `(function() local t = {a = 1, b = 2} for k in pairs(t) do t[k] = nil end return next(t) == nil end)()`, true, true, true},

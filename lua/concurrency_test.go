@@ -42,7 +42,8 @@ local f = loadstring("return ...")
 math.random(10) os.date("%c") os.time() string.format("%5.2f %s", 1.5, "x")
 helper(function() counter = counter + 1 end)
 if ws.type == "data" and ws.message == "fail" then error("wanted") end
-ws.send("last " .. tostring(back.type) .. f("!") .. counter)
+ws.send(tostring(back.type) .. f("!") .. counter)
+if ws.message == "end" then return "bye" end
 `
 
 const everythingModule = `shared = {n = 0} counter = 0 function helper(f) f() return require("m") end return {}`
@@ -96,13 +97,18 @@ func TestEverythingAtOnce(t *testing.T) {
 		victim.Closed() // some script, or operateAll, does it
 	}
 	others.Wait()
+	for _, p := range peers {
+		p.Send(gateway.Text("end"))
+		for string(p.Receive().Data) != "bye" {
+		}
+	}
 	if err := gw.Shutdown(context.Background()); err != nil {
 		t.Error(err)
 	}
 	if err := host.Shutdown(context.Background()); err != nil {
 		t.Error(err)
 	}
-	checkCounts(t, host, int64(len(peers))*22)
+	checkCounts(t, host, int64(len(peers))*23)
 }
 
 // checkCounts expects that all events of /all/{n} were counted, whichever

@@ -54,6 +54,7 @@ type event struct {
 	script *script
 	route  string
 	info   *gateway.Info // made when first needed
+	table  vm.Value      // websocketInfo
 }
 
 func (e *event) fullInfo() *gateway.Info {
@@ -101,6 +102,7 @@ func (m *machine) serve(e *event) (vm.Usage, error) {
 // dispatch calls what the event is for, and returns what is to be sent back.
 func (m *machine) dispatch(e *event) (vm.Value, error) {
 	info, response := m.NewLazy(newInfoSource(m, e)), m.NewTable(1)
+	e.table = info
 	if m.program.handler == nil && m.routing == m.deflt {
 		return m.callScript(e.script, info, response)
 	}

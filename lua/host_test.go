@@ -93,6 +93,8 @@ if m == "number" then return 1.5 end
 if m == "boolean" then return false end
 if m == "response" then response.message = {x = 1} end
 if m == "both" then websocketInfo:send{n = 1} websocketInfo.send("two") return "three" end
+if m == "more" then websocketInfo.send("first", "second") websocketInfo:send("third", 4) websocketInfo.send() return websocketInfo.send(nil, 5).type end
+if m == "itself" then local json = to_json(websocketInfo) websocketInfo.send(websocketInfo) websocketInfo.send(json) return from_json(json).route end
 if m == "alias" then return tostring(websocket_info == websocketInfo) end
 if m == "global" then x = (x or 0) + 1 return x end
 if m == "fields" then
@@ -101,6 +103,12 @@ if m == "fields" then
   return table.concat(names, " ") .. " " .. tostring(websocketInfo.uri) .. " " .. rawget(websocketInfo, "route")
 end
 `))
+	q := f.talk(t, "/r", "more", "itself")
+	expect(t, q, "first", "third", "invalid_request")
+	if a, b := q.Receive(), q.Receive(); string(a.Data) != string(b.Data) {
+		t.Errorf("websocketInfo is sent as %s, and to_json makes %s of it", a.Data, b.Data)
+	}
+	expect(t, q, "/r")
 	p := f.talk(t, "/r?q=1", "string", "table", "number", "boolean", "response", "nothing", "both", "alias", "global", "global", "fields")
 	expect(t, p, "text", `{"a":[1,2],"b":true}`, "1.5", "false", `{"x":1}`, `{"n":1}`, "two", "three", "true", "1", "1",
 		"close headers message message_type opened parameters remote_addr route send server_ip socket_id timestamp type user nil /r")
@@ -377,5 +385,30 @@ func TestDeployEndsWithItsContext(t *testing.T) {
 	}
 	if _, err := f.host.Deploy(context.Background(), files("a.lua", "--#ENDPOINT WEBSOCKET /a\nreturn 'two'")); !errors.Is(err, gateway.ErrShutdown) {
 		t.Errorf("Deploy after Shutdown = %v, want ErrShutdown", err)
+	}
+}
+
+// A module that never ends does not keep a deployment waiting, and is a problem
+// with its place like any other.
+func TestEndlessModule(t *testing.T) {
+	f := newFixture(t, &lua.Options{Limits: lua.Limits{Instructions: 100_000}}, files("a.lua", "--#ENDPOINT WEBSOCKET /a\nreturn 'one'"))
+	_, err := f.host.Deploy(context.Background(), files("a.lua", "--#ENDPOINT WEBSOCKET /a\nreturn 'two'", "modules/m.lua", "local n = 0\nwhile true do\nn = n + 1\nend"))
+	var problems lua.Problems
+	if !errors.As(err, &problems) || len(problems) != 1 || problems[0].File != "modules/m.lua" || problems[0].Line < 2 || !strings.Contains(problems[0].Text, "budget") {
+		t.Errorf("Deploy = %v, want one problem in modules/m.lua", err)
+	}
+	expect(t, f.Dial(t, "/a"), "one")
+}
+
+// What runs when its budget is over closes the socket, if that is asked for, with
+// the same cause as any failure.
+func TestOverrunClosesTheSocket(t *testing.T) {
+	f := newFixture(t, &lua.Options{CloseOnError: true, Limits: lua.Limits{Instructions: 100_000}}, files("a.lua",
+		"--#ENDPOINT WEBSOCKET /a\nif websocketInfo.type == 'data' then while true do pcall(print) end end"))
+	if code, reason := f.talk(t, "/a", "x").Closed(); code != 1011 || reason != "script_error" {
+		t.Errorf("closed with %d %q, want 1011 script_error", code, reason)
+	}
+	if n := f.gw.Stats().Closed[gateway.CauseScriptError]; n != 1 {
+		t.Errorf("sockets closed with script_error: %d, want 1", n)
 	}
 }

@@ -192,7 +192,7 @@ func (m *machine) opList(ctx context.Context, arg vm.Value) (vm.Value, error) {
 func (m *machine) sendFunction(e *event) vm.Value {
 	return m.Function("send", func(c *vm.Call) error {
 		arg := c.Arg(1)
-		if c.Count() > 1 { // websocketInfo:send(x)
+		if c.Count() > 1 && arg == e.table { // websocketInfo:send(x)
 			arg = c.Arg(2)
 		}
 		c.Return(m.result(m.sendOwn(e, arg)))

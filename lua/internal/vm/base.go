@@ -16,7 +16,7 @@ func (s *State) openLibraries() {
 	l := s.l
 	for name, lib := range map[string]library{
 		"string": stringLibrary, "table": tableLibrary, "math": mathLibrary, "os": osLibrary,
-		"json": jsonLibrary, "log": logLibrary, "coroutine": coroutineLibrary,
+		"json": jsonLibrary, "log": logLibrary, "bit": bitLibrary, "coroutine": coroutineLibrary,
 	} {
 		s.register(lib, name+".")
 		l.SetGlobal(name)

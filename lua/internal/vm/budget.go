@@ -73,7 +73,8 @@ type run struct {
 	heap      uint64 // of the process, at the last look
 	lookAfter time.Time
 
-	protects  int // nested pcalls
+	hooked    bool // the hook runs
+	protects  int  // nested pcalls
 	abort     *Error
 	traceback string
 }
@@ -96,6 +97,13 @@ func (r *run) usage() Usage {
 
 // hook is called every interval instructions.
 func (s *State) hook(l *golua.State, _ golua.Debug) {
+	r := &s.run
+	r.hooked = true
+	s.lookInHook(l)
+	r.hooked = false // not deferred: an overrun is told with the flag on
+}
+
+func (s *State) lookInHook(l *golua.State) {
 	r := &s.run
 	r.used += int64(r.interval)
 	now := time.Now()

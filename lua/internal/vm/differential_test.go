@@ -48,6 +48,7 @@ func TestDifferential(t *testing.T) {
 		{"strings", 1500, (*generator).strings, []string{"lua5.1", "luajit"}},
 		{"tables", 800, (*generator).tables, []string{"lua5.1", "luajit"}},
 		{"dates", 300, (*generator).dates, []string{"lua5.1", "luajit"}},
+		{"bits", 1000, (*generator).bits, []string{"luajit"}},
 		{"programs", 500, (*generator).program, []string{"lua5.1"}}, // LuaJIT computes some negative remainders otherwise
 	} {
 		t.Run(suite.name, func(t *testing.T) {
@@ -319,4 +320,19 @@ func (g *generator) dates() string {
 	}
 	return fmt.Sprintf("os.difftime(os.time{year = %d, month = %d, day = %d, hour = %d, min = %d, sec = %d}, os.time{year = 2000, month = 1, day = 1})",
 		1990+g.IntN(40), g.IntN(20)-2, g.IntN(50)-5, g.IntN(30), g.IntN(90), g.IntN(90))
+}
+
+func (g *generator) bits() string {
+	operand := func() string {
+		return g.pick("0", "1", "-1", "255", "0x7fffffff", "0x80000000", "0xffffffff", "2^32", "2^40 + 5", "-2^31", "1.5", "2.5", "-0.5", "'0xff'", "'12'", "'x'", "nil", strconv.Itoa(g.IntN(1<<31)))
+	}
+	switch g.IntN(4) {
+	case 0:
+		return fmt.Sprintf("bit.%s(%s)", g.pick("tobit", "bnot", "bswap", "tohex", "band"), operand())
+	case 1:
+		return fmt.Sprintf("bit.%s(%s, %s)", g.pick("lshift", "rshift", "arshift", "rol", "ror"), operand(), g.pick("0", "1", "7", "31", "32", "33", "-1", "1.5"))
+	case 2:
+		return fmt.Sprintf("bit.tohex(%s, %s)", operand(), g.pick("0", "1", "4", "8", "9", "-1", "-4", "-8", "-20", "254", "-254"))
+	}
+	return fmt.Sprintf("bit.%s(%s, %s, %s)", g.pick("band", "bor", "bxor"), operand(), operand(), operand())
 }

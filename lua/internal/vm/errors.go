@@ -3,6 +3,7 @@ package vm
 import (
 	"errors"
 	"fmt"
+	"reflect"
 	"runtime"
 	"strconv"
 	"strings"
@@ -127,17 +128,40 @@ func traceHandler(s *State, l *golua.State) int {
 	return 1
 }
 
-// info returns source and line of a frame. The VM cannot tell the line of a
-// function that has not begun.
-func (s *State) info(f golua.Frame) (d golua.Debug) {
+// info returns source and line of the frame at a level. The VM cannot tell the
+// line of a function that has not begun, and in a hook, which comes before an
+// instruction, it tells the line of the one in front of it.
+func (s *State) info(f golua.Frame, level int) (d golua.Debug) {
 	defer func() {
 		if recover() != nil {
 			d, _ = golua.Info(s.l, "S", f)
 			d.CurrentLine = max(1, d.LineDefined)
 		}
 	}()
+	if level == 0 && s.run.hooked {
+		if line := nextLine(s.l, f); line > 0 {
+			d, _ = golua.Info(s.l, "S", f)
+			d.CurrentLine = line
+			return d
+		}
+	}
 	d, _ = golua.Info(s.l, "Sl", f)
 	return d
+}
+
+// nextLine returns the line of the instruction that comes next in a Lua function,
+// or 0 if it cannot be found in this release of the VM.
+func nextLine(l *golua.State, f golua.Frame) (line int) {
+	defer func() {
+		if recover() != nil {
+			line = 0
+		}
+	}()
+	call := reflect.ValueOf(f).Elem()
+	stack := reflect.ValueOf(l).Elem().FieldByName("stack")
+	closure := stack.Index(int(call.FieldByName("function").Int())).Elem().Elem()
+	lines := closure.FieldByName("prototype").Elem().FieldByName("lineInfo")
+	return int(lines.Index(int(call.FieldByName("savedPC").Int())).Int())
 }
 
 // trace lists the running Lua functions, innermost first.
@@ -149,7 +173,7 @@ func (s *State) trace(level int) string {
 		if !ok {
 			return b.String()
 		}
-		d := s.info(f)
+		d := s.info(f, level)
 		if d.CurrentLine <= 0 {
 			continue
 		}

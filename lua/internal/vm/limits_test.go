@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -227,5 +228,47 @@ func TestCoroutines(t *testing.T) {
 		if got, err := runLua(t, "return pcall(coroutine."+name+", print)", Limits{}); err != nil || !strings.HasPrefix(got, "false coroutine."+name) {
 			t.Errorf("pcall of coroutine.%s: %s, %v", name, got, err)
 		}
+	}
+}
+
+// An overrun is told with the line that runs, also in the shortest loops.
+func TestOverrunHasItsLine(t *testing.T) {
+	for source, want := range map[string]string{
+		"local n = 0\n\nwhile true do\nend\nlocal m = 0":              "test:3: ",
+		"local n = 0\nwhile true do\n\n\nn = n + 1\nend":              "test:5: ",
+		"local n = 0\nrepeat\nlocal x = n\nuntil false":               "test:",
+		"local function f()\n\nwhile true do end\nend\n\nf()":         "test:3: ",
+		"local n = 0\n\n::a::\ngoto a":                                "test:",
+		"local n = 0\n\nfor i = 1, 1e9 do\nend":                       "test:3: ",
+		"local n = 0\npcall(function()\nwhile true do\nend\nend)":     "test:3: ",
+		"local n = 0\n\nwhile true do\nprint()\nend":                  "test:",
+		"local n = 0\n\n\nreturn (('a'):rep(3000)):find('.-.-.-.-b')": "test:4: ",
+	} {
+		_, err := runLua(t, source, Limits{Instructions: 100_000})
+		checkOverrun(t, err, "instructions")
+		if err != nil && !strings.HasPrefix(err.Error(), want) {
+			t.Errorf("%q: %v, want %s", source, err, want)
+		}
+	}
+}
+
+// Whole programs, cut short anywhere by a budget, end with that budget's error
+// and nothing else.
+func TestProgramsCutShort(t *testing.T) {
+	g := &generator{rand.New(rand.NewPCG(51, 2))}
+	cut := 0
+	for range 400 {
+		source := "return " + g.program()
+		limits := Limits{Instructions: int64(100 + g.IntN(3000)), Memory: int64(20_000 + g.IntN(100_000)), Depth: 5 + g.IntN(50)}
+		_, err := runLua(t, source, limits)
+		var e *Error
+		if errors.As(err, &e) && e.Budget != "" {
+			cut++
+		} else if err != nil {
+			t.Fatalf("%+v\n%s\n%v", limits, source, err)
+		}
+	}
+	if cut < 50 {
+		t.Errorf("only %d programs were cut short", cut)
 	}
 }

@@ -118,7 +118,7 @@ func chunkName(name string) string {
 // returned, or true.
 func baseRequire(s *State, l *golua.State) int {
 	name := s.checkString(l, 1)
-	for _, lib := range []string{"string", "table", "math", "os", "json"} {
+	for _, lib := range []string{"string", "table", "math", "os", "json", "bit"} {
 		if name == lib {
 			s.push(s.Get(s.globals, lib))
 			return 1

@@ -375,7 +375,7 @@ func (s *State) Position() (chunk string, line int) {
 		if !ok {
 			break
 		}
-		if d := s.info(f); d.CurrentLine > 0 {
+		if d := s.info(f, level); d.CurrentLine > 0 {
 			return strings.TrimPrefix(d.Source, "="), d.CurrentLine
 		}
 	}
