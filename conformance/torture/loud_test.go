@@ -68,7 +68,7 @@ func TestEndlessFragments(t *testing.T) {
 				}
 			}
 		}()
-		if err := wantClosed(c, 10*time.Second, 1009, "too_large"); err != nil {
+		if err := wantClosed(c, within(10*time.Second), 1009, "too_large"); err != nil {
 			t.Error(err)
 		}
 	})
@@ -192,7 +192,7 @@ func TestDeflateBomb(t *testing.T) {
 			}
 			defer c.Cut()
 			go func() { _ = c.Send(raw.Frame{Fin: true, RSV: raw.RSV1, Opcode: raw.Binary, Payload: bomb}) }()
-			return wantClosed(c, 20*time.Second, 1009, "too_large")
+			return wantClosed(c, within(20*time.Second), 1009, "too_large")
 		})
 		if err != nil {
 			t.Error(err)
@@ -285,7 +285,7 @@ func TestPanics(t *testing.T) {
 			if err := c.SendMessage(raw.Text, []byte("now")); err != nil {
 				return err
 			}
-			return wantClosed(c, 5*time.Second, 1011, "panic")
+			return wantClosed(c, within(5*time.Second), 1011, "panic")
 		})
 		if err != nil {
 			t.Error(err)

@@ -128,7 +128,7 @@ func TestRateClose(t *testing.T) {
 					}
 				}
 			}()
-			if err := wantClosed(c, 5*time.Second, 1008, "rate_limited"); err != nil {
+			if err := wantClosed(c, within(5*time.Second), 1008, "rate_limited"); err != nil {
 				t.Error(err)
 			}
 		}

@@ -24,18 +24,18 @@ func TestTerminate(t *testing.T) {
 	}
 	err := inParallel(n, n, func(i int) error {
 		c := conns[i]
-		if err := wantClosed(c, 5*time.Second, 1001, "drain"); err != nil {
+		if err := wantClosed(c, within(5*time.Second), 1001, "drain"); err != nil {
 			return err
 		}
 		if err := c.Send(raw.Close(1001, "")); err != nil {
 			return err
 		}
-		return gone(c, 5*time.Second)
+		return gone(c, within(5*time.Second))
 	})
 	if err != nil {
 		t.Error(err)
 	}
-	if err := lab.Exited(5*time.Second - time.Since(begin)); err != nil {
+	if err := lab.Exited(within(5*time.Second) - time.Since(begin)); err != nil {
 		t.Fatal(err)
 	}
 	t.Logf("%d clients closed, process gone after %v", n, time.Since(begin))
@@ -71,7 +71,7 @@ func TestTerminateAmongBadClients(t *testing.T) {
 	if err := lab.Terminate(); err != nil {
 		t.Fatal(err)
 	}
-	if err := wantClosed(good[0], 5*time.Second, 1001, "drain"); err != nil {
+	if err := wantClosed(good[0], within(5*time.Second), 1001, "drain"); err != nil {
 		t.Error(err)
 	}
 	// The silent ones have the close timeout of 2 s: so long the server is here.
@@ -83,12 +83,12 @@ func TestTerminateAmongBadClients(t *testing.T) {
 		t.Errorf("a new client meanwhile: %v, %+v; want 503 shutting_down", err, resp)
 	}
 	err = inParallel(len(good)-1, 100, func(i int) error {
-		return wantClosed(good[i+1], 5*time.Second, 1001, "drain")
+		return wantClosed(good[i+1], within(5*time.Second), 1001, "drain")
 	})
 	if err != nil {
 		t.Error(err)
 	}
-	if err := lab.Exited(5*time.Second - time.Since(begin)); err != nil {
+	if err := lab.Exited(within(5*time.Second) - time.Since(begin)); err != nil {
 		t.Fatal(err)
 	}
 	t.Logf("process gone after %v", time.Since(begin))

@@ -149,11 +149,20 @@ func fault(t *testing.T, lab *labproc.Lab, do func(t *testing.T)) {
 	n := meet(t, lab)
 	t.Run("fault", do)
 	n.leave(t)
-	lab.Back(t, before, 15*time.Second)
+	lab.Back(t, before, within(15*time.Second))
 }
 
 // patience is how long a neighbour may wait for an echo.
-const patience = 2 * time.Second
+var patience = within(2 * time.Second)
+
+// within returns a time that the server promises to keep, or more of it under the
+// race detector, which makes everything slow.
+func within(d time.Duration) time.Duration {
+	if labproc.Race {
+		return 4 * d
+	}
+	return d
+}
 
 // A neighbour is a client that does nothing wrong.
 type neighbour struct {

@@ -78,7 +78,7 @@ func (r *Request) Bytes() []byte {
 
 // Timeout bounds every handshake, and every read and write of a Conn that sets
 // no deadline of its own.
-const Timeout = 10 * time.Second
+const Timeout = 30 * time.Second
 
 // Do sends a request to addr and reads the answer. Of a 101 that keeps to the
 // RFC it returns the connection; of any other answer the response with its
