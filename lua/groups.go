@@ -40,6 +40,7 @@ func (m *machine) sendGroup(ctx context.Context, group string, arg vm.Value, err
 	}
 	var n int
 	m.Pause(func() { n, err = m.program.host.gw.Group(group).Send(ctx, msg) })
+	m.Spend(n * perSocket)
 	return float64(n), err
 }
 

@@ -71,8 +71,9 @@ type Options struct {
 // catches.
 type Limits struct {
 	// Instructions of the VM. Library functions count as about as many as would
-	// take the same time. They are counted up to a thousand late. Zero means 10
-	// million.
+	// take the same time; calling an operation or a service counts 100, and 4 for
+	// each socket that an operation lists, sends to or closes. They are counted up
+	// to a thousand late. Zero means 10 million.
 	Instructions int64
 
 	// Time of the run, without the time that operations and services take. Zero

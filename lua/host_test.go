@@ -316,6 +316,31 @@ func TestBudgetEndsTheRunOnly(t *testing.T) {
 	}
 }
 
+// What scripts call counts, though its time does not: no loop of calls lasts.
+func TestCallsCount(t *testing.T) {
+	calls := 0
+	services := map[string]lua.Service{"Some": {"thing": lua.Func(func(context.Context, struct{}) (bool, error) {
+		calls++
+		return true, nil
+	})}}
+	for name, call := range map[string]string{
+		"service": "Some.thing{}", "info": "Websocket.info{socket_id = 'x'}", "list": "Websocket.list()",
+		"group": "Websocket.send{group = 'all', message = ''}", "send": "Websocket.send{socket_id = 'x', message = ''}",
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := newFixture(t, &lua.Options{Services: services, Limits: lua.Limits{Instructions: 100_000, Output: -1}}, files("a.lua",
+				"--#ENDPOINT WEBSOCKET /a\nif websocketInfo.message == 'loop' then while true do "+call+" end end return 'ok'"))
+			expect(t, f.talk(t, "/a", "loop", "x"), "ok", "ok")
+			if !f.log.has("budget=instructions") {
+				t.Errorf("log:\n%s", f.log)
+			}
+		})
+	}
+	if calls == 0 || calls > 1100 {
+		t.Errorf("the service was called %d times, want up to 1000", calls)
+	}
+}
+
 type getArgs struct {
 	Key  string         `json:"key"`
 	Tags []string       `json:"tags"`

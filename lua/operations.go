@@ -65,6 +65,9 @@ func (m *machine) done() vm.Value {
 	return t
 }
 
+// perSocket is what an operation on many sockets counts for each, in instructions.
+const perSocket = 4
+
 func invalid(text string) error {
 	return &gateway.Error{Type: gateway.ErrInvalid.Type, Status: gateway.ErrInvalid.Status, Message: text}
 }
@@ -142,6 +145,7 @@ func (m *machine) opCloseAll(ctx context.Context, arg vm.Value) (vm.Value, error
 			n, err = m.program.host.gw.CloseAll(ctx)
 		}
 	})
+	m.Spend(n * perSocket)
 	return float64(n), err
 }
 
@@ -180,6 +184,7 @@ func (m *machine) opList(ctx context.Context, arg vm.Value) (vm.Value, error) {
 	if err != nil {
 		return nil, err
 	}
+	m.Spend(len(ids) * perSocket)
 	t := m.NewArray()
 	for i, id := range ids {
 		m.SetIndex(t, i+1, id)

@@ -184,6 +184,9 @@ func (s *State) check(now time.Time) {
 	}
 }
 
+// Spend counts n instructions for work that the host has done.
+func (s *State) Spend(n int) { s.step(n) }
+
 // exceeded reports whether check would end the run.
 func (s *State) exceeded(now time.Time) bool {
 	r, lim := &s.run, &s.cfg.Limits
@@ -246,8 +249,13 @@ func (s *State) Output(n int) {
 	}
 }
 
-// Pause runs f, whose time does not count: it waits for somebody else.
+// pauseCost is what calling the host counts, in instructions.
+const pauseCost = 100
+
+// Pause runs f, whose time does not count: it waits for somebody else. That it is
+// called counts, or a loop of calls would have no end.
 func (s *State) Pause(f func()) {
+	s.step(pauseCost)
 	start := time.Now()
 	f()
 	s.run.paused += time.Since(start)
