@@ -173,6 +173,22 @@ end`))
 	expect(t, f.Dial(t, "/s"), "x", "y", "[204,204]")
 }
 
+// A module of the solution comes before a library of the same name, and a file
+// before a folder.
+func TestRequire(t *testing.T) {
+	f := newFixture(t, nil, files(
+		"modules/json.lua", `return {encode = function() return "mine" end}`,
+		"modules/greet/init.lua", `return "hello"`,
+		"modules/both.lua", `return "file"`,
+		"modules/both/init.lua", `return "folder"`,
+		"endpoints/x.lua", `--#ENDPOINT WEBSOCKET /x
+			if websocketInfo.type == "data" then
+				return {require("json").encode(1), json.encode(1), require("bit") == bit, require("bit32") == bit32, require("string") == string,
+					require("greet"), require("greet") == require("greet.init"), require("both")}
+			end`))
+	expect(t, f.talk(t, "/x", "1"), `["mine","1",true,true,true,"hello",true,"file"]`)
+}
+
 func TestModulesAndHandler(t *testing.T) {
 	f := newFixture(t, nil, files(
 		"modules/a.lua", `count = 0 local m = {} function m.hello(n) return "hello " .. n end

@@ -185,12 +185,15 @@ func (p *program) deployment() Deployment {
 	return d
 }
 
-// require finds a module by the name that a script gives.
+// require finds a module by the name that a script gives. That of a folder
+// means the file init.lua in it, if there is no file of the name itself.
 func (p *program) require(name string) (*vm.Chunk, string) {
 	key := source.ModuleName(name)
-	for _, m := range p.modules {
-		if m.name == key {
-			return m.chunk, key
+	for _, key := range []string{key, key + ".init"} {
+		for _, m := range p.modules {
+			if m.name == key {
+				return m.chunk, key
+			}
 		}
 	}
 	return nil, key

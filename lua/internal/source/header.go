@@ -1,6 +1,9 @@
 package source
 
-import "strings"
+import (
+	"path"
+	"strings"
+)
 
 // A header is a line that begins a block.
 type header struct {
@@ -54,8 +57,22 @@ func (h header) complete() bool {
 	return m == method || methods[m] || len(h.words) > 1 && strings.HasPrefix(h.words[1], "/")
 }
 
-// isWebsocketInfo reports whether the header names the event that this module
-// handles.
-func (h header) isWebsocketInfo() bool {
-	return len(h.words) == 2 && strings.EqualFold(h.words[0], "websocket") && strings.EqualFold(h.words[1], "websocket_info")
+// event returns the service and the event that an EVENT header in the file
+// names. One that has only the event leaves the service to the file's name, as
+// "--#EVENT websocket_info" in websocket.lua does.
+func (h header) event(file string) (service, event string, ok bool) {
+	switch len(h.words) {
+	case 0:
+		return "", "", false
+	case 1:
+		// The name of the service alone is a slip of the pen.
+		service, event = strings.TrimSuffix(path.Base(file), ".lua"), h.words[0]
+		return service, event, !strings.EqualFold(event, "websocket")
+	}
+	return h.words[0], h.words[1], true
+}
+
+// isWebsocketInfo reports whether it is the event that this module handles.
+func isWebsocketInfo(service, event string) bool {
+	return strings.EqualFold(service, "websocket") && strings.EqualFold(event, "websocket_info")
 }

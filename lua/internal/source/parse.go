@@ -160,13 +160,17 @@ func (s *Solution) beginEndpoint(file string, line int, h header) func(string) {
 }
 
 func (s *Solution) beginEvent(file string, line int, h header) func(string) {
-	if len(h.words) != 2 {
+	service, event, ok := h.event(file)
+	if !ok {
 		s.problem(file, line, "expected a service and an event after #EVENT, as in %q", "--#EVENT websocket websocket_info")
 		return nil
 	}
-	if !h.isWebsocketInfo() {
-		s.warn(file, line, "event handler skipped: expected websocket websocket_info, found %.80s %.80s", h.words[0], h.words[1])
+	if !isWebsocketInfo(service, event) {
+		s.warn(file, line, "event handler skipped: expected websocket websocket_info, found %.80s %.80s", service, event)
 		return nil
+	}
+	if len(h.words) > 2 {
+		s.warn(file, line, "%.80q ignored: expected nothing after the event", strings.Join(h.words[2:], " "))
 	}
 	return func(body string) { s.setHandler(Script{file, line + 1, body}) }
 }

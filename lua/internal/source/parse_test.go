@@ -29,6 +29,8 @@ func TestHeaderForms(t *testing.T) {
 		"--#ENDPOINT get /p":                                "warning a.lua:1: endpoint skipped: expected method WEBSOCKET, found GET",
 		"-- #endpoint DELETE /p":                            "warning a.lua:1: endpoint skipped: expected method WEBSOCKET, found DELETE",
 		"--#EVENT device2 event":                            "warning a.lua:1: event handler skipped: expected websocket websocket_info, found device2 event",
+		"--#EVENT websocket_info":                           "warning a.lua:1: event handler skipped: expected websocket websocket_info, found a websocket_info",
+		"--#EVENT websocket websocket_info v2":              `handler warning a.lua:1: "v2" ignored: expected nothing after the event`,
 		"--#EVENT websocket other":                          "warning a.lua:1: event handler skipped: expected websocket websocket_info, found websocket other",
 		"-- #endpoint WEBSOKET /p":                          `problem a.lua:1: unknown method "WEBSOKET": expected WEBSOCKET`,
 

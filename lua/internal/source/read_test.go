@@ -109,6 +109,17 @@ func TestReadLayouts(t *testing.T) {
 				`warning spec/one.lua:1: files in spec/ are skipped: expected endpoints/, modules/ or event_handler/`,
 			),
 		},
+		"the file's name is the service where the header names only the event": {
+			files(
+				"services/timer.lua", "--#EVENT websocket_info\nlost()\n",
+				"services/websocket.lua", "--#EVENT fallback\nlost()\n--#EVENT websocket_info\nreturn 1\n",
+			),
+			lines(
+				`handler services/websocket.lua:4 "return 1\n"`,
+				`warning services/timer.lua:1: event handler skipped: expected websocket websocket_info, found timer websocket_info`,
+				`warning services/websocket.lua:1: event handler skipped: expected websocket websocket_info, found websocket fallback`,
+			),
+		},
 		"all problems at once": {
 			files(
 				"a.lua", lines(

@@ -82,6 +82,8 @@ var baseLibrary = library{
 	{"print", basePrint},
 }
 
+// baseAssert puts the position before a text, as Lua 5.1 and LuaJIT do and later
+// versions do not.
 func baseAssert(s *State, l *golua.State) int {
 	s.checkAny(l, 1)
 	if l.ToBoolean(1) {
@@ -91,6 +93,12 @@ func baseAssert(s *State, l *golua.State) int {
 		s.errorf("assertion failed!")
 	}
 	l.SetTop(2)
+	switch v := l.ToValue(2).(type) {
+	case string:
+		s.errorf("%s", v)
+	case float64:
+		s.errorf("%s", FormatNumber(v))
+	}
 	s.throw()
 	return 0
 }

@@ -94,6 +94,9 @@ func compile(l *golua.State, source, name string, goOn func() error) (code []byt
 	if !strings.HasPrefix(source, golua.Signature[:1]) {
 		source = skipShebang(source)
 	}
+	if err := checkJumps(source, name); err != nil {
+		return nil, err
+	}
 	reader := &pieces{text: source, goOn: goOn}
 	err = l.Load(reader, "="+name, "t")
 	if reader.err != nil {
@@ -115,6 +118,34 @@ func compile(l *golua.State, source, name string, goOn func() error) (code []byt
 		return nil, &SyntaxError{Name: name, Text: err.Error()}
 	}
 	return code, nil
+}
+
+// maxJumps is how many break and goto a chunk may have. The parser resolves all
+// that lead to one place at once, between two pieces, in cubic time: 1,500 take
+// two seconds, 50,000 would take a day.
+const maxJumps = 1500
+
+// checkJumps counts words, also those in strings and comments.
+func checkJumps(source, name string) error {
+	jumps := 0
+	for start := 0; start < len(source); {
+		end := start
+		for end < len(source) && isWordByte(source[end]) {
+			end++
+		}
+		if word := source[start:end]; word == "break" || word == "goto" {
+			if jumps++; jumps > maxJumps {
+				line := 1 + strings.Count(source[:start], "\n")
+				return &SyntaxError{Name: name, Line: line, Text: fmt.Sprintf("compiling takes too long: more than %d break and goto in one script", maxJumps)}
+			}
+		}
+		start = end + 1
+	}
+	return nil
+}
+
+func isWordByte(c byte) bool {
+	return c == '_' || '0' <= c && c <= '9' || 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z'
 }
 
 // skipShebang blanks a first line that starts with '#', as real Lua does for

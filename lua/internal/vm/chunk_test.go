@@ -8,6 +8,24 @@ import (
 	"time"
 )
 
+// Jumps to one place are resolved where nothing can interrupt the compiler, so
+// that their number is limited whatever time there is.
+func TestCompileJumps(t *testing.T) {
+	for _, jump := range []string{"break", "goto l"} {
+		chunk := func(n int) string {
+			return "while true do\n" + strings.Repeat("if x then "+jump+" end\n", n) + "::l:: end"
+		}
+		_, err := Compile(context.Background(), chunk(50_000), "many")
+		var syntax *SyntaxError
+		if !errors.As(err, &syntax) || syntax.Line != maxJumps+2 {
+			t.Errorf("Compile of 50000 %s = %v, want an error at line %d", jump, err, maxJumps+2)
+		}
+	}
+	if _, err := Compile(context.Background(), strings.Repeat("breakers, gotos, _break, goto1 = 1\n", 2*maxJumps), "names"); err != nil {
+		t.Errorf("names that begin with the words: %v", err)
+	}
+}
+
 // The compiler is cubic in the length of these, which would take it hours. It
 // stops when its context ends.
 func TestCompileStops(t *testing.T) {

@@ -115,15 +115,10 @@ func chunkName(name string) string {
 }
 
 // baseRequire runs a module of the solution, once, and returns what it
-// returned, or true.
+// returned, or true. Otherwise it returns the library of this name: a solution
+// that brings a module "json" of its own means that one.
 func baseRequire(s *State, l *golua.State) int {
 	name := s.checkString(l, 1)
-	for _, lib := range []string{"string", "table", "math", "os", "json", "bit"} {
-		if name == lib {
-			s.push(s.Get(s.globals, lib))
-			return 1
-		}
-	}
 	var chunk *Chunk
 	key := name
 	if s.cfg.Require != nil {
@@ -134,10 +129,22 @@ func baseRequire(s *State, l *golua.State) int {
 		return 1
 	}
 	if chunk == nil {
-		s.errorf("module '%s' not found: the solution has no such file", name)
+		if !isLibrary(name) {
+			s.errorf("module '%s' not found: the solution has no such file", name)
+		}
+		s.push(s.Get(s.globals, name))
+		return 1
 	}
 	s.push(s.RunModule(chunk, key))
 	return 1
+}
+
+func isLibrary(name string) bool {
+	switch name {
+	case "string", "table", "math", "os", "json", "bit", "bit32":
+		return true
+	}
+	return false
 }
 
 // RunModule runs a module's code unless it has run, and returns what require
