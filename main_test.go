@@ -7,9 +7,9 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
-	"runtime/pprof"
 	"testing"
-	"time"
+
+	"github.com/wsgateway/gateway/internal/leaktest"
 )
 
 // TestMain fails the build if the tests leave a goroutine or a descriptor behind.
@@ -21,15 +21,8 @@ func TestMain(m *testing.M) {
 		os.Exit(code) // the fuzzer has goroutines of its own
 	}
 	clean := func() bool { return runtime.NumGoroutine() == 1 && len(descriptors()) <= len(before) }
-	// net/http ends its own a moment after Close.
-	for deadline := time.Now().Add(5 * time.Second); !clean() && time.Now().Before(deadline); {
-		time.Sleep(time.Millisecond)
-	}
-	if left := runtime.NumGoroutine() - 1; left > 0 {
-		fmt.Fprintf(os.Stderr, "%d goroutines are left after all tests:\n", left)
-		pprof.Lookup("goroutine").WriteTo(os.Stderr, 1)
-		code = max(code, 1)
-	}
+	leaktest.Wait(clean)
+	code = leaktest.Goroutines(code)
 	if after := descriptors(); len(after) > len(before) {
 		fmt.Fprintf(os.Stderr, "before the tests %d descriptors were open, after them %d:\n%q\n%q\n", len(before), len(after), before, after)
 		code = max(code, 1)

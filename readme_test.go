@@ -1,14 +1,12 @@
 package gateway_test
 
 import (
-	"encoding/json"
 	"fmt"
-	"os"
-	"os/exec"
-	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
+
+	"github.com/wsgateway/gateway/internal/mdtest"
 )
 
 // What the fragments of Go code in the documents may use without saying so.
@@ -28,44 +26,7 @@ var _ = gw
 
 // TestReadmeCompiles builds all Go code in README.md: whole programs as they are,
 // fragments inside a function.
-func TestReadmeCompiles(t *testing.T) {
-	text, err := os.ReadFile("README.md")
-	if err != nil {
-		t.Fatal(err)
-	}
-	blocks := regexp.MustCompile("(?s)```go\n(.*?)```").FindAllStringSubmatch(string(text), -1)
-	if len(blocks) < 5 {
-		t.Fatalf("README.md has %d blocks of Go", len(blocks))
-	}
-	dir := t.TempDir()
-	overlay := map[string]string{}
-	var packages []string
-	for i, b := range blocks {
-		name := fmt.Sprintf("readme%d", i)
-		file := filepath.Join(dir, name+".go")
-		if err := os.WriteFile(file, []byte(wholeProgram(b[1])), 0o644); err != nil {
-			t.Fatal(err)
-		}
-		wd, err := os.Getwd()
-		if err != nil {
-			t.Fatal(err)
-		}
-		overlay[filepath.Join(wd, "internal", name, "main.go")] = file
-		packages = append(packages, "./internal/"+name)
-	}
-	list, err := json.Marshal(map[string]any{"Replace": overlay})
-	if err != nil {
-		t.Fatal(err)
-	}
-	config := filepath.Join(dir, "overlay.json")
-	if err := os.WriteFile(config, list, 0o644); err != nil {
-		t.Fatal(err)
-	}
-	args := append([]string{"build", "-overlay", config, "-o", filepath.Join(dir, "out") + "/"}, packages...)
-	if out, err := exec.Command("go", args...).CombinedOutput(); err != nil {
-		t.Errorf("go %s: %v\n%s", strings.Join(args, " "), err, out)
-	}
-}
+func TestReadmeCompiles(t *testing.T) { mdtest.Build(t, ".", "README.md", wholeProgram) }
 
 // wholeProgram makes a fragment a program.
 func wholeProgram(code string) string {

@@ -1,14 +1,12 @@
 package docs_test
 
 import (
-	"encoding/json"
 	"fmt"
-	"os"
-	"os/exec"
-	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
+
+	"github.com/wsgateway/gateway/internal/mdtest"
 )
 
 // What the fragments of Go on the page for hosts may use without saying so.
@@ -34,44 +32,7 @@ var hostImports = map[string]string{
 
 // TestHostsPage builds all Go code on the page for hosts, each fragment inside a
 // function.
-func TestHostsPage(t *testing.T) {
-	text, err := os.ReadFile("lua-hosts.md")
-	if err != nil {
-		t.Fatal(err)
-	}
-	blocks := regexp.MustCompile("(?s)```go\n(.*?)```").FindAllStringSubmatch(string(text), -1)
-	if len(blocks) < 5 {
-		t.Fatalf("lua-hosts.md has %d blocks of Go", len(blocks))
-	}
-	root, err := filepath.Abs("..")
-	if err != nil {
-		t.Fatal(err)
-	}
-	dir := t.TempDir()
-	overlay, packages := map[string]string{}, []string{}
-	for i, b := range blocks {
-		name := fmt.Sprintf("hostspage%d", i)
-		file := filepath.Join(dir, name+".go")
-		if err := os.WriteFile(file, []byte(hostPackage(b[1])), 0o644); err != nil {
-			t.Fatal(err)
-		}
-		overlay[filepath.Join(root, "internal", name, "fragment.go")] = file
-		packages = append(packages, "./internal/"+name)
-	}
-	list, err := json.Marshal(map[string]any{"Replace": overlay})
-	if err != nil {
-		t.Fatal(err)
-	}
-	config := filepath.Join(dir, "overlay.json")
-	if err := os.WriteFile(config, list, 0o644); err != nil {
-		t.Fatal(err)
-	}
-	cmd := exec.Command("go", append([]string{"build", "-overlay", config}, packages...)...)
-	cmd.Dir = root
-	if out, err := cmd.CombinedOutput(); err != nil {
-		t.Errorf("%v\n%s", err, out)
-	}
-}
+func TestHostsPage(t *testing.T) { mdtest.Build(t, "..", "lua-hosts.md", hostPackage) }
 
 // hostPackage makes a fragment a package.
 func hostPackage(code string) string {

@@ -8,31 +8,17 @@ import (
 	"log/slog"
 	"net/http"
 	"net/url"
-	"os"
 	"runtime"
-	"runtime/pprof"
 	"strings"
 	"testing"
 	"testing/synctest"
-	"time"
 
 	"github.com/wsgateway/gateway"
 	"github.com/wsgateway/gateway/gatewaytest"
+	"github.com/wsgateway/gateway/internal/leaktest"
 )
 
-// TestMain fails the build if a test leaves a goroutine behind.
-func TestMain(m *testing.M) {
-	code := m.Run()
-	for deadline := time.Now().Add(5 * time.Second); runtime.NumGoroutine() > 1 && time.Now().Before(deadline); {
-		time.Sleep(time.Millisecond)
-	}
-	if left := runtime.NumGoroutine() - 1; left > 0 {
-		fmt.Fprintf(os.Stderr, "%d goroutines are left after all tests:\n", left)
-		pprof.Lookup("goroutine").WriteTo(os.Stderr, 1)
-		code = max(code, 1)
-	}
-	os.Exit(code)
-}
+func TestMain(m *testing.M) { leaktest.Main(m) }
 
 // A fakeTB notes how a test fails.
 type fakeTB struct {
