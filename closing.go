@@ -75,7 +75,7 @@ func (s *Socket) closeWritten() {
 
 // cutLate ends a close that took too long. Where the kernel has our close frame, it
 // still delivers that to a client which reads late.
-func (s *Socket) cutLate() { s.link.cut(s.out.pending()) }
+func (s *Socket) cutLate() { s.link.abort(s.out.pending()) }
 
 // ended takes the error that ended reading.
 func (s *Socket) ended(err error) {

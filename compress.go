@@ -3,6 +3,7 @@ package gateway
 import (
 	"bytes"
 	"compress/flate"
+	"errors"
 	"io"
 	"sync"
 )
@@ -57,8 +58,8 @@ var inflaters = sync.Pool{New: func() any {
 	return i
 }}
 
-// inflate returns what a deflated payload becomes, or errTooLarge if that has more
-// than limit bytes: then no more than that was inflated. What comes after the last
+// inflate returns what a deflated payload becomes, or a violation: errTooLarge if that
+// has more than limit bytes, and then no more than that was inflated. What comes after the last
 // block is ignored. It may append to the payload.
 func inflate(payload []byte, limit int64, text bool) ([]byte, error) {
 	i := inflaters.Get().(*inflater)
@@ -67,7 +68,12 @@ func inflate(payload []byte, limit int64, text bool) ([]byte, error) {
 	defer i.in.Reset(nil)
 	i.r.(flate.Resetter).Reset(&i.in, nil) // cannot fail
 	i.left = limit
-	return gather(i, text)
+	out, err := gather(i, text)
+	var v *violation
+	if err != nil && !errors.As(err, &v) {
+		err = &violation{CauseProtocolError, closeProtocol, "the message cannot be inflated: " + err.Error()}
+	}
+	return out, err
 }
 
 // Read reads what comes out.

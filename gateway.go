@@ -371,7 +371,7 @@ func (h *Handler) Shutdown(ctx context.Context) error {
 	n := h.hub.count()
 	h.giveUp()
 	for s := range h.hub.all() {
-		s.link.cut(true)
+		go s.link.abort(true) // ends with the event that its endpoint may be in
 	}
 	return &Error{Type: ErrTimeout.Type, Status: ErrTimeout.Status, Err: context.Cause(ctx),
 		Message: fmt.Sprintf("shutdown: %d sockets were not closed in time and have been cut", n)}

@@ -40,11 +40,11 @@ type link struct {
 	in      []byte             // received and scanned, not yet read by the library
 	at      time.Time          // when the latest bytes came
 	scan    scanner
-	err     error      // what ended reading
-	refused *violation // what the scanner stopped
-	closing int        // the code of the close frame that the library meant to send
-	dropped bool       // the library closed the connection
-	drained int        // bytes read since the socket began to close
+	err     error // what ended reading
+	refused bool  // err is a violation: the client may be sending still
+	closing int   // the code of the close frame that the library meant to send
+	dropped bool  // the library closed the connection
+	drained int   // bytes read since the socket began to close
 }
 
 // init makes the link that of a hijacked connection; early are bytes that came
@@ -57,8 +57,8 @@ func (l *link) init(s *Socket, conn net.Conn, early []byte, deflate bool) {
 	l.scan.limit, l.scan.deflate = min(s.route.lim.ReadLimit, mostRead), deflate
 	l.at = time.Now()
 	if len(early) > 0 {
-		l.in = append([]byte(nil), early...)
-		l.in = l.in[:l.scanned(l.in)]
+		p := append([]byte(nil), early...)
+		l.in = p[:l.scanned(p)]
 	}
 }
 
@@ -126,12 +126,9 @@ func (l *link) fill() error {
 	if err := l.beforeRead(); err != nil {
 		return err
 	}
-	p, err := l.receive()
-	if err != nil {
+	if err := l.receive(l); err != nil {
 		return l.ended(err)
 	}
-	l.at = time.Now()
-	l.in = p[:l.scanned(p)]
 	if len(l.in) == 0 {
 		return l.err
 	}
@@ -139,14 +136,37 @@ func (l *link) fill() error {
 }
 
 // receive reads into a buffer of the link's own.
-func (l *link) receive() ([]byte, error) {
+func (l *link) receive(sink readSink) error {
 	if l.raw != nil {
-		return l.raw.read(&l.buf)
+		return l.raw.read(&l.buf, sink)
 	}
 	if l.small == nil {
 		l.small = make([]byte, smallBufSize)
 	}
-	return readSome(l.conn, l.small)
+	p, err := readSome(l.conn, l.small)
+	if err == nil {
+		sink.took(p)
+	}
+	return err
+}
+
+// took implements readSink: it takes the next bytes. Between two messages, and while
+// they come one soon after the other, it has them served right here, inside the read.
+func (l *link) took(p []byte) (done bool) {
+	before := l.at
+	l.at = time.Now()
+	l.in = p[:l.scanned(p)]
+	if l.raw == nil || !l.raw.stays || l.lib != nil || l.err != nil || l.at.Sub(before) >= slowTalker {
+		return false
+	}
+	return l.s.serveWhole()
+}
+
+// wholeFrame is simpleFrame for a message of which all is here, so that taking it
+// does not read.
+func (l *link) wholeFrame() (f simpleFrame, ok bool) {
+	f, ok = l.simpleFrame()
+	return f, ok && f.size <= len(l.in)-f.header
 }
 
 // readDirect receives into the caller's buffer.
@@ -191,7 +211,7 @@ func (l *link) scanned(p []byte) int {
 	wasIdle, before := l.scan.idle(), l.scan.messages
 	n, v := l.scan.scan(p)
 	if v != nil {
-		l.refused, l.err = v, v
+		l.refuse(v)
 	}
 	s := l.s
 	now := l.s.h.since(l.at)
@@ -204,6 +224,9 @@ func (l *link) scanned(p []byte) int {
 	}
 	return n
 }
+
+// refuse ends the reading of messages because of what the client sent.
+func (l *link) refuse(err error) { l.refused, l.err, l.in = true, err, nil }
 
 func (l *link) ended(err error) error {
 	l.err = err
@@ -254,19 +277,36 @@ func (l *link) drain(n int) error {
 // connection is cut. What was sent is not lost then to the reset that closing
 // a connection with unread bytes causes.
 func (l *link) discard() {
-	if l.err != nil && l.refused == nil {
+	if l.err != nil && !l.refused {
 		return
 	}
 	l.in = nil
+	d := discarder{l: l}
 	for {
-		p, err := l.receive()
-		if err == nil {
-			err = l.drain(len(p))
-		}
-		if err != nil {
+		err := l.receive(&d)
+		if err != nil || d.err != nil {
 			l.releaseBuf()
 			return
 		}
+	}
+}
+
+// A discarder drops what it gets.
+type discarder struct {
+	l   *link
+	err error
+}
+
+func (d *discarder) took(p []byte) bool {
+	d.err = d.l.drain(len(p))
+	return false
+}
+
+// notice wakes the reader if the connection has ended and the poller does not say so
+// any more; see rawConn.read.
+func (l *link) notice() {
+	if l.raw.ended() {
+		l.conn.(interface{ CloseRead() error }).CloseRead()
 	}
 }
 
@@ -286,4 +326,13 @@ func (l *link) cut(reset bool) {
 		}
 	}
 	l.conn.Close()
+}
+
+// abort is cut for others than the reader. It waits for the endpoint that runs inside
+// the read, but the client does not.
+func (l *link) abort(reset bool) {
+	if l.raw != nil {
+		l.closeWrite()
+	}
+	l.cut(reset)
 }

@@ -5,6 +5,7 @@ package gateway
 import (
 	"io"
 	"net"
+	"runtime"
 	"sync"
 	"syscall"
 )
@@ -14,14 +15,20 @@ import (
 // bytes to put into it, and a write that would wait for a slow client returns
 // instead.
 type rawConn struct {
-	rc  syscall.RawConn
-	try func(fd uintptr) bool // c.tryRead, bound once: a closure for each read would be an allocation
+	rc    syscall.RawConn
+	try   func(fd uintptr) bool // c.tryRead, bound once: a closure for each read would be an allocation
+	stays bool                  // the sink may be done, see read
 
 	// Of the read that is under way; owned by the reader.
-	buf *[readBufSize]byte
-	n   int
-	err error
+	sink readSink
+	buf  *[readBufSize]byte
+	n    int
+	err  error
 }
+
+// A readSink takes what rawConn.read has read. It reports whether it is done with
+// the bytes, and the reader would only come back to wait for the next ones.
+type readSink interface{ took(p []byte) (done bool) }
 
 // init reports false for a connection that has no descriptor of its own, as
 // under TLS or in memory.
@@ -33,26 +40,33 @@ func (c *rawConn) init(conn net.Conn) bool {
 			return false
 		}
 		c.rc, c.try = rc, c.tryRead
+		_, tcp := conn.(*net.TCPConn)
+		c.stays = tcp && runtime.GOOS == "linux" // where it is known and tested
 		return true
 	}
 	return false
 }
 
-// read waits for bytes and returns them in *buf, which is taken from the pool
-// if it is nil and given back while there is nothing to read.
-func (c *rawConn) read(buf **[readBufSize]byte) ([]byte, error) {
-	c.buf, c.n, c.err = *buf, 0, nil
+// read waits for bytes and hands them to the sink, which has them in *buf. That is
+// taken from the pool if it is nil, and given back while there is nothing to read.
+//
+// As long as the sink is done with what it gets, read goes on. It then waits for
+// the poller without the read that would find nothing: what comes after a read that
+// did not fill its buffer, the poller reports. What came before it and was no data,
+// an end of the connection, it reported together with the data; see ended.
+func (c *rawConn) read(buf **[readBufSize]byte, sink readSink) error {
+	c.sink, c.buf, c.n, c.err = sink, *buf, 0, nil
 	err := c.rc.Read(c.try)
-	*buf, c.buf = c.buf, nil
+	*buf, c.buf, c.sink = c.buf, nil, nil
 	switch {
 	case err != nil:
-		return nil, err
+		return err
 	case c.err != nil:
-		return nil, c.err
+		return c.err
 	case c.n == 0:
-		return nil, io.EOF
+		return io.EOF
 	}
-	return (*buf)[:c.n], nil
+	return nil
 }
 
 func (c *rawConn) tryRead(fd uintptr) bool {
@@ -65,13 +79,33 @@ func (c *rawConn) tryRead(fd uintptr) bool {
 		case syscall.EINTR:
 			continue
 		case syscall.EAGAIN:
-			readBufs.Put(c.buf)
-			c.buf = nil
+			c.release()
 			return false
 		}
 		c.n, c.err = max(n, 0), err
-		return true
+		if c.n == 0 || !c.sink.took(c.buf[:c.n]) {
+			return true
+		}
+		if c.n < len(c.buf) {
+			c.release()
+			return false
+		}
 	}
+}
+
+func (c *rawConn) release() {
+	readBufs.Put(c.buf)
+	c.buf = nil
+}
+
+// ended reports whether nothing but the connection's end is left to be read.
+func (c *rawConn) ended() (ended bool) {
+	var next [1]byte
+	c.rc.Control(func(fd uintptr) {
+		n, _, err := syscall.Recvfrom(int(fd), next[:], syscall.MSG_PEEK|syscall.MSG_DONTWAIT)
+		ended = n <= 0 && err != syscall.EAGAIN && err != syscall.EINTR
+	})
+	return ended
 }
 
 // A rawWriter is one write in progress.

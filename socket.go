@@ -42,6 +42,7 @@ type Socket struct {
 	lastMsg  atomic.Int64 // a message came or went
 	msgStart atomic.Int64 // the message that is arriving began; 0: none is
 	busy     atomic.Bool  // the reader is not reading: an endpoint runs, or the rate delays
+	unsure   atomic.Bool  // the connection may have ended when the reader last went to wait; see rawConn.read
 	pingAt   int64        // a ping was sent and nothing came since; 0: none. Owned by the sweeper
 
 	tasks sync.WaitGroup // of Go; none is added once closing is set
@@ -297,14 +298,45 @@ func (s *Socket) read() bool {
 		s.ended(err)
 		return false
 	}
+	s.serve(m)
+	return true
+}
+
+// serveWhole serves, inside the read that brought them, the messages that are here
+// as a whole and of the simplest kind. It reports whether that was all, and the
+// reader would only come back to wait for more.
+func (s *Socket) serveWhole() (done bool) {
+	l := &s.link
+	for !s.isClosing() {
+		f, ok := l.wholeFrame()
+		if !ok {
+			break
+		}
+		m, err := l.takeFrame(f)
+		if err != nil {
+			l.refuse(err)
+			return false
+		}
+		s.serve(m)
+	}
+	if !l.scan.idle() || len(l.in) > 0 || s.isClosing() || s.out.flushOwn() {
+		return false
+	}
+	if !s.unsure.Load() {
+		s.unsure.Store(true)
+	}
+	return true
+}
+
+// serve delivers a message, if the rate allows it.
+func (s *Socket) serve(m Message) {
 	at := s.link.at
 	if s.isClosing() || !s.withinRate(at) {
-		return true
+		return
 	}
 	s.shard.messagesIn.Add(1)
 	s.shard.bytesIn.Add(uint64(len(m.Data)))
 	s.event(Event{Type: EventData, Time: at, Message: m})
-	return true
 }
 
 // event delivers an open or data event and acts on the verdict. The open event

@@ -62,6 +62,9 @@ func (s *Socket) sweep(now int64) {
 		s.sweepBusy(now, over)
 		return
 	}
+	if over(s.lastIn.Load(), slowTalker) && s.unsure.CompareAndSwap(true, false) {
+		s.link.notice()
+	}
 	if start := s.msgStart.Load(); start != 0 && over(start, lim.MessageTimeout) {
 		s.beginClose(Closed{Cause: CauseMessageTimeout, Code: closePolicy})
 		return

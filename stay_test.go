@@ -1,0 +1,96 @@
+package gateway_test
+
+import (
+	"context"
+	"io"
+	"net"
+	"testing"
+	"time"
+
+	"github.com/wsgateway/gateway"
+)
+
+// Messages that follow each other are served inside the read that brought them.
+// These tests are about what that could hide: they need TCP.
+
+// blocked is a gateway whose endpoint stays in its first data event until let go.
+func blocked(l gateway.Limits) (gw *gateway.Handler, in, out chan struct{}, closed chan gateway.Closed) {
+	in, out, closed = make(chan struct{}, 8), make(chan struct{}), make(chan gateway.Closed, 1)
+	gw = withLimits(l)
+	gw.Handle("/", gateway.Callbacks{
+		OnData: func(context.Context, *gateway.Socket, gateway.Message) error {
+			in <- struct{}{}
+			<-out
+			return nil
+		},
+		OnClose: func(_ context.Context, _ *gateway.Socket, c gateway.Closed) { closed <- c },
+	})
+	return gw, in, out, closed
+}
+
+// The end of a connection that comes together with the last message is noticed,
+// also when nothing is written to it.
+func TestEndThatComesWithTheLastMessage(t *testing.T) {
+	for name, end := range map[string]func(*net.TCPConn) error{
+		"end":   (*net.TCPConn).Close,
+		"reset": func(c *net.TCPConn) error { c.SetLinger(0); return c.Close() },
+	} {
+		t.Run(name, func(t *testing.T) {
+			gw, in, out, closed := blocked(gateway.Limits{PingInterval: -1})
+			p := dialTCP(t, serveTCP(t, gw, false))
+			p.upgrade("/")
+			p.write(masked(0x81, "first"))
+			<-in
+			p.write(masked(0x81, "last"))
+			if err := end(p.conn.(*net.TCPConn)); err != nil {
+				t.Fatal(err)
+			}
+			close(out)
+			select {
+			case c := <-closed:
+				if c.Cause != gateway.CauseConnectionLost || c.Code != 1006 {
+					t.Errorf("the close event has %+v, want connection_lost, 1006", c)
+				}
+			case <-time.After(30 * time.Second):
+				t.Error("no close event within 30 s of the end")
+			}
+			if n := gw.Stats().MessagesIn; name == "end" && n != 2 {
+				t.Errorf("%d messages were delivered, want both", n)
+			}
+		})
+	}
+}
+
+// A client whose endpoint does not come back is cut all the same, by the close
+// timeout and by Shutdown, and neither waits for the endpoint.
+func TestCutWhileTheEndpointRuns(t *testing.T) {
+	for name, stop := range map[string]func(*gateway.Handler) error{
+		"close timeout": func(gw *gateway.Handler) error { _, err := gw.CloseAll(context.Background()); return err },
+		"shutdown": func(gw *gateway.Handler) error {
+			ctx, cancel := context.WithCancel(context.Background())
+			cancel()
+			if err := gw.Shutdown(ctx); err == nil {
+				return io.ErrNoProgress
+			}
+			return nil
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			gw, in, out, closed := blocked(gateway.Limits{CloseTimeout: 50 * time.Millisecond})
+			p := dialTCP(t, serveTCP(t, gw, false))
+			p.upgrade("/")
+			p.write(masked(0x81, "first"))
+			<-in
+			if err := stop(gw); err != nil {
+				t.Errorf("%s: %v", name, err)
+			}
+			if _, err := io.Copy(io.Discard, p.br); err != nil {
+				if ne, ok := err.(net.Error); ok && ne.Timeout() {
+					t.Error("the client still has its connection, want it to be cut")
+				}
+			}
+			close(out)
+			<-closed
+		})
+	}
+}
