@@ -56,8 +56,13 @@ func (o *outbox) emptyLocked() bool { return o.queue.empty() && len(o.control) =
 // pushLocked queues a message. Where a policy drops single messages, each keeps a
 // frame of its own.
 func (o *outbox) pushLocked(f *frame) {
+	o.queue.push(f, !o.dropsSingly())
+}
+
+// dropsSingly reports whether the route's policy drops single messages.
+func (o *outbox) dropsSingly() bool {
 	policy := o.s.route.lim.OnQueueFull
-	o.queue.push(f, policy != QueueDropOldest && policy != QueueDropNewest)
+	return policy == QueueDropOldest || policy == QueueDropNewest
 }
 
 // replaceLocked drops the waiting message of the same key, if there is one: a
@@ -144,6 +149,14 @@ func (o *outbox) put(f *frame) error {
 		o.s.refused(err)
 	}
 	return err
+}
+
+// join is put for a message that finds room in the buffer of the one before it: it
+// needs no frame then. Otherwise it reports false, and nothing has happened.
+func (o *outbox) join(first byte, payload []byte) bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.writing && !o.closed && !o.dropsSingly() && !o.fullLocked(len(payload)+maxHeader) && o.queue.write(first, payload)
 }
 
 // offer is put without the work that must not be done for many sockets one by

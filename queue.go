@@ -78,6 +78,24 @@ func (q *queue) join(f *frame) *frame {
 	return nil
 }
 
+// write puts a message into the last frame's buffer, if there is room and join would.
+func (q *queue) write(first byte, payload []byte) bool {
+	last := len(q.frames) - 1
+	if last < q.untouched() || !q.frames[last].joins() {
+		return false
+	}
+	chunk := q.frames[last]
+	before := len(chunk.b)
+	if before+len(payload)+maxHeader > cap(chunk.b) {
+		return false
+	}
+	chunk.b = appendFrame(chunk.b, first, payload)
+	chunk.more++
+	q.size += len(chunk.b) - before
+	q.count++
+	return true
+}
+
 // unshift puts a frame of which off bytes are written before all others.
 func (q *queue) unshift(f *frame, off int) {
 	q.frames = slices.Insert(q.frames, q.head, f)

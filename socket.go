@@ -196,16 +196,29 @@ func (s *Socket) deflates(m Message) bool {
 	return s.link.scan.deflate && len(m.Data) >= deflateThreshold
 }
 
+// joinSize is up to how many bytes of payload a message is copied under the outbox's
+// lock.
+const joinSize = 1 << 10
+
+// joins reports whether the message can share a buffer with others.
+func (s *Socket) joins(m Message) bool {
+	return m.Key == "" && len(m.Data) <= joinSize && s.checkSize(m) == nil && !s.deflates(m)
+}
+
 // send is Send after checkMessage.
 func (s *Socket) send(ctx context.Context, m Message) error {
 	if ctx.Err() != nil {
 		return s.closedError(timeout(ctx))
 	}
+	own := s.ownContext(ctx)
+	if !own && s.joins(m) && s.out.join(dataByte(m.Type, false), m.Data) {
+		return s.sent(m, nil)
+	}
 	f, err := s.encode(m)
 	if err != nil {
 		return err
 	}
-	if s.ownContext(ctx) {
+	if own {
 		err = s.out.sendOwn(ctx, f)
 	} else {
 		err = s.out.put(f)
