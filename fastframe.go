@@ -4,7 +4,6 @@ import (
 	"encoding/binary"
 	"fmt"
 	"math/bits"
-	"slices"
 	"unicode/utf8"
 )
 
@@ -60,7 +59,10 @@ func (l *link) simpleFrame() (f simpleFrame, ok bool) {
 // then as it comes. Text is checked as it comes.
 func (l *link) takeFrame(f simpleFrame) (Message, error) {
 	l.in = l.in[f.header:]
-	data := make([]byte, 0, min(f.size, max(len(l.in), firstAlloc)))
+	data := []byte{}
+	if len(l.in) < f.size { // otherwise append makes it, without clearing it first
+		data = make([]byte, 0, min(f.size, max(len(l.in), firstAlloc)))
+	}
 	for valid := 0; ; {
 		have := len(data)
 		if err := l.receiveInto(&data, f.size); err != nil {
@@ -134,9 +136,6 @@ func (l *link) receiveInto(data *[]byte, size int) error {
 	d := *data
 	if len(l.in) > 0 || size == 0 {
 		n := min(len(l.in), size-len(d))
-		if cap(d)-len(d) < n {
-			d = slices.Grow(d, n)
-		}
 		*data, l.in = append(d, l.in[:n]...), l.in[n:]
 		return nil
 	}
@@ -153,6 +152,13 @@ func (l *link) receiveInto(data *[]byte, size int) error {
 func unmask(b []byte, key uint32, offset int) {
 	key = bits.RotateLeft32(key, -8*(offset&3))
 	key64 := uint64(key)<<32 | uint64(key)
+	for len(b) >= 32 { // the loop takes as long as what it does to 8 bytes
+		binary.LittleEndian.PutUint64(b, binary.LittleEndian.Uint64(b)^key64)
+		binary.LittleEndian.PutUint64(b[8:], binary.LittleEndian.Uint64(b[8:])^key64)
+		binary.LittleEndian.PutUint64(b[16:], binary.LittleEndian.Uint64(b[16:])^key64)
+		binary.LittleEndian.PutUint64(b[24:], binary.LittleEndian.Uint64(b[24:])^key64)
+		b = b[32:]
+	}
 	for len(b) >= 8 {
 		binary.LittleEndian.PutUint64(b, binary.LittleEndian.Uint64(b)^key64)
 		b = b[8:]

@@ -57,7 +57,7 @@ func packHeader(r *http.Request) string {
 	var b strings.Builder
 	b.Grow(size)
 	pack := func(name, v string) {
-		if strings.ContainsAny(v, "\r\n") {
+		if strings.IndexByte(v, '\n') >= 0 || strings.IndexByte(v, '\r') >= 0 { // ContainsAny takes longer
 			v = fieldCleaner.Replace(v)
 		}
 		b.WriteString(name)

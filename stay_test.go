@@ -4,6 +4,8 @@ import (
 	"context"
 	"io"
 	"net"
+	"runtime"
+	"strings"
 	"testing"
 	"time"
 
@@ -92,5 +94,33 @@ func TestCutWhileTheEndpointRuns(t *testing.T) {
 			close(out)
 			<-closed
 		})
+	}
+}
+
+// An endpoint that ends the goroutine inside the read takes its own socket along and
+// nothing else.
+func TestGoexitInsideTheRead(t *testing.T) {
+	closed := make(chan gateway.Closed, 1)
+	gw := quiet()
+	gw.Handle("/", gateway.Callbacks{
+		OnData: func(ctx context.Context, s *gateway.Socket, m gateway.Message) error {
+			if string(m.Data) == "exit" {
+				runtime.Goexit()
+			}
+			return s.Send(ctx, m)
+		},
+		OnClose: func(_ context.Context, _ *gateway.Socket, c gateway.Closed) { closed <- c },
+	})
+	p := dialTCP(t, serveTCP(t, gw, false))
+	p.upgrade("/")
+	p.write(masked(0x81, "stay"))
+	p.want(0x81, "stay")
+	p.write(masked(0x81, "exit"))
+	if first, payload := p.read(); first != 0x88 || !strings.HasPrefix(payload, "\x03\xf3") {
+		t.Errorf("the client got %#x %q, want a close frame with 1011", first, payload)
+	}
+	p.conn.Close()
+	if c := <-closed; c.Cause != gateway.CausePanic || c.Code != 1011 {
+		t.Errorf("the close event has %+v, want panic, 1011", c)
 	}
 }
