@@ -134,7 +134,9 @@ func (h *Handler) upgrade(w http.ResponseWriter, r *http.Request) *Error {
 	early, _ := brw.Reader.Peek(brw.Reader.Buffered())
 	s.link.init(s, conn, early, up.extension != "")
 	opened = true
-	h.open(s, up.response(w.Header()))
+	scratch := scratchBufs.Get().(*[scratchSize]byte)
+	defer scratchBufs.Put(scratch)
+	h.open(s, up.appendResponse(scratch[:0], w.Header()))
 	return nil
 }
 
@@ -195,7 +197,7 @@ func (h *Handler) newSocket(rt *boundRoute, req request, admit *Admission, base 
 	if admit != nil && admit.Context != nil {
 		base = context.WithoutCancel(admit.Context)
 	}
-	s := &Socket{h: h, id: h.node + strings.ToLower(rand.Text()), route: rt, req: req, admit: admit, opened: time.Now()}
+	s := &Socket{h: h, id: h.newID(), route: rt, req: req, admit: admit, opened: time.Now()}
 	s.shard = h.hub.shard(s.id)
 	s.out.s = s
 	s.all.socket.Store(s)
@@ -205,6 +207,17 @@ func (h *Handler) newSocket(rt *boundRoute, req request, admit *Admission, base 
 	s.lastIn.Store(now)
 	s.lastMsg.Store(now)
 	return s
+}
+
+// newID returns the id of a new socket: the node's name and 128 random bits.
+func (h *Handler) newID() string {
+	var id [nodeLen + 26]byte
+	random := id[copy(id[:], h.node):]
+	rand.Read(random) // never fails
+	for i, c := range random {
+		random[i] = "abcdefghijklmnopqrstuvwxyz234567"[c%32]
+	}
+	return string(id[:])
 }
 
 // open registers the socket, completes the handshake and starts the socket's

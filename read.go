@@ -7,7 +7,7 @@ import (
 	"unicode/utf8"
 )
 
-const scratchSize = 4 << 10 // of the buffer that short messages are read into
+const scratchSize = 4 << 10 // of the buffers that short messages are read into, and headers put together in
 
 var scratchBufs = sync.Pool{New: func() any { return new([scratchSize]byte) }}
 

@@ -45,33 +45,27 @@ func (q *request) query() string {
 	return raw
 }
 
-// packHeader keeps all fields in one string. The server has refused line breaks
-// in them; what a program put in is cleaned.
+// packHeader keeps all fields in one string.
 func packHeader(r *http.Request) string {
-	size := len("Host\n\n") + len(r.Host)
+	scratch := scratchBufs.Get().(*[scratchSize]byte)
+	defer scratchBufs.Put(scratch)
+	b := packField(scratch[:0], "Host", r.Host)
 	for name, values := range r.Header {
 		for _, v := range values {
-			size += len(name) + len(v) + 2
+			b = packField(b, name, v)
 		}
 	}
-	var b strings.Builder
-	b.Grow(size)
-	pack := func(name, v string) {
-		if strings.IndexByte(v, '\n') >= 0 || strings.IndexByte(v, '\r') >= 0 { // ContainsAny takes longer
-			v = fieldCleaner.Replace(v)
-		}
-		b.WriteString(name)
-		b.WriteByte('\n')
-		b.WriteString(v)
-		b.WriteByte('\n')
+	return string(b)
+}
+
+// packField appends a field. The server has refused line breaks in it; what a program
+// put in is cleaned.
+func packField(b []byte, name, value string) []byte {
+	if strings.IndexByte(value, '\n') >= 0 || strings.IndexByte(value, '\r') >= 0 { // ContainsAny takes longer
+		value = fieldCleaner.Replace(value)
 	}
-	pack("Host", r.Host)
-	for name, values := range r.Header {
-		for _, v := range values {
-			pack(name, v)
-		}
-	}
-	return b.String()
+	b = append(append(b, name...), '\n')
+	return append(append(b, value...), '\n')
 }
 
 // header returns the fields as a header.

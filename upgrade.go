@@ -147,10 +147,9 @@ func hijackerOf(w http.ResponseWriter) (http.Hijacker, *Error) {
 	}
 }
 
-// response is the answer that completes the handshake (RFC 6455, section 4.2.2),
-// with what middleware has set on the ResponseWriter.
-func (u *upgrade) response(middleware http.Header) []byte {
-	b := make([]byte, 0, 256)
+// appendResponse appends the answer that completes the handshake (RFC 6455, section
+// 4.2.2), with what middleware has set on the ResponseWriter.
+func (u *upgrade) appendResponse(b []byte, middleware http.Header) []byte {
 	b = append(b, "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: "...)
 	sum := sha1.Sum([]byte(u.key + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"))
 	b = base64.StdEncoding.AppendEncode(b, sum[:])
