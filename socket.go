@@ -273,7 +273,11 @@ func (s *Socket) run() {
 	}()
 	s.event(Event{Type: EventOpen, Time: s.opened})
 	opened = true
-	go s.loop() // on a stack that has not grown
+	if s.route.ignoresOpen {
+		s.loop()
+	} else {
+		go s.loop() // on a stack that has not grown
+	}
 }
 
 // loop is the rest of the socket's life, in the goroutine that is its reader. An

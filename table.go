@@ -14,13 +14,14 @@ import (
 // A boundRoute is a Route in the table. It never changes; a socket keeps the one
 // it opened on.
 type boundRoute struct {
-	Route            // as registered
-	pattern pattern  //
-	names   []string // of the pattern's parameters
-	lim     Limits   // with the gateway's defaults filled in; negative still means off
-	ep      Endpoint // with the gateway's middleware around it
-	owner   string   // of Replace; "" for Handle
-	where   string   // file and line of the registration
+	Route                // as registered
+	pattern     pattern  //
+	names       []string // of the pattern's parameters
+	lim         Limits   // with the gateway's defaults filled in; negative still means off
+	ep          Endpoint // with the gateway's middleware around it
+	owner       string   // of Replace; "" for Handle
+	where       string   // file and line of the registration
+	ignoresOpen bool     // the endpoint does nothing in the open event
 }
 
 // A table is all routes at one time. It never changes.
@@ -162,10 +163,11 @@ func (h *Handler) bind(all map[string]*boundRoute, owner, where string, rt Route
 	for _, mw := range slices.Backward(h.routes.middleware) {
 		ep = mw(ep)
 	}
+	callbacks, ok := ep.(Callbacks)
 	rt.Subprotocols = slices.Clone(rt.Subprotocols)
 	all[rt.Pattern] = &boundRoute{
 		Route: rt, pattern: p, names: p.names(), owner: owner, where: where,
-		lim: rt.Limits.over(h.opts.Limits).unbounded(), ep: ep,
+		lim: rt.Limits.over(h.opts.Limits).unbounded(), ep: ep, ignoresOpen: ok && callbacks.OnOpen == nil,
 	}
 	return nil
 }
