@@ -114,15 +114,20 @@ func witnessed() *gateway.Handler {
 // and then ends the connection.
 func play(gw *gateway.Handler, deflate bool, early []byte, pieces ...[]byte) sight {
 	s := &sight{done: make(chan struct{})}
+	conn := &script{early: early, pieces: pieces}
+	gw.ServeHTTP(hijackWriter{httptest.NewRecorder(), conn, early}, sightRequest(s, deflate))
+	<-s.done
+	s.frames = conn.frames()
+	return *s
+}
+
+// sightRequest is an upgrade request of a socket whose events s gets.
+func sightRequest(s *sight, deflate bool) *http.Request {
 	r := sinkRequest("/")
 	if !deflate {
 		r.Header.Del("Sec-WebSocket-Extensions")
 	}
-	conn := &script{early: early, pieces: pieces}
-	gw.ServeHTTP(scriptWriter{httptest.NewRecorder(), conn}, r.WithContext(context.WithValue(r.Context(), sightKey{}, s)))
-	<-s.done
-	s.frames = conn.frames()
-	return *s
+	return r.WithContext(context.WithValue(r.Context(), sightKey{}, s))
 }
 
 // A script is the connection of a client that sends pieces and keeps what it gets.
@@ -169,14 +174,16 @@ func (c *script) frames() (frames []string) {
 	}
 }
 
-type scriptWriter struct {
+// A hijackWriter hands out a connection of which early has been read.
+type hijackWriter struct {
 	*httptest.ResponseRecorder
-	conn *script
+	conn  net.Conn
+	early []byte
 }
 
-func (w scriptWriter) Hijack() (net.Conn, *bufio.ReadWriter, error) {
-	br := bufio.NewReaderSize(bytes.NewReader(w.conn.early), 4<<10)
-	if _, err := br.Peek(len(w.conn.early)); err != nil {
+func (w hijackWriter) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	br := bufio.NewReaderSize(bytes.NewReader(w.early), 4<<10)
+	if _, err := br.Peek(len(w.early)); err != nil {
 		return nil, nil, err
 	}
 	return w.conn, bufio.NewReadWriter(br, nil), nil

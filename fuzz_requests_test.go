@@ -200,7 +200,7 @@ func infoOf(t *testing.T, o gateway.Options, r *http.Request) gateway.Info {
 		infos <- s.Info()
 		return nil
 	}})
-	w := scriptWriter{httptest.NewRecorder(), &script{}}
+	w := hijackWriter{httptest.NewRecorder(), &script{}, nil}
 	if gw.ServeHTTP(w, r); w.Body.Len() > 0 {
 		t.Fatalf("the request is refused: %s", w.Body)
 	}

@@ -2,9 +2,12 @@ package gateway_test
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"net"
+	"net/http/httptest"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -123,4 +126,60 @@ func TestGoexitInsideTheRead(t *testing.T) {
 	if c := <-closed; c.Cause != gateway.CausePanic || c.Code != 1011 {
 		t.Errorf("the close event has %+v, want panic, 1011", c)
 	}
+}
+
+// What the endpoint sees does not depend on whether messages are served inside the
+// read, as over TCP, or not, as in memory; nor on how the stream is cut.
+func TestServedInsideTheReadAsOutside(t *testing.T) {
+	gw := witnessed()
+	t.Cleanup(func() {
+		if err := gw.Shutdown(context.Background()); err != nil {
+			t.Errorf("Shutdown = %v, want nil", err)
+		}
+	})
+	hello := masked(0x81, "hello")
+	for i, seed := range frameSeeds() {
+		stream := slices.Concat(hello, seed)
+		for _, deflate := range []bool{false, true} {
+			for _, size := range []int{1, 7, len(hello), len(stream)} {
+				t.Run(fmt.Sprintf("seed=%d/deflate=%v/size=%d", i, deflate, size), func(t *testing.T) {
+					t.Parallel()
+					pieces := func() [][]byte { return slices.Collect(slices.Chunk(stream, size)) }
+					want := play(gw, deflate, nil, pieces()...).events
+					if got := playTCP(t, gw, deflate, pieces()); !slices.Equal(got, want) {
+						t.Errorf("stream %q\nover TCP:  %q\nin memory: %q", stream, got, want)
+					}
+				})
+			}
+		}
+	}
+}
+
+// playTCP is play over TCP, where it returns the events only.
+func playTCP(t *testing.T, gw *gateway.Handler, deflate bool, pieces [][]byte) []string {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	client, err := net.Dial("tcp", l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	server, err := l.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &sight{done: make(chan struct{})}
+	gw.ServeHTTP(hijackWriter{httptest.NewRecorder(), server, nil}, sightRequest(s, deflate))
+	go io.Copy(io.Discard, client) // ends with the connection
+	for _, p := range pieces {
+		if _, err := client.Write(p); err != nil {
+			break // the gateway has heard enough
+		}
+	}
+	client.(*net.TCPConn).CloseWrite()
+	<-s.done
+	return s.events
 }
