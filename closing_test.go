@@ -214,6 +214,44 @@ func TestEndpointThatWaitsLearnsOfALostClient(t *testing.T) {
 	})
 }
 
+// Gateway and client close at the same time. Whoever is first, the client reads a
+// close frame before the connection ends.
+func TestCloseFromBothSides(t *testing.T) {
+	for name, inEvent := range map[string]bool{"while reading": false, "while an endpoint runs": true} {
+		for range 30 {
+			synctest.Test(t, func(t *testing.T) {
+				gw, r := quiet(), &recorder{}
+				r.on = func(ctx context.Context, s *gateway.Socket, ev gateway.Event) error {
+					if ev.Type == gateway.EventData {
+						<-ctx.Done()
+					}
+					return nil
+				}
+				gw.Handle("/", r)
+				p := rawDial(t, serve(t, gw), "/")
+				synctest.Wait()
+				for i := range 100 { // to leave them takes time
+					wantErr(t, "Join", gw.Group(fmt.Sprint(i)).Join(context.Background(), r.socket().ID()), nil)
+				}
+				theirs := masked(0x88, "\x03\xe8")
+				if inEvent {
+					p.write(append(masked(0x81, "x"), theirs...))
+					synctest.Wait()
+				}
+				done := make(chan error)
+				go func() { done <- r.socket().CloseWith(4000, "x") }()
+				if !inEvent {
+					p.write(theirs)
+				}
+				if first, payload := p.read(); first != 0x88 {
+					t.Errorf("%s: the client reads %#x %q, want a close frame", name, first, payload)
+				}
+				<-done
+			})
+		}
+	}
+}
+
 // Everything at once, at every moment: what remains is nothing.
 func TestCloseRaces(t *testing.T) {
 	type scene struct {

@@ -47,9 +47,10 @@ const inflateTail = "\x00\x00\xff\xff\x01\x00\x00\xff\xff"
 
 // An inflater is a decompressor with its input and output.
 type inflater struct {
-	r    io.ReadCloser // a flate.Resetter too
-	in   bytes.Reader
-	left int64 // bytes that may come out, negative for any number
+	r      io.ReadCloser // a flate.Resetter too
+	in     bytes.Reader
+	left   int64 // bytes that may come out, negative for any number
+	behind bool  // a block was the last, and nothing has come out of what follows
 }
 
 var inflaters = sync.Pool{New: func() any {
@@ -59,15 +60,15 @@ var inflaters = sync.Pool{New: func() any {
 }}
 
 // inflate returns what a deflated payload becomes, or a violation: errTooLarge if that
-// has more than limit bytes, and then no more than that was inflated. What comes after the last
-// block is ignored. It may append to the payload.
+// has more than limit bytes, and then no more than that was inflated. What follows the
+// last block and is no block is ignored. It may append to the payload.
 func inflate(payload []byte, limit int64, text bool) ([]byte, error) {
 	i := inflaters.Get().(*inflater)
 	defer inflaters.Put(i)
 	i.in.Reset(append(payload, inflateTail...))
 	defer i.in.Reset(nil)
 	i.r.(flate.Resetter).Reset(&i.in, nil) // cannot fail
-	i.left = limit
+	i.left, i.behind = limit, false
 	out, err := gather(i, text)
 	var v *violation
 	if err != nil && !errors.As(err, &v) {
@@ -79,15 +80,35 @@ func inflate(payload []byte, limit int64, text bool) ([]byte, error) {
 // Read reads what comes out.
 func (i *inflater) Read(p []byte) (int, error) {
 	if i.left < 0 {
-		return i.r.Read(p)
+		return i.readBlocks(p)
 	}
 	if int64(len(p)) > i.left+1 {
 		p = p[:i.left+1]
 	}
-	n, err := i.r.Read(p)
+	n, err := i.readBlocks(p)
 	if int64(n) > i.left {
 		return n, errTooLarge
 	}
 	i.left -= int64(n)
 	return n, err
+}
+
+// readBlocks reads on where a block that says it is the last one is followed by
+// others, as RFC 7692, section 7.2.1 allows.
+func (i *inflater) readBlocks(p []byte) (int, error) {
+	for {
+		n, err := i.r.Read(p)
+		switch {
+		case err == io.EOF && i.in.Len() > len(inflateTail):
+			i.r.(flate.Resetter).Reset(&i.in, nil) // cannot fail
+			i.behind, err = true, nil
+		case n > 0:
+			i.behind = false
+		case err != nil && i.behind:
+			err = io.EOF
+		}
+		if n > 0 || err != nil {
+			return n, err
+		}
+	}
 }

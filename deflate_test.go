@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"compress/flate"
 	"fmt"
+	"io"
 	"log/slog"
 	"strings"
 	"testing"
@@ -37,6 +38,51 @@ func finalBlock(s string) string {
 	w.Write([]byte(s))
 	w.Close()
 	return b.String() + "\x00"
+}
+
+// inflated returns what the payload of a frame with this first byte stands for.
+func inflated(first byte, payload string) string {
+	if first&0x40 == 0 {
+		return payload
+	}
+	b, err := io.ReadAll(flate.NewReader(strings.NewReader(payload + "\x00\x00\xff\xff\x01\x00\x00\xff\xff")))
+	if err != nil {
+		return err.Error()
+	}
+	return string(b)
+}
+
+// A block that says it is the last one may be followed by others (RFC 7692, section
+// 7.2.1).
+func TestInflateGoesOnBehindALastBlock(t *testing.T) {
+	last := func(s string) string { return strings.TrimSuffix(finalBlock(s), "\x00") }
+	big := strings.Repeat("0123456789", 3000)
+	for payload, want := range map[string]string{
+		last("one") + last("two") + "\x00":                 "onetwo",
+		last("one") + deflated("two"):                      "onetwo",
+		deflated("one") + "\x00\x00\xff\xff" + last("two"): "onetwo",
+		last(big) + last("") + last("") + last(big):        big + big,
+		last("") + deflated("one"):                         "one",
+		last("one"):                                        "one",
+	} {
+		bubble(t, fmt.Sprintf("%.20q", want), func(t *testing.T) {
+			p := rawDial(t, serve(t, deflateGateway()), "/", wantDeflate, "")
+			p.write(masked(0xc1, payload))
+			if first, got := p.read(); inflated(first, got) != want {
+				t.Errorf("%.60q becomes %.20q of %d bytes, want %.20q of %d", payload, got, len(got), want, len(want))
+			}
+		})
+	}
+	for name, payload := range map[string]string{
+		"too large in sum": last(strings.Repeat("a", 40_000)) + last(strings.Repeat("a", 40_000)),
+		"many empty ones":  strings.Repeat(last(""), 10_000) + last(strings.Repeat("a", 64<<10+1)),
+	} {
+		bubble(t, name, func(t *testing.T) {
+			p := rawDial(t, serve(t, deflateGateway()), "/", wantDeflate, "")
+			p.write(masked(0xc1, payload))
+			p.wantClose(1009, "too_large")
+		})
+	}
 }
 
 // Bytes behind the last block of one message are no part of any other: neither of

@@ -127,9 +127,9 @@ type infoJSON struct {
 	Groups      []string          `json:"groups,omitempty"`
 	Values      map[string]string `json:"values,omitempty"`
 
-	CloseCode   int    `json:"close_code,omitempty"`
-	CloseReason string `json:"close_reason,omitempty"`
-	CloseCause  Cause  `json:"close_cause,omitempty"`
+	CloseCode   int     `json:"close_code,omitempty"`
+	CloseReason *string `json:"close_reason,omitempty"` // in a close event also when it is ""
+	CloseCause  Cause   `json:"close_cause,omitempty"`
 }
 
 // paramJSON is a string, or an array of strings if there are several.
@@ -179,7 +179,7 @@ func (info Info) JSONWithCredentials() ([]byte, error) {
 			j.MessageSize = info.LastSize
 		}
 	case EventClose:
-		j.CloseCode, j.CloseReason, j.CloseCause = info.Last.Closed.Code, info.Last.Closed.Reason, info.Last.Closed.Cause
+		j.CloseCode, j.CloseReason, j.CloseCause = info.Last.Closed.Code, &info.Last.Closed.Reason, info.Last.Closed.Cause
 	}
 	return json.Marshal(&j)
 }
@@ -207,7 +207,10 @@ func (info *Info) UnmarshalJSON(b []byte) error {
 		v.Last.Type = EventOpen
 	case "close":
 		v.Last.Type = EventClose
-		v.Last.Closed = Closed{Cause: j.CloseCause, Code: j.CloseCode, Reason: j.CloseReason}
+		v.Last.Closed = Closed{Cause: j.CloseCause, Code: j.CloseCode}
+		if j.CloseReason != nil {
+			v.Last.Closed.Reason = *j.CloseReason
+		}
 	case "data":
 		v.Last.Type = EventData
 		if err := v.unmarshalMessage(&j); err != nil {

@@ -230,6 +230,17 @@ func TestInfoLogs(t *testing.T) {
 	}
 }
 
+// A close event has all of its fields, also where the client gave no reason.
+func TestInfoOfACloseWithoutReason(t *testing.T) {
+	info := gateway.Info{Last: gateway.Event{Type: gateway.EventClose, Closed: gateway.Closed{Cause: gateway.CauseClient, Code: 1000}}}
+	got := unmarshal(t, must(info.MarshalJSON()))
+	for name, want := range map[string]any{"close_code": 1000.0, "close_reason": "", "close_cause": "client"} {
+		if v, ok := got[name]; !ok || v != want {
+			t.Errorf("%s is %v (there: %v), want %v", name, v, ok, want)
+		}
+	}
+}
+
 func FuzzInfoJSON(f *testing.F) {
 	f.Add("id", "ws://h/p?a=b", "open", "", false, 0, "client", "Cookie", "v")
 	f.Add("id", "ws://h/", "data", "hello", false, 0, "", "X", "")

@@ -375,11 +375,13 @@ func (o *outbox) fail() {
 	o.mu.Unlock()
 }
 
-// drained waits until everything is written, or writing is over.
+// drained waits until the close frame and everything before it is written, or
+// writing is over. Whoever has marked the socket closing may not have queued the
+// frame yet.
 func (o *outbox) drained() {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	for !o.dead && (o.writing || !o.emptyLocked()) {
+	for !o.dead && (!o.closed || o.writing || !o.emptyLocked()) {
 		o.waitLocked(context.Background())
 	}
 }

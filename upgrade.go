@@ -23,11 +23,11 @@ func checkUpgrade(r *http.Request) (upgrade, *Error) {
 	if r.ProtoMajor >= 2 {
 		return upgrade{}, ErrUnsupported.withf("a WebSocket over HTTP/%d is not supported: use HTTP/1.1", r.ProtoMajor)
 	}
-	if hasBody(r) {
-		return upgrade{}, invalidf("an upgrade request has no body")
-	}
 	if err := checkUpgradeTokens(r); err != nil {
 		return upgrade{}, err
+	}
+	if hasBody(r) {
+		return upgrade{}, invalidf("an upgrade request has no body")
 	}
 	if v := r.Header["Sec-Websocket-Version"]; len(v) != 1 || strings.TrimSpace(v[0]) != "13" {
 		return upgrade{}, ErrUpgrade.withf("Sec-WebSocket-Version must be 13")

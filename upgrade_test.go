@@ -55,6 +55,8 @@ func TestRefusals(t *testing.T) {
 		"body announced":     {head("Upgrade:", "Content-Length: 5\r\nUpgrade:"), 400, "invalid_request", map[string]string{"Connection": "close"}},
 		"chunked body":       {head("Upgrade:", "Transfer-Encoding: chunked\r\nUpgrade:"), 400, "invalid_request", map[string]string{"Connection": "close"}},
 		"body, no route":     {head("/x", "/nowhere", "Upgrade:", "Content-Length: 5\r\nUpgrade:"), 404, "no_route", map[string]string{"Connection": "close"}},
+		"body, POST":         {head("GET", "POST", "Upgrade:", "Content-Length: 5\r\nUpgrade:"), 405, "method_not_allowed", map[string]string{"Connection": "close", "Allow": "GET"}},
+		"body, no upgrade":   {"POST /x HTTP/1.1\r\nHost: h\r\nContent-Length: 5" + end, 426, "upgrade_required", map[string]string{"Connection": "close"}},
 		"NUL in the path":    {head("/x", "/x%00"), 400, "invalid_request", nil},
 		"path not UTF-8":     {head("/x", "/%ff"), 400, "invalid_request", nil},
 		"NUL in the query":   {head("/x", "/x?a=%00"), 400, "invalid_request", nil},

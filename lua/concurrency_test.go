@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/wsgateway/gateway"
 	"github.com/wsgateway/gateway/gatewaytest"
@@ -87,6 +88,7 @@ func TestEverythingAtOnce(t *testing.T) {
 	}
 	for n := range 20 {
 		victim := srv.Dial(t, "/victim")
+		untilVictim(t, gw, len(peers))
 		for i, p := range peers {
 			text := "go"
 			if (n+i)%7 == 0 {
@@ -94,7 +96,7 @@ func TestEverythingAtOnce(t *testing.T) {
 			}
 			p.Send(gateway.Text(text))
 		}
-		victim.Closed() // some script, or operateAll, does it
+		victim.Closed() // some script does it
 	}
 	others.Wait()
 	for _, p := range peers {
@@ -109,6 +111,23 @@ func TestEverythingAtOnce(t *testing.T) {
 		t.Error(err)
 	}
 	checkCounts(t, host, int64(len(peers))*23)
+}
+
+// untilVictim waits until the latest victim is in its group, or was closed there
+// already. A script that came before it would not find it.
+func untilVictim(t *testing.T, gw *gateway.Handler, others int) {
+	t.Helper()
+	for {
+		n, err := gw.Group("victims").Len(t.Context())
+		ids, listErr := gw.List(t.Context())
+		switch {
+		case err != nil || listErr != nil:
+			t.Fatal(err, listErr)
+		case n > 0, len(ids) == others:
+			return
+		}
+		time.Sleep(time.Millisecond)
+	}
 }
 
 // checkCounts expects that all events of /all/{n} were counted, whichever

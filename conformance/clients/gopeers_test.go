@@ -137,7 +137,7 @@ func (p *gorillaPeer) closed() (int, string) { return p.last.Code, p.last.Text }
 
 func (p *gorillaPeer) shut(code int, reason string) error {
 	defer p.Close()
-	err := p.WriteControl(gorilla.CloseMessage, gorilla.FormatCloseMessage(code, reason), time.Now().Add(time.Second))
+	err := p.WriteControl(gorilla.CloseMessage, gorilla.FormatCloseMessage(code, reason), time.Now().Add(20*time.Second))
 	if err != nil {
 		return err
 	}

@@ -109,11 +109,11 @@ func TestBodiesThatNeverCome(t *testing.T) {
 	})
 }
 
-// Peers that have gone without a word answer no ping. With -ping 1s they are
-// found within two intervals and a little.
+// Peers that have gone without a word answer no ping. They are found within two
+// intervals and a little.
 func TestHalfOpenPeers(t *testing.T) {
 	t.Parallel()
-	lab := start(t, "-ping", "1s")
+	lab := start(t, "-ping", shortPing.String())
 	fault(t, lab, func(t *testing.T) {
 		ghost := dial(t, lab, "/info/ghost")
 		id := idOf(t, ghost)
@@ -236,10 +236,10 @@ func TestCloseNeverAnswered(t *testing.T) {
 // A socket whose endpoint is busy for several ping intervals is healthy.
 func TestBusyEndpoint(t *testing.T) {
 	t.Parallel()
-	lab := start(t, "-ping", "1s")
+	lab := start(t, "-ping", shortPing.String())
 	fault(t, lab, func(t *testing.T) {
 		c := dial(t, lab, "/sleep")
-		if err := c.Echo(raw.Text, []byte("4000")); err != nil {
+		if err := c.Echo(raw.Text, fmt.Append(nil, (4*shortPing).Milliseconds())); err != nil {
 			t.Error(err)
 		}
 		if err := c.Shut(); err != nil {
@@ -252,11 +252,11 @@ func TestBusyEndpoint(t *testing.T) {
 // are sign of life enough.
 func TestSlowSender(t *testing.T) {
 	t.Parallel()
-	lab := start(t, "-ping", "1s")
+	lab := start(t, "-ping", shortPing.String())
 	fault(t, lab, func(t *testing.T) {
 		c := dial(t, lab, "/echo")
 		payload := []byte(strings.Repeat("slow", 10))
-		tick := time.NewTicker(100 * time.Millisecond)
+		tick := time.NewTicker(shortPing / 10)
 		defer tick.Stop()
 		for _, b := range raw.Cut(raw.Encode(raw.Whole(raw.Text, payload)), 1) {
 			<-tick.C

@@ -155,6 +155,10 @@ func fault(t *testing.T, lab *labproc.Lab, do func(t *testing.T)) {
 // patience is how long a neighbour may wait for an echo.
 var patience = within(2 * time.Second)
 
+// shortPing is the ping interval of tests that wait for some. Well-behaved clients
+// must be able to answer in that time, however busy the machine is.
+var shortPing = within(time.Second)
+
 // within returns a time that the server promises to keep, or more of it under the
 // race detector, which makes everything slow.
 func within(d time.Duration) time.Duration {

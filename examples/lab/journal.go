@@ -44,7 +44,7 @@ type entry struct {
 	MessageType string        `json:"message_type,omitempty"`
 	Timestamp   int64         `json:"timestamp"`
 	CloseCode   int           `json:"close_code,omitempty"`
-	CloseReason string        `json:"close_reason,omitempty"`
+	CloseReason *string       `json:"close_reason,omitempty"` // of a close event, also when it is ""
 	CloseCause  gateway.Cause `json:"close_cause,omitempty"`
 }
 
@@ -104,7 +104,7 @@ func (j *journal) of(id string) ([]entry, bool) {
 		e.Type, e.Timestamp = m.kind.String(), m.at
 		switch {
 		case m.kind == gateway.EventClose:
-			e.CloseCode, e.CloseReason, e.CloseCause = h.end.Code, h.end.Reason, h.end.Cause
+			e.CloseCode, e.CloseReason, e.CloseCause = h.end.Code, &h.end.Reason, h.end.Cause
 		case m.kind == gateway.EventData && m.text:
 			e.MessageType = gateway.MessageText.String()
 		case m.kind == gateway.EventData:

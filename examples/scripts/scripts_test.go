@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -107,6 +108,9 @@ func TestChat(t *testing.T) {
 func TestDevices(t *testing.T) {
 	srv, _ := start(t, config{})
 	feed := srv.Dial(t, "/feed")
+	until(t, "the feed follows", func() bool { // before there is a report that it could hear of twice
+		return slices.ContainsFunc(look(t, srv, "").Scripts, func(s script) bool { return s.Route == "/feed" && s.Runs == 1 })
+	})
 	boiler := srv.Dial(t, "/devices/boiler")
 	boiler.Send(gateway.Text(`{"temperature":21.5}`))
 	expect(t, boiler, `{"reports":1}`)

@@ -65,7 +65,7 @@ func TestEditsAreDeployed(t *testing.T) {
 
 	// In folders that were not there.
 	write(t, dir, "modules/deep/down/m.lua", "word = 'four'")
-	write(t, dir, "endpoints/w.lua", strings.ReplaceAll(answers("@"), "'@'", "word"))
+	write(t, dir, "endpoints/w.lua", strings.ReplaceAll(answers("@"), "'@'", "tostring(word)")) // nil: a module that is being written
 	untilAnswer(t, p, "four")
 	write(t, dir, "modules/deep/down/m.lua", "word = 'five'")
 	untilAnswer(t, p, "five")
