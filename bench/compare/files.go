@@ -65,7 +65,26 @@ func merge(all *report.Run, r report.Run) {
 		}
 	}
 	all.Failed = append(all.Failed, r.Failed...)
+	for _, c := range r.Commands {
+		if !slices.Contains(all.Commands, c) {
+			all.Commands = append(all.Commands, c)
+		}
+	}
 	all.Date = max(all.Date, r.Date)
+}
+
+// chart draws one among the temporary files, and says where.
+func chart(r report.Run) error {
+	svg := report.Chart(r)
+	if svg == "" {
+		return nil
+	}
+	file := filepath.Join(os.TempDir(), filepath.Base(chartFile))
+	if err := os.WriteFile(file, []byte(svg), 0o644); err != nil {
+		return err
+	}
+	fmt.Println("Chart:", file)
+	return nil
 }
 
 // write puts the tables into a document, and chart and details beside it.

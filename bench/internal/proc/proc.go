@@ -124,6 +124,15 @@ func (s *Server) Fill(ctx context.Context, n, size int) error {
 	return s.call(ctx, "POST", "/fill", url.Values{"n": {strconv.Itoa(n)}, "size": {strconv.Itoa(size)}}, nil)
 }
 
+// Crowd lets sockets in memory do something, and returns when it is done.
+func (s *Server) Crowd(ctx context.Context, w serve.Crowd) error {
+	b, err := json.Marshal(w)
+	if err != nil {
+		return err
+	}
+	return s.call(ctx, "POST", "/crowd", url.Values{"crowd": {string(b)}}, nil)
+}
+
 // StartProfile begins a CPU profile, written to a file.
 func (s *Server) StartProfile(ctx context.Context, file string) error {
 	return s.call(ctx, "POST", "/profile/start", url.Values{"file": {file}}, nil)

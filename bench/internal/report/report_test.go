@@ -15,7 +15,7 @@ import (
 func sample() report.Run {
 	r := report.Run{
 		Machine: report.Machine{CPU: "Test CPU", Cores: 2, Go: "go1.26", OS: "linux/amd64"},
-		Date:    "2026-01-02", Rounds: 3, Command: "go run ./bench/compare",
+		Date:    "2026-01-02", Rounds: 3, Commands: []string{"go run ./bench/compare", "go run ./bench/compare -only idle"},
 		Works: []string{"echo16", "idle"}, Results: works.Results{},
 	}
 	for round, slow := range []float64{1, 2, 1.5} {
@@ -32,7 +32,7 @@ func TestSummaryHasGoalsRatiosAndFailures(t *testing.T) {
 	got := report.Summary(sample())
 	for _, want := range []string{
 		"2 cores of Test CPU, go1.26, linux/amd64",
-		"`go run ./bench/compare`",
+		"Made with `go run ./bench/compare`, then `go run ./bench/compare -only idle` on 2026-01-02",
 		"3 rounds",
 		"| 0.50 [0.50, 0.50] | at most 0.50 × best peer | yes ",
 		"| gws 9.30 ",
