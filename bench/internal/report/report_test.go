@@ -72,6 +72,32 @@ func TestTablesAreWhole(t *testing.T) {
 	}
 }
 
+// TestWorksWithoutPeersAreCompared has a work whose rows are variants of ours
+// and of a baseline: each is compared with the first of its kind.
+func TestWorksWithoutPeersAreCompared(t *testing.T) {
+	r := report.Run{Works: []string{"spread", "registered"}, Results: works.Results{}}
+	for server, v := range map[string]float64{"gateway-1k": 1, "gateway-10k": 1.25, "gateway-100k": 3, "map-1k": 0.1, "map-100k": 0.4} {
+		r.Results.Put("spread", server, 0, works.Sample{works.CPU: v})
+		r.Results.Put("registered", server, 0, works.Sample{works.CPU: v})
+	}
+	for name, text := range map[string]string{"summary": report.Summary(r), "details": report.Details(r)} {
+		lines := strings.Join(strings.Fields(text), " ")
+		for _, want := range map[string][]string{
+			"summary": {
+				"| 1.25 (gateway-10k) | gateway-1k 1.00 | 1.25 | at most 1.50 × gateway-1k | yes |",
+				"| 3.00 (gateway-100k) | gateway-1k 1.00 | 3.00 | at most 1.50 × gateway-1k | **no** |",
+				"| gateway-100k | CPU µs/send | 3.00 | gateway-1k | 3.00 |", "| map-1k | CPU µs/send | 0.10 | | |",
+				"| map-100k | CPU µs/send | 0.40 | map-1k | 4.00 |",
+			},
+			"details": {"ratio to the first |", "| gateway-100k | 3.00 | 3.00 |", "| map-100k | 0.40 | 4.00 |"},
+		}[name] {
+			if !strings.Contains(lines, want) {
+				t.Errorf("%s lacks %q:\n%s", name, want, text)
+			}
+		}
+	}
+}
+
 func TestDetailsShowOnlyMetricsThatWereTaken(t *testing.T) {
 	got := report.Details(sample())
 	if !strings.Contains(got, "messages/s") || strings.Contains(got, "p99") {
@@ -94,8 +120,8 @@ func TestChartIsXMLWithABarForEachServer(t *testing.T) {
 			bars++
 		}
 	}
-	if bars != 5 {
-		t.Errorf("chart has %d bars, want 4 for echo16 and 1 for idle", bars)
+	if bars != 1+5 {
+		t.Errorf("chart has %d rectangles, want its ground, 4 bars for echo16 and 1 for idle", bars)
 	}
 	if report.Chart(report.Run{Results: works.Results{}}) != "" {
 		t.Error("a chart of nothing is not empty")

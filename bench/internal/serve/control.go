@@ -41,7 +41,7 @@ const (
 	CrowdGroup  = "group"  // N groups of Of members
 	CrowdSend   = "send"   // N messages to sockets by turns, Of at a time
 	CrowdTell   = "tell"   // N messages to groups by turns, Of at a time
-	CrowdRejoin = "rejoin" // N times leave the first group, and join it again
+	CrowdRejoin = "rejoin" // N times leave the one group with all in it, and join it again
 	CrowdCheck  = "check"  // whether each socket got what it should
 )
 
