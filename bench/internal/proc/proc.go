@@ -60,7 +60,8 @@ func Start(ctx context.Context, name string, cfg serve.Config) (*Server, error) 
 		err = json.Unmarshal(line, &s.Addresses)
 	}
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("server %s did not start: %w", name, err), s.Stop())
+		err = errors.Join(fmt.Errorf("server %s did not start: %w", name, err), s.Stop())
+		return nil, fmt.Errorf("%w\nlog of the server: %s", err, s.Log())
 	}
 	return s, nil
 }
@@ -72,7 +73,7 @@ func (s *Server) Stop() error {
 	kill := time.AfterFunc(5*time.Second, func() { s.cmd.Process.Kill() })
 	defer kill.Stop()
 	if err := s.cmd.Wait(); err != nil {
-		return fmt.Errorf("server ended: %w\n%s", err, s.stderr)
+		return fmt.Errorf("the server ended: %w", err)
 	}
 	return nil
 }

@@ -4,6 +4,7 @@ package works
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -80,9 +81,8 @@ func (w *Work) Run(ctx context.Context, server string, scale Scale, profile stri
 		return nil, err
 	}
 	defer func() {
-		if stop := s.Stop(); err == nil {
-			err = stop
-		}
+		// Where both fail, one is the reason of the other.
+		err = errors.Join(err, s.Stop())
 		if err != nil && s.Log() != "" {
 			err = fmt.Errorf("%w\nlog of the server: %s", err, s.Log())
 		}
