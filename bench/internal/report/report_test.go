@@ -99,7 +99,13 @@ func TestWorksWithoutPeersAreCompared(t *testing.T) {
 }
 
 func TestDetailsShowOnlyMetricsThatWereTaken(t *testing.T) {
-	got := report.Details(sample())
+	r := sample()
+	r.Works = append(r.Works, "broadcast")
+	r.Results.Put("broadcast", "gws", 0, works.Sample{works.Rate: 1})
+	got := report.Details(r)
+	if !strings.Contains(got, "| deliveries/s |") {
+		t.Errorf("details lack the rate of the broadcast:\n%s", got)
+	}
 	if !strings.Contains(got, "messages/s") || strings.Contains(got, "p99") {
 		t.Errorf("details want a rate and no percentiles:\n%s", got)
 	}
