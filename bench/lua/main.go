@@ -39,6 +39,9 @@ func main() {
 	defer stop()
 	var text strings.Builder
 	err := run(ctx, sizes(*quick), io.MultiWriter(os.Stdout, &text))
+	if ctx.Err() != nil {
+		err = ctx.Err() // what else failed did so because its process was killed
+	}
 	if err == nil && *file != "" {
 		err = write(*file, text.String())
 	}
