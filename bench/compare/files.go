@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -79,12 +80,13 @@ func chart(r report.Run) error {
 	if svg == "" {
 		return nil
 	}
-	file := filepath.Join(os.TempDir(), filepath.Base(chartFile))
-	if err := os.WriteFile(file, []byte(svg), 0o644); err != nil {
+	f, err := os.CreateTemp("", "compare-*.svg")
+	if err != nil {
 		return err
 	}
-	fmt.Println("Chart:", file)
-	return nil
+	fmt.Println("Chart:", f.Name())
+	_, err = f.WriteString(svg)
+	return errors.Join(err, f.Close())
 }
 
 // write puts the tables into a document, and chart and details beside it.

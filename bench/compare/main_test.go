@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -41,7 +42,8 @@ func TestEveryWorkRuns(t *testing.T) {
 	for _, w := range chosen {
 		r.Works = append(r.Works, w.Key)
 		for _, s := range w.Servers {
-			if !r.Results.Has(w.Key, s, w.Metric) {
+			told := w.Metric != works.Resident || runtime.GOOS == "linux"
+			if told && !r.Results.Has(w.Key, s, w.Metric) {
 				t.Errorf("%s with %s has no %s", w.Key, s, w.Metric)
 			}
 		}

@@ -301,5 +301,9 @@ func table(head []string, rows [][]string) string {
 // Figure is one sample in a few words.
 func Figure(w *works.Work, s works.Sample) string {
 	c := metrics[w.Metric]
-	return c.format(s[w.Metric]) + " " + c.name(w)
+	v, ok := s[w.Metric]
+	if !ok {
+		return "no " + c.name(w)
+	}
+	return c.format(v) + " " + c.name(w)
 }
