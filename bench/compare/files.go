@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -65,7 +66,27 @@ func merge(all *report.Run, r report.Run) {
 		}
 	}
 	all.Failed = append(all.Failed, r.Failed...)
+	for _, c := range r.Commands {
+		if !slices.Contains(all.Commands, c) {
+			all.Commands = append(all.Commands, c)
+		}
+	}
 	all.Date = max(all.Date, r.Date)
+}
+
+// chart draws one among the temporary files, and says where.
+func chart(r report.Run) error {
+	svg := report.Chart(r)
+	if svg == "" {
+		return nil
+	}
+	f, err := os.CreateTemp("", "compare-*.svg")
+	if err != nil {
+		return err
+	}
+	fmt.Println("Chart:", f.Name())
+	_, err = f.WriteString(svg)
+	return errors.Join(err, f.Close())
 }
 
 // write puts the tables into a document, and chart and details beside it.

@@ -6,7 +6,8 @@
 //	go run ./bench/compare -only echo,send -servers gws,gateway -rounds 9
 //	go run ./bench/compare -write README.md
 //
-// It ends with status 1 if a server gave a wrong answer.
+// It prints tables, and puts a chart among the temporary files. It ends with
+// status 1 if a server gave a wrong answer.
 package main
 
 import (
@@ -49,7 +50,7 @@ func parse(args []string) (o options, err error) {
 	f := flag.NewFlagSet("compare", flag.ContinueOnError)
 	f.BoolVar(&o.quick, "quick", false, "one round of little: rough figures in less than two minutes")
 	f.StringVar(&o.only, "only", "", "the works to do, as `a,b`; see -list")
-	f.StringVar(&o.servers, "servers", "", "the servers to measure, as `a,b`")
+	f.StringVar(&o.servers, "servers", "", "the servers to measure, as `a,b`; gateway means gateway-bare and the like too")
 	f.IntVar(&o.rounds, "rounds", 0, "`number` of rounds; 0: 5, or 1 with -quick")
 	f.DurationVar(&o.time, "time", 0, "`length` of a measurement; 0: 1.5s, or 0.3s with -quick")
 	f.StringVar(&o.write, "write", "", "put the tables into `file`, between the lines made for them, and chart and details below bench/ beside it")
@@ -84,21 +85,27 @@ func run(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
+	fmt.Println(report.Summary(r))
+	if err := ctx.Err(); err != nil {
+		return fmt.Errorf("interrupted, nothing was written: %w", err)
+	}
 	if o.save != "" {
 		if err := save(o.save, r); err != nil {
 			return err
 		}
 	}
-	fmt.Println(report.Summary(r))
-	if o.write != "" {
-		if err := write(o.write, r); err != nil {
-			return err
-		}
+	if o.write == "" {
+		err = chart(r)
+	} else {
+		err = write(o.write, r)
+	}
+	if err != nil {
+		return err
 	}
 	if len(r.Failed) > 0 {
 		return fmt.Errorf("%d of the measurements failed", len(r.Failed))
 	}
-	return ctx.Err()
+	return nil
 }
 
 // results measures, or reads what was measured before.
@@ -115,8 +122,9 @@ func results(ctx context.Context, o options, args []string) (report.Run, error) 
 		Date:    time.Now().UTC().Format(time.DateOnly),
 		Rounds:  o.rounds,
 		Quick:   o.quick,
-		Command: strings.Join(append([]string{"go run ./bench/compare"}, shown(args)...), " "),
 		Results: works.Results{},
+
+		Commands: []string{strings.Join(append([]string{"go run ./bench/compare"}, shown(args)...), " ")},
 	}
 	for _, w := range chosen {
 		r.Works = append(r.Works, w.Key)
@@ -173,7 +181,10 @@ func choose(o options) ([]*works.Work, error) {
 			continue
 		}
 		w := *w
-		w.Servers = slices.DeleteFunc(slices.Clone(w.Servers), func(s string) bool { return !slices.Contains(servers, s) })
+		w.Servers = slices.DeleteFunc(slices.Clone(w.Servers), func(s string) bool {
+			variant := strings.HasPrefix(s, works.Ours+"-") && slices.Contains(servers, works.Ours)
+			return !variant && !slices.Contains(servers, s)
+		})
 		if len(w.Servers) > 0 {
 			out = append(out, &w)
 		}

@@ -3,8 +3,10 @@
 //
 //	go run ./bench/lua          # some minutes
 //	go run ./bench/lua -quick   # whether it works, and rough figures
+//	go run ./bench/lua -write bench/README.md
 //
-// It prints a Markdown table. Each endpoint is served by a process of its own;
+// It prints Markdown tables, and puts them into a file between the lines made
+// for them. Each endpoint is served by a process of its own;
 // they take turns with batches of the same size, so that what slows the machine
 // down slows all of them. It ends with status 1 if an endpoint gave a wrong
 // answer.
@@ -17,6 +19,9 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"strings"
+
+	"github.com/wsgateway/gateway/bench/internal/report"
 )
 
 func main() {
@@ -28,17 +33,39 @@ func main() {
 		return
 	}
 	quick := flag.Bool("quick", false, "little of everything: rough figures")
+	file := flag.String("write", "", "put the tables into `file` too, between the lines made for them")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
-	if err := run(ctx, sizes(*quick), os.Stdout); err != nil {
+	var text strings.Builder
+	err := run(ctx, sizes(*quick), io.MultiWriter(os.Stdout, &text))
+	if ctx.Err() != nil {
+		err = ctx.Err() // what else failed did so because its process was killed
+	}
+	if err == nil && *file != "" {
+		err = write(*file, text.String())
+	}
+	if err != nil {
 		fmt.Fprintln(os.Stderr, "lua:", err)
 		os.Exit(1)
 	}
 }
 
+func write(file, block string) error {
+	doc, err := os.ReadFile(file)
+	if err != nil {
+		return err
+	}
+	text, err := report.Inject(string(doc), block)
+	if err != nil {
+		return fmt.Errorf("%s: %w", file, err)
+	}
+	return os.WriteFile(file, []byte(text), 0o644)
+}
+
 // A size is how much is measured.
 type size struct {
+	command string
 	rounds  int // turns of every endpoint
 	batch   int // events in a turn
 	long    int // events of the long run
@@ -48,9 +75,9 @@ type size struct {
 
 func sizes(quick bool) size {
 	if quick {
-		return size{rounds: 2, batch: 1000, long: 20_000, machine: 20, deploys: 2}
+		return size{command: "go run ./bench/lua -quick", rounds: 2, batch: 1000, long: 20_000, machine: 20, deploys: 2}
 	}
-	return size{rounds: 15, batch: 20_000, long: 1_000_000, machine: 200, deploys: 15}
+	return size{command: "go run ./bench/lua", rounds: 15, batch: 20_000, long: 1_000_000, machine: 200, deploys: 15}
 }
 
 // run measures everything and writes the report.
@@ -71,6 +98,6 @@ func run(ctx context.Context, s size, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	_, err = io.WriteString(out, format(turns, aged, memory, deploy))
+	_, err = io.WriteString(out, format(s.command, turns, aged, memory, deploy))
 	return err
 }

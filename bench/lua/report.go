@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/wsgateway/gateway/bench/internal/measure"
 	"github.com/wsgateway/gateway/bench/internal/report"
@@ -19,10 +20,10 @@ var base = map[string]string{
 }
 
 // format writes the report in Markdown.
-func format(turns map[string][]turn, a age, perVM float64, deploys []float64) string {
+func format(command string, turns map[string][]turn, a age, perVM float64, deploys []float64) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s; %d rounds. CPU is that of the serving process; a ratio is taken within a round, the median is shown with the lowest and the highest.\n\n",
-		report.ThisMachine(), len(turns[endpoints[0].name]))
+	fmt.Fprintf(&b, "Made with `%s` on %s: %s; %d rounds. CPU is that of the serving process; a ratio is taken within a round, the median is shown with the lowest and the highest.\n\n",
+		command, time.Now().UTC().Format(time.DateOnly), report.ThisMachine(), len(turns[endpoints[0].name]))
 	b.WriteString("| endpoint | CPU an event | events/s | objects an event | CPU against |\n|---|--:|--:|--:|---|\n")
 	for _, e := range endpoints {
 		t := turns[e.name]

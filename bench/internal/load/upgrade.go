@@ -18,8 +18,8 @@ const deflateOffer = "permessage-deflate; server_no_context_takeover; client_no_
 // visitors numbers the requests: no two have the same cookies.
 var visitors atomic.Uint64
 
-// request is an upgrade request with the headers that a browser sends.
-func request(host string, tls, deflate bool) []byte {
+// Request is an upgrade request with the headers that a browser sends.
+func Request(host string, tls, deflate bool) []byte {
 	n := visitors.Add(1)
 	scheme := "http"
 	if tls {
@@ -49,7 +49,7 @@ func request(host string, tls, deflate bool) []byte {
 // upgrade sends the request and checks the answer. What follows the answer
 // stays in the buffer.
 func (c *Conn) upgrade() error {
-	if _, err := c.nc.Write(request(c.target.Addr, c.target.TLS, c.target.Deflate)); err != nil {
+	if _, err := c.nc.Write(Request(c.target.Addr, c.target.TLS, c.target.Deflate)); err != nil {
 		return err
 	}
 	for {

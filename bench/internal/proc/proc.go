@@ -60,7 +60,8 @@ func Start(ctx context.Context, name string, cfg serve.Config) (*Server, error) 
 		err = json.Unmarshal(line, &s.Addresses)
 	}
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("server %s did not start: %w", name, err), s.Stop())
+		err = errors.Join(fmt.Errorf("server %s did not start: %w", name, err), s.Stop())
+		return nil, fmt.Errorf("%w\nlog of the server: %s", err, s.Log())
 	}
 	return s, nil
 }
@@ -72,7 +73,7 @@ func (s *Server) Stop() error {
 	kill := time.AfterFunc(5*time.Second, func() { s.cmd.Process.Kill() })
 	defer kill.Stop()
 	if err := s.cmd.Wait(); err != nil {
-		return fmt.Errorf("server ended: %w\n%s", err, s.stderr)
+		return fmt.Errorf("the server ended: %w", err)
 	}
 	return nil
 }
@@ -122,6 +123,15 @@ func (s *Server) Victim(ctx context.Context) error {
 // until one is refused.
 func (s *Server) Fill(ctx context.Context, n, size int) error {
 	return s.call(ctx, "POST", "/fill", url.Values{"n": {strconv.Itoa(n)}, "size": {strconv.Itoa(size)}}, nil)
+}
+
+// Crowd lets sockets in memory do something, and returns when it is done.
+func (s *Server) Crowd(ctx context.Context, w serve.Crowd) error {
+	b, err := json.Marshal(w)
+	if err != nil {
+		return err
+	}
+	return s.call(ctx, "POST", "/crowd", url.Values{"crowd": {string(b)}}, nil)
 }
 
 // StartProfile begins a CPU profile, written to a file.

@@ -17,10 +17,11 @@ type Run struct {
 	Date    string // day of the run
 	Rounds  int
 	Quick   bool
-	Command string
 	Works   []string // keys of those that ran
 	Results works.Results
 	Failed  []string // what went wrong, a line each
+
+	Commands []string // several where runs were put together; of a work that several did, the last counts
 }
 
 // Summary is the goals, what came of them, and the comparison of all servers.
@@ -30,6 +31,9 @@ func Summary(r Run) string {
 	b.WriteString(goals(r))
 	b.WriteString("\n")
 	b.WriteString(comparison(r))
+	if t := alone(r); t != "" {
+		b.WriteString("\nWhat has no peers:\n\n" + t)
+	}
 	b.WriteString(failures(r))
 	return b.String()
 }
@@ -47,7 +51,7 @@ func Details(r Run) string {
 
 func intro(r Run) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "Made with `%s` on %s: %s. ", r.Command, r.Date, r.Machine)
+	fmt.Fprintf(&b, "Made with `%s` on %s: %s. ", strings.Join(r.Commands, "`, then `"), r.Date, r.Machine)
 	b.WriteString("Every server is a process of its own beside the load generator, on loopback")
 	if r.Rounds > 1 {
 		fmt.Fprintf(&b, "; the servers take turns, %d rounds; values are medians, "+
@@ -68,7 +72,7 @@ func goals(r Run) string {
 			continue
 		}
 		rows = append(rows, []string{
-			work(g.Work).Title, metrics[g.Metric].name(work(g.Work)), metrics[g.Metric].format(o.Value),
+			work(g.Work).Title, metrics[g.Metric].name(work(g.Work)), value(g, o),
 			other(r.Results, g, o), ratio(o.Ratio), goalText(g), mark(o.Reached),
 		})
 	}
@@ -76,6 +80,14 @@ func goals(r Run) string {
 		return ""
 	}
 	return table([]string{"work", "figure", "gateway", "compared with", "ratio", "goal", "reached"}, rows)
+}
+
+func value(g works.Goal, o works.Outcome) string {
+	v := metrics[g.Metric].format(o.Value)
+	if g.Of != "" {
+		v += " (" + g.Of + ")"
+	}
+	return v
 }
 
 func other(r works.Results, g works.Goal, o works.Outcome) string {
@@ -87,6 +99,8 @@ func other(r works.Results, g works.Goal, o works.Outcome) string {
 
 func goalText(g works.Goal) string {
 	switch {
+	case g.Stretch:
+		return "stretch: " + metrics[g.Metric].format(g.Limit)
 	case g.Against == "" && g.Metric == works.Slowdown:
 		return "at most " + number(g.Limit)
 	case g.Against == "":
@@ -139,6 +153,42 @@ func comparison(r Run) string {
 	return table(head, rows)
 }
 
+// alone is the works without peers: one row a server, compared with the first
+// of its kind.
+func alone(r Run) string {
+	var rows [][]string
+	for _, w := range ran(r) {
+		if r.Results.Best(w.Key, w.Metric) != "" {
+			continue
+		}
+		for _, s := range w.Servers {
+			v := r.Results.Median(w.Key, s, w.Metric)
+			if math.IsNaN(v) {
+				continue
+			}
+			against, q := first(w, s), measure.Ratio{}
+			if against == s {
+				against = ""
+			} else {
+				q = measure.Ratios(r.Results.Rounds(w.Key, s, w.Metric), r.Results.Rounds(w.Key, against, w.Metric))
+			}
+			rows = append(rows, []string{w.Title, s, metrics[w.Metric].name(w), metrics[w.Metric].format(v), against, ratio(q)})
+		}
+	}
+	if rows == nil {
+		return ""
+	}
+	return table([]string{"work", "server", "figure", "value", "compared with", "ratio"}, rows)
+}
+
+// first is the first server of the work that is of the same kind, which is what
+// its name begins with.
+func first(w *works.Work, server string) string {
+	kind, _, _ := strings.Cut(server, "-")
+	i := slices.IndexFunc(w.Servers, func(s string) bool { return s == kind || strings.HasPrefix(s, kind+"-") })
+	return w.Servers[i]
+}
+
 // columns are raw TCP, the peers and ours, without those that have no result.
 func columns(r Run, compared []*works.Work) []string {
 	all := append(append([]string{"raw"}, works.Peers...), works.Ours)
@@ -157,8 +207,10 @@ func detail(r Run, w *works.Work) string {
 			head = append(head, metrics[m].name(w))
 		}
 	}
-	best := r.Results.Best(w.Key, w.Metric)
-	reference := r.Results.Rounds(w.Key, best, w.Metric)
+	best, name := r.Results.Best(w.Key, w.Metric), "the best peer"
+	if best == "" {
+		name = "the first"
+	}
 	var rows [][]string
 	for _, s := range w.Servers {
 		if r.Results[w.Key][s] == nil {
@@ -168,10 +220,14 @@ func detail(r Run, w *works.Work) string {
 		for _, m := range shown {
 			row = append(row, metrics[m].format(r.Results.Median(w.Key, s, m)))
 		}
-		row = append(row, ratio(measure.Ratios(r.Results.Rounds(w.Key, s, w.Metric), reference)))
+		against := best
+		if best == "" {
+			against = first(w, s)
+		}
+		row = append(row, ratio(measure.Ratios(r.Results.Rounds(w.Key, s, w.Metric), r.Results.Rounds(w.Key, against, w.Metric))))
 		rows = append(rows, row)
 	}
-	head = append(append([]string{"server"}, head...), metrics[w.Metric].name(w)+", ratio to the best peer")
+	head = append(append([]string{"server"}, head...), metrics[w.Metric].name(w)+", ratio to "+name)
 	text := fmt.Sprintf("\n## %s\n\n", w.Title)
 	if w.Note != "" {
 		text += strings.ToUpper(w.Note[:1]) + w.Note[1:] + ".\n\n"
@@ -245,5 +301,9 @@ func table(head []string, rows [][]string) string {
 // Figure is one sample in a few words.
 func Figure(w *works.Work, s works.Sample) string {
 	c := metrics[w.Metric]
-	return c.format(s[w.Metric]) + " " + c.name(w)
+	v, ok := s[w.Metric]
+	if !ok {
+		return "no " + c.name(w)
+	}
+	return c.format(v) + " " + c.name(w)
 }

@@ -10,11 +10,17 @@ import (
 
 // A column is how a metric is shown.
 type column struct {
-	label string // %s is the unit of the work
+	label string // %s is the unit of the work, %ss its plural
 	whole bool   // without decimals, in groups of three digits
 }
 
-func (c column) name(w *works.Work) string { return strings.ReplaceAll(c.label, "%s", w.Unit) }
+func (c column) name(w *works.Work) string {
+	units := w.Unit + "s"
+	if stem, ok := strings.CutSuffix(w.Unit, "y"); ok {
+		units = stem + "ies"
+	}
+	return strings.NewReplacer("%ss", units, "%s", w.Unit).Replace(c.label)
+}
 
 // format is the value, or nothing for NaN.
 func (c column) format(v float64) string {

@@ -15,7 +15,7 @@ import (
 func sample() report.Run {
 	r := report.Run{
 		Machine: report.Machine{CPU: "Test CPU", Cores: 2, Go: "go1.26", OS: "linux/amd64"},
-		Date:    "2026-01-02", Rounds: 3, Command: "go run ./bench/compare",
+		Date:    "2026-01-02", Rounds: 3, Commands: []string{"go run ./bench/compare", "go run ./bench/compare -only idle"},
 		Works: []string{"echo16", "idle"}, Results: works.Results{},
 	}
 	for round, slow := range []float64{1, 2, 1.5} {
@@ -32,7 +32,7 @@ func TestSummaryHasGoalsRatiosAndFailures(t *testing.T) {
 	got := report.Summary(sample())
 	for _, want := range []string{
 		"2 cores of Test CPU, go1.26, linux/amd64",
-		"`go run ./bench/compare`",
+		"Made with `go run ./bench/compare`, then `go run ./bench/compare -only idle` on 2026-01-02",
 		"3 rounds",
 		"| 0.50 [0.50, 0.50] | at most 0.50 × best peer | yes ",
 		"| gws 9.30 ",
@@ -72,8 +72,40 @@ func TestTablesAreWhole(t *testing.T) {
 	}
 }
 
+// TestWorksWithoutPeersAreCompared has a work whose rows are variants of ours
+// and of a baseline: each is compared with the first of its kind.
+func TestWorksWithoutPeersAreCompared(t *testing.T) {
+	r := report.Run{Works: []string{"spread", "registered"}, Results: works.Results{}}
+	for server, v := range map[string]float64{"gateway-1k": 1, "gateway-10k": 1.25, "gateway-100k": 3, "map-1k": 0.1, "map-100k": 0.4} {
+		r.Results.Put("spread", server, 0, works.Sample{works.CPU: v})
+		r.Results.Put("registered", server, 0, works.Sample{works.CPU: v})
+	}
+	for name, text := range map[string]string{"summary": report.Summary(r), "details": report.Details(r)} {
+		lines := strings.Join(strings.Fields(text), " ")
+		for _, want := range map[string][]string{
+			"summary": {
+				"| 1.25 (gateway-10k) | gateway-1k 1.00 | 1.25 | at most 1.50 × gateway-1k | yes |",
+				"| 3.00 (gateway-100k) | gateway-1k 1.00 | 3.00 | at most 1.50 × gateway-1k | **no** |",
+				"| gateway-100k | CPU µs/send | 3.00 | gateway-1k | 3.00 |", "| map-1k | CPU µs/send | 0.10 | | |",
+				"| map-100k | CPU µs/send | 0.40 | map-1k | 4.00 |",
+			},
+			"details": {"ratio to the first |", "| gateway-100k | 3.00 | 3.00 |", "| map-100k | 0.40 | 4.00 |"},
+		}[name] {
+			if !strings.Contains(lines, want) {
+				t.Errorf("%s lacks %q:\n%s", name, want, text)
+			}
+		}
+	}
+}
+
 func TestDetailsShowOnlyMetricsThatWereTaken(t *testing.T) {
-	got := report.Details(sample())
+	r := sample()
+	r.Works = append(r.Works, "broadcast")
+	r.Results.Put("broadcast", "gws", 0, works.Sample{works.Rate: 1})
+	got := report.Details(r)
+	if !strings.Contains(got, "| deliveries/s |") {
+		t.Errorf("details lack the rate of the broadcast:\n%s", got)
+	}
 	if !strings.Contains(got, "messages/s") || strings.Contains(got, "p99") {
 		t.Errorf("details want a rate and no percentiles:\n%s", got)
 	}
@@ -94,8 +126,8 @@ func TestChartIsXMLWithABarForEachServer(t *testing.T) {
 			bars++
 		}
 	}
-	if bars != 5 {
-		t.Errorf("chart has %d bars, want 4 for echo16 and 1 for idle", bars)
+	if bars != 1+5 {
+		t.Errorf("chart has %d rectangles, want its ground, 4 bars for echo16 and 1 for idle", bars)
 	}
 	if report.Chart(report.Run{Results: works.Results{}}) != "" {
 		t.Error("a chart of nothing is not empty")

@@ -12,7 +12,7 @@ import (
 
 // Sizes of the chart, in pixels.
 const (
-	panelWidth  = 320
+	panelWidth  = 350 // the longest title, in a wide font
 	panelGap    = 24
 	chartMargin = 16
 	perRow      = 3
@@ -23,9 +23,10 @@ const (
 	valueWidth  = 62
 )
 
-// The colours are legible on white and on black; the text follows the reader's
-// preference.
+// The colours follow the reader's preference; the ground is the chart's own,
+// because the page around it may not.
 const chartStyle = `
+.ground { fill: #ffffff; }
 text { font: 12px system-ui, sans-serif; fill: #1f2328; }
 .title { font-weight: 600; }
 .sub, .value { fill: #59636e; }
@@ -33,6 +34,7 @@ text { font: 12px system-ui, sans-serif; fill: #1f2328; }
 .peer { fill: #8b98a8; }
 .raw { fill: #c3cad2; }
 @media (prefers-color-scheme: dark) {
+  .ground { fill: #0d1117; }
   text { fill: #e6edf3; }
   .sub, .value { fill: #9198a1; }
   .ours { fill: #2ea87a; }
@@ -67,6 +69,7 @@ func Chart(r Run) string {
 	return fmt.Sprintf(`<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 %d %d" width="%[1]d" height="%[2]d" role="img">
 <title>Gateway and its peers; shorter is better</title>
 <style>%s</style>
+<rect class="ground" width="100%%" height="100%%" rx="6"/>
 %s</svg>
 `, width, y-panelGap+chartMargin, chartStyle, body.String())
 }

@@ -27,6 +27,24 @@ type control struct {
 	victim string // the socket that /fill sends to
 }
 
+// A Crowd is what sockets in memory are asked for.
+type Crowd struct {
+	Do string // one of the constants below
+	N  int    // how many
+	Of int    // see the constants
+	To int    // of a send: how many of the sockets get any
+}
+
+// What a crowd can do. What sends ends when all has arrived.
+const (
+	CrowdOpen   = "open"   // N sockets
+	CrowdGroup  = "group"  // N groups of Of members
+	CrowdSend   = "send"   // N messages to sockets by turns, Of at a time
+	CrowdTell   = "tell"   // N messages to groups by turns, Of at a time
+	CrowdRejoin = "rejoin" // N times leave the one group with all in it, and join it again
+	CrowdCheck  = "check"  // whether each socket got what it should
+)
+
 // A Sent is the answer to broadcast and burst.
 type Sent struct {
 	First uint32 // number of the first message
@@ -61,6 +79,7 @@ func newControl(s server) http.Handler {
 		return nil, nil
 	}))
 	mux.HandleFunc("POST /fill", answer(func(r *http.Request) (any, error) { return nil, c.fill(r) }))
+	mux.HandleFunc("POST /crowd", answer(func(r *http.Request) (any, error) { return nil, c.crowd(r) }))
 	mux.HandleFunc("POST /profile/start", answer(startProfile))
 	mux.HandleFunc("POST /profile/stop", answer(func(*http.Request) (any, error) {
 		pprof.StopCPUProfile()
@@ -112,6 +131,20 @@ func (c *control) fill(r *http.Request) error {
 		}
 	}()
 	return nil
+}
+
+func (c *control) crowd(r *http.Request) error {
+	s, ok := c.s.(*crowd)
+	if !ok {
+		return errors.New("the sockets of this server are not in memory")
+	}
+	var w Crowd
+	if err := json.Unmarshal([]byte(r.FormValue("crowd")), &w); err != nil {
+		return err
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return s.do(w)
 }
 
 // amount is how many messages of which size are asked for.

@@ -5,22 +5,36 @@ import (
 	"errors"
 	"net"
 	"net/http"
+	"testing/fstest"
 	"time"
 
 	"github.com/wsgateway/gateway"
+	"github.com/wsgateway/gateway/lua"
 )
 
-// ours is the gateway with an endpoint that sends back what it gets.
+// ours is the gateway.
 type ours struct{ gw *gateway.Handler }
 
 // newGateway is the gateway with its defaults. Only the limit of messages per
 // second is off, in works that exceed it.
 func newGateway(cfg Config) (server, error) {
 	opts := &gateway.Options{Compression: cfg.Deflate}
-	if !cfg.Flow {
+	if cfg.Flood {
 		opts.MessagesPerSecond = -1
 	}
-	return onGateway(opts), nil
+	return onGateway(opts, echo), nil
+}
+
+// newGatewayLua is the same with an endpoint in Lua.
+func newGatewayLua(cfg Config) (server, error) {
+	opts := &gateway.Options{Compression: cfg.Deflate}
+	if cfg.Flood {
+		opts.MessagesPerSecond = -1
+	}
+	s := &ours{gw: gateway.New(opts)}
+	_, err := lua.New(s.gw, nil).Deploy(context.Background(), fstest.MapFS{"echo.lua": {Data: []byte(
+		"--#ENDPOINT WEBSOCKET /ws\nif websocketInfo.type == 'data' then return websocketInfo.message end\n")}})
+	return s, err
 }
 
 // newGatewayFull has everything on that costs something per message. The limit
@@ -32,7 +46,7 @@ func newGatewayFull(cfg Config) (server, error) {
 	}
 	opts.MessagesPerSecond = 1e6
 	opts.IdleTimeout = time.Hour
-	return onGateway(opts), nil
+	return onGateway(opts, echo), nil
 }
 
 // newGatewayBare has everything off that can be.
@@ -40,15 +54,18 @@ func newGatewayBare(cfg Config) (server, error) {
 	opts := &gateway.Options{Compression: cfg.Deflate, KeepMessage: -1, MaxSockets: -1, MaxSocketsPerAddr: -1}
 	opts.MessagesPerSecond = -1
 	opts.PingInterval, opts.MessageTimeout, opts.WriteTimeout = -1, -1, -1
-	return onGateway(opts), nil
+	return onGateway(opts, echo), nil
 }
 
-func onGateway(opts *gateway.Options) server {
+func onGateway(opts *gateway.Options, e gateway.Endpoint) *ours {
 	s := &ours{gw: gateway.New(opts)}
-	s.gw.Handle("/ws", gateway.Callbacks{
-		OnData: func(ctx context.Context, c *gateway.Socket, m gateway.Message) error { return c.Send(ctx, m) },
-	})
+	s.gw.Handle("/ws", e)
 	return s
+}
+
+// echo sends back what it gets.
+var echo = gateway.Callbacks{
+	OnData: func(ctx context.Context, c *gateway.Socket, m gateway.Message) error { return c.Send(ctx, m) },
 }
 
 func (s *ours) serve(l net.Listener) error { return serveHTTP(l, s.gw) }

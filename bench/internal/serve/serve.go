@@ -22,9 +22,9 @@ type Config struct {
 	// Buffer is how many messages may wait for one socket, where the library
 	// has such a bound and loses what is above it; 0 is the library's default.
 	Buffer int `json:",omitempty"`
-	// Flow keeps the limits on incoming messages that a server has by default,
-	// in a work that stays below them.
-	Flow bool `json:",omitempty"`
+	// Flood switches the limit on incoming messages off, in a work that exceeds
+	// what a server allows by default.
+	Flood bool `json:",omitempty"`
 }
 
 // A server is one library in use. Every message it gets it sends back.
@@ -51,6 +51,17 @@ var makers = map[string]func(Config) (server, error){
 	"gateway":      newGateway,
 	"gateway-full": newGatewayFull,
 	"gateway-bare": newGatewayBare,
+	"gateway-lua":  newGatewayLua,
+
+	"gateway-10":   newCrowd,
+	"gateway-100":  newCrowd,
+	"gateway-1k":   newCrowd,
+	"gateway-10k":  newCrowd,
+	"gateway-100k": newCrowd,
+
+	"map-1k":   newCrowdMap,
+	"map-10k":  newCrowdMap,
+	"map-100k": newCrowdMap,
 }
 
 // Addresses is what a server process writes to its standard output when it is

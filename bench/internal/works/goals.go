@@ -14,6 +14,7 @@ type Goal struct {
 	Metric  Metric
 	Against string // "": Limit is absolute; BestPeer: whichever is best
 	Limit   float64
+	Stretch bool // it would be nice
 }
 
 // BestPeer stands for the peer that is best in the work.
@@ -29,11 +30,15 @@ var Goals = []Goal{
 	{Work: "send", Metric: CPU, Against: BestPeer, Limit: 0.25},
 	{Work: "idle", Metric: Resident, Limit: 8192},
 	{Work: "idle", Metric: Resident, Against: BestPeer, Limit: 0.75},
+	{Work: "idle", Metric: Resident, Limit: 4096, Stretch: true},
 	{Work: "idleused", Metric: Resident, Limit: 8192},
 	{Work: "idleused", Metric: Resident, Against: BestPeer, Limit: 0.75},
 	{Work: "connect", Metric: CPU, Against: "gorilla", Limit: 1.1},
 	{Work: "features", Metric: CPU, Of: "gateway-full", Against: "gateway-bare", Limit: 1.1},
 	{Work: "stalled", Metric: Slowdown, Limit: 1.05},
+	{Work: "stalled", Metric: Held, Limit: 2048}, // twice the queue that a socket has
+	{Work: "registered", Metric: CPU, Of: "gateway-10k", Against: "gateway-1k", Limit: 1.5},
+	{Work: "registered", Metric: CPU, Of: "gateway-100k", Against: "gateway-1k", Limit: 1.5},
 }
 
 // An Outcome is what came of a goal.

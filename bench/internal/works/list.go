@@ -19,46 +19,57 @@ var (
 	websockets = []string{"coder", "gorilla", "melody", "gws", Ours}
 	withPeers  = []string{"coder", "gorilla", "melody", "gws", "centrifuge", Ours}
 	withRaw    = []string{"raw", "coder", "gorilla", "melody", "gws", "centrifuge", Ours}
+	fromTen    = []string{"gateway-10", "gateway-100", "gateway-1k", "gateway-10k", "gateway-100k"}
+	fromOneK   = []string{"gateway-1k", "gateway-10k", "gateway-100k"}
 )
+
+// flood is for works whose clients send more than five messages per second.
+var flood = serve.Config{Flood: true}
 
 // All is every work, in the order of the tables.
 var All = []*Work{
 	{
 		Key: "echo", Title: "echo 64 B, 100 sockets, one in flight", Unit: "message", Metric: CPU,
 		Servers: withRaw, run: echo(100, load.Echo{Sizes: []int{64}, Window: 1}),
+		Config: flood,
 	},
 	{
 		Key: "echo16", Title: "echo 64 B, 100 sockets, 16 in flight", Unit: "message", Metric: CPU,
 		Servers: withRaw, run: echo(100, load.Echo{Sizes: []int{64}, Window: 16}),
+		Config: flood,
 	},
 	{
 		Key: "echo1k", Title: "echo 1 KiB", Unit: "message", Metric: CPU,
 		Servers: withRaw, run: echo(100, load.Echo{Sizes: []int{1 << 10}, Window: 1}),
+		Config: flood,
 	},
 	{
 		Key: "binary", Title: "echo 1 KiB, binary", Unit: "message", Metric: CPU,
 		Servers: websockets, run: echo(100, load.Echo{Sizes: []int{1 << 10}, Window: 1, Binary: true}),
+		Config: flood,
 	},
 	{
 		Key: "echo64k", Title: "echo 64 KiB", Unit: "message", Metric: CPU,
 		Servers: append([]string{"raw"}, websockets...), run: echo(100, load.Echo{Sizes: []int{64 << 10}, Window: 1}),
+		Config: flood,
 	},
 	{
 		Key: "deflate", Title: "echo 1 KiB, compressed", Unit: "message", Metric: CPU,
 		Servers: websockets, run: echo(100, load.Echo{Sizes: []int{1 << 10}, Window: 1}),
-		Config: serve.Config{Deflate: true},
+		Config: serve.Config{Flood: true, Deflate: true},
 	},
 	{
 		Key: "tls", Title: "echo 64 B over TLS", Unit: "message", Metric: CPU,
 		Servers: withRaw, run: echo(100, load.Echo{Sizes: []int{64}, Window: 1}),
-		Config: serve.Config{TLS: true},
+		Config: serve.Config{Flood: true, TLS: true},
 	},
 	{
 		Key: "mixed", Title: "10,000 sockets, 500 talk 20 times a second", Unit: "message", Metric: CPU,
 		Servers: withRaw, run: mixed(10_000, 500, load.Echo{
 			Sizes: []int{64, 64, 64, 64, 1 << 10}, Window: 1, Interval: 50 * time.Millisecond,
 		}),
-		Note: "paced; latency counts from the time at which a message was due",
+		Config: flood,
+		Note:   "paced; latency counts from the time at which a message was due",
 	},
 	{
 		Key: "broadcast", Title: "50 broadcasts of 128 B to 2,000 sockets", Unit: "delivery", Metric: CPU,
@@ -99,6 +110,36 @@ var All = []*Work{
 	{
 		Key: "features", Title: "echo 64 B, all features on and all off", Unit: "message", Metric: CPU,
 		Servers: []string{"gateway-bare", "gateway-full"}, run: echo(100, load.Echo{Sizes: []int{64}, Window: 1}),
+	},
+	{
+		Key: "lua", Title: "echo 64 B, 100 sockets, 16 in flight, endpoint in Go and in Lua", Unit: "message", Metric: CPU,
+		Servers: []string{Ours, "gateway-lua"}, run: echo(100, load.Echo{Sizes: []int{64}, Window: 16}), Config: flood,
+	},
+	{
+		Key: "registered", Title: "sends of 64 B to 1,000 of 1,000 to 100,000 sockets in memory", Unit: "send", Metric: CPU,
+		Servers: fromOneK, run: registered,
+		Note: "to the same ids by turns, however many are registered; " + crowdNote,
+	},
+	{
+		Key: "spread", Title: "sends of 64 B to all of 1,000 to 100,000 sockets in memory", Unit: "send", Metric: CPU,
+		Servers: append(slices.Clone(fromOneK), "map-1k", "map-10k", "map-100k"), run: spread,
+		Note: "to all ids by turns: the more, the fewer are in the processor's caches; map is a program that does nothing " +
+			"but look the id up in a Go map, encode, and write, and shows what is due to the caches; " + crowdNote,
+	},
+	{
+		Key: "groups", Title: "64 B to a group of 10 to 100,000 sockets in memory", Unit: "delivery", Metric: CPU,
+		Servers: fromTen, run: groupSends,
+		Note: "one message at a time, until all members have it; " + crowdNote,
+	},
+	{
+		Key: "join", Title: "leave and join a group of 10 to 100,000 sockets in memory", Unit: "change", Metric: CPU,
+		Servers: fromTen, run: rejoins,
+		Note: "a change is leaving and joining again",
+	},
+	{
+		Key: "rooms", Title: "64 B to one of 100,000 groups of 10, 100,000 sockets in memory", Unit: "member", Metric: CPU,
+		Servers: []string{"gateway-100k"}, run: rooms,
+		Note: "each socket is in 10 groups, whose heap is that of the memberships; " + crowdNote,
 	},
 }
 

@@ -53,12 +53,15 @@ func idle(sockets int, used bool) func(context.Context, *trial) (Sample, error) 
 			}
 		}
 		each := func(after, before int64) float64 { return float64(after-before) / float64(n) }
-		return Sample{
-			Resident:   each(after.Resident, before.Resident),
+		s := Sample{
 			Heap:       each(after.Heap, before.Heap),
 			Stack:      each(after.Stack, before.Stack),
 			Goroutines: each(int64(after.Goroutines), int64(before.Goroutines)),
-		}, load.OnceAll(conns, 64) // they are all alive
+		}
+		if after.Resident > 0 { // else the system does not tell
+			s[Resident] = each(after.Resident, before.Resident)
+		}
+		return s, load.OnceAll(conns, 64) // they are all alive
 	}
 }
 

@@ -73,5 +73,8 @@ func TestWorksAndGoalsBelongTogether(t *testing.T) {
 		if !slices.Contains(w.Servers, of) {
 			t.Errorf("goal for %s in work %s, which it does not do", of, w.Key)
 		}
+		if g.Against != "" && g.Against != works.BestPeer && !slices.Contains(w.Servers, g.Against) {
+			t.Errorf("goal against %s in work %s, which it does not do", g.Against, w.Key)
+		}
 	}
 }

@@ -4,6 +4,7 @@ package works
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -61,7 +62,7 @@ type Scale struct {
 // The scales.
 var (
 	Full  = Scale{Time: 1500 * time.Millisecond, Parts: 1, Quiet: 4 * time.Second}
-	Quick = Scale{Time: 300 * time.Millisecond, Parts: 8, Quiet: 4 * time.Second}
+	Quick = Scale{Time: 300 * time.Millisecond, Parts: 8, Quiet: time.Second}
 	Smoke = Scale{Time: 20 * time.Millisecond, Parts: 100} // for function only
 )
 
@@ -80,14 +81,13 @@ func (w *Work) Run(ctx context.Context, server string, scale Scale, profile stri
 		return nil, err
 	}
 	defer func() {
-		if stop := s.Stop(); err == nil {
-			err = stop
-		}
+		// Where both fail, one is the reason of the other.
+		err = errors.Join(err, s.Stop())
 		if err != nil && s.Log() != "" {
 			err = fmt.Errorf("%w\nlog of the server: %s", err, s.Log())
 		}
 	}()
-	t := &trial{Server: s, scale: scale, profile: profile}
+	t := &trial{Server: s, name: server, scale: scale, profile: profile}
 	t.target = load.Target{Addr: s.Service, Dialect: dialect(server), TLS: w.Config.TLS, Deflate: w.Config.Deflate}
 	return w.run(ctx, t)
 }
@@ -105,6 +105,7 @@ func dialect(server string) load.Dialect {
 // A trial is one run of a work with one server.
 type trial struct {
 	*proc.Server
+	name    string // of the server
 	target  load.Target
 	scale   Scale
 	profile string
