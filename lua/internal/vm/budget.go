@@ -241,6 +241,26 @@ func (s *State) room(n int) {
 	s.long(n)
 }
 
+// A builder meters a result that grows piece by piece.
+type builder struct {
+	s       *State
+	metered int
+}
+
+// grown is told the length that the result has now. It ends the call with an error
+// if that is too long, and counts what has been added.
+func (b *builder) grown(n int) {
+	if n-b.metered < 4096 {
+		return
+	}
+	if limit := b.s.cfg.Limits.String; n > limit {
+		b.s.errorf("resulting string too large (limit %d)", limit)
+	}
+	b.s.step((n - b.metered) / 64)
+	b.s.alloc(2 * (n - b.metered)) // append has copied about as much
+	b.metered = n
+}
+
 // Output counts n bytes that the run sends or prints. It does not return if
 // they are too many.
 func (s *State) Output(n int) {
