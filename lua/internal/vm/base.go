@@ -294,7 +294,7 @@ func baseRawset(s *State, l *golua.State) int {
 	l.SetTop(3)
 	switch v := l.ToValue(1); {
 	case v == s.proxy:
-		l.SetTable(1)
+		s.rawSetGlobal(l)
 	default:
 		if s.isLazy(l, 1) {
 			s.fill(l, 1)
@@ -315,20 +315,23 @@ func baseRawlen(s *State, l *golua.State) int {
 
 func baseGetmetatable(s *State, l *golua.State) int {
 	s.checkAny(l, 1)
-	if l.ToValue(1) == s.proxy {
+	switch env := s.isEnv(l.ToValue(1)); {
+	case env && s.meta != nil:
+		s.push(s.meta)
+	case env:
 		s.push(s.globals)
-		l.Replace(1)
-	}
-	if !l.MetaTable(1) {
+		if !l.MetaTable(-1) {
+			l.PushNil()
+		}
+	case s.isLazy(l, 1) || !l.MetaTable(1):
 		l.PushNil()
-		return 1
 	}
-	l.PushString("__metatable")
-	l.RawGet(-2)
-	if l.IsNil(-1) {
-		l.Pop(1)
-	} else if !l.ToBoolean(-1) {
-		l.PushNil()
+	if !l.IsNil(-1) {
+		l.PushString("__metatable")
+		l.RawGet(-2)
+		if l.IsNil(-1) {
+			l.Pop(1)
+		}
 	}
 	return 1
 }
@@ -340,9 +343,11 @@ func baseSetmetatable(s *State, l *golua.State) int {
 	}
 	l.SetTop(2)
 	target := 1
-	if l.ToValue(1) == s.proxy {
+	if s.isEnv(l.ToValue(1)) {
 		if !s.loading() {
-			s.errorf("the metatable of the globals can only be changed while modules load")
+			s.setMeta(l.ToValue(2))
+			l.SetTop(1)
+			return 1
 		}
 		s.push(s.globals)
 		target = 3

@@ -54,6 +54,10 @@ type State struct {
 	anchor  Value // a Lua function whose _ENV all loaded code shares
 	globals Value // as the modules left them
 	overlay Value // what this run adds to the globals; the value of _ENV
+	shadow  Value // what this run has put in the place of globals, or nil
+	gone    Value // what the shadow holds for a global that is nil now
+	meta    Value // the metatable that this run has given _G, or nil
+	assign  Value // __newindex of the overlay
 	proxy   Value // _G: empty, and backed by the overlay
 	loaded  Value // results of require
 	lazy    Value // metatable of lazy tables
@@ -215,7 +219,7 @@ func (s *State) begin() {
 	l := s.l
 	s.push(s.overlay)
 	l.PushNil()
-	if l.Next(-2) { // the last run has left something
+	if s.shadow != nil || l.Next(-2) { // the last run has left something
 		l.SetTop(0)
 		s.newOverlay()
 	}
