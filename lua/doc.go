@@ -44,7 +44,6 @@
 //
 //   - There are no coroutines: the functions exist and raise an error that says
 //     so.
-//   - goto is a reserved word.
 //   - pairs and next traverse in a fixed order: positive integers, other numbers,
 //     strings, booleans, then the rest.
 //   - The handler of xpcall runs after the stack of the error has been left.
