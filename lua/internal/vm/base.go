@@ -152,9 +152,7 @@ func baseXpcall(s *State, l *golua.State) int {
 		l.Insert(1)
 		l.SetTop(2)
 		s.protectedCall(l, 1)
-		if l.Top() > 1 {
-			l.SetTop(1)
-		}
+		l.SetTop(1)
 	}
 	l.PushBoolean(ok)
 	l.Insert(1)

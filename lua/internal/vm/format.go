@@ -195,7 +195,7 @@ func (v verb) unsigned(b []byte, f float64) []byte {
 func (v verb) integer(b []byte, sign, digits string) []byte {
 	if v.precision >= 0 {
 		v.zero = false
-		if v.precision == 0 && digits == "0" {
+		if v.precision == 0 && digits == "0" && !(v.alt && v.letter == 'o') {
 			digits = ""
 		}
 		if n := v.precision - len(digits); n > 0 {

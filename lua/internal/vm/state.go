@@ -48,6 +48,10 @@ type State struct {
 	// Host is for the caller: what the running event is about.
 	Host any
 
+	// Place is "CHUNK:LINE", the position of errors that come up while no Lua
+	// function runs. It may be empty.
+	Place string
+
 	cfg Config
 	l   *golua.State
 
