@@ -275,7 +275,7 @@ func TestOverrunHasItsLine(t *testing.T) {
 // Whole programs, cut short anywhere by a budget, end with that budget's error
 // and nothing else.
 func TestProgramsCutShort(t *testing.T) {
-	g := &generator{rand.New(rand.NewPCG(51, 2))}
+	g := &generator{Rand: rand.New(rand.NewPCG(51, 2))}
 	cut := 0
 	for range 400 {
 		source := "return " + g.program()
