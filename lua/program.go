@@ -88,8 +88,15 @@ func (c *compiler) chunk(s source.Script, before, after string) *vm.Chunk {
 	if c.ctx.Err() != nil {
 		return nil // which script takes so long has been noted
 	}
-	text := strings.Repeat("\n", s.Line-1) + before + s.Body + after
-	chunk, err := vm.Compile(c.ctx, text, s.File)
+	above := strings.Repeat("\n", s.Line-1)
+	var chunk *vm.Chunk
+	var err error
+	if before != "" { // an end too many or too few must not be told of, or taken for, that of the wrapper
+		_, err = vm.Compile(c.ctx, above+"local websocketInfo, websocket_info, response; "+s.Body, s.File)
+	}
+	if err == nil {
+		chunk, err = vm.Compile(c.ctx, above+before+s.Body+after, s.File)
+	}
 	var syntax *vm.SyntaxError
 	switch {
 	case errors.As(err, &syntax):

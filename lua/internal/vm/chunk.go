@@ -180,5 +180,11 @@ func syntaxError(name, message string) *SyntaxError {
 			e.Text = rest[len(m[0]):]
 		}
 	}
+	e.Text = strings.TrimSuffix(e.Text, " near ") // of a token that is no whole one
+	if text, number, ok := strings.Cut(e.Text, " near "); ok {
+		if f, err := strconv.ParseFloat(number, 64); err == nil {
+			e.Text = text + " near " + FormatNumber(f)
+		}
+	}
 	return e
 }
