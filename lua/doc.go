@@ -47,7 +47,6 @@
 //   - pairs and next traverse in a fixed order: positive integers, other numbers,
 //     strings, booleans, then the rest.
 //   - The handler of xpcall runs after the stack of the error has been left.
-//   - Errors about operands may name the wrong variable; file and line are right.
 //   - One expression or call can have about 250 operands or arguments.
 //
 // Two faults of the VM are only bounded, not mended, from outside: it closes

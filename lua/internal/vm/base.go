@@ -121,7 +121,7 @@ func baseError(s *State, l *golua.State) int {
 func (s *State) protectedCall(l *golua.State, n int) bool {
 	protects := s.run.protects
 	s.run.protects++
-	err := l.ProtectedCall(n, golua.MultipleReturns, 0)
+	err := l.ProtectedCall(n, golua.MultipleReturns, s.handler)
 	s.run.protects = protects
 	if err != nil {
 		s.caught(err)

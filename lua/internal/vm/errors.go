@@ -136,12 +136,16 @@ func (s *State) newError(err error) *Error {
 	return e
 }
 
-// traceHandler keeps the traceback of an error of the VM that no pcall catches.
+// traceHandler is called for errors of the VM where they come up. It mends the
+// message, and keeps the traceback if no pcall catches the error.
 func traceHandler(s *State, l *golua.State) int {
 	if s.run.protects == 0 && s.run.traceback == "" {
 		s.run.traceback = s.trace(1)
 	}
 	l.SetTop(1)
+	if message, ok := l.ToValue(1).(string); ok {
+		l.PushString(s.mend(message))
+	}
 	return 1
 }
 

@@ -68,15 +68,16 @@ type State struct {
 	concat  Value
 	mod     Value
 
-	run    run
-	hookFn golua.Hook
-	iters  [4]iterator
-	random *rand.Rand
-	fname  string // of the library function that was called last, for its errors
-	broken bool
-	runs   int
-	base   int64 // bytes held after loading
-	sample []metrics.Sample
+	run     run
+	handler int // where the stack holds the handler of errors, counted from its base
+	hookFn  golua.Hook
+	iters   [4]iterator
+	random  *rand.Rand
+	fname   string // of the library function that was called last, for its errors
+	broken  bool
+	runs    int
+	base    int64 // bytes held after loading
+	sample  []metrics.Sample
 }
 
 // anchorCode is the code of a function that has an _ENV.
@@ -205,13 +206,14 @@ func (s *State) protected(f func() error) (usage Usage, err error) {
 		}
 	}()
 	s.run.start(s)
+	s.handler = top + 1
 	s.pushFunction("handler", traceHandler)
 	var failed error
 	l.PushGoFunction(func(*golua.State) int {
 		failed = f()
 		return 0
 	})
-	if vmErr := l.ProtectedCall(0, 0, top+1); vmErr != nil {
+	if vmErr := l.ProtectedCall(0, 0, s.handler); vmErr != nil {
 		return usage, s.newError(vmErr)
 	}
 	return usage, failed
