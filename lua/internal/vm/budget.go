@@ -230,6 +230,37 @@ func (s *State) look() {
 	s.run.nextLook = s.run.allocated + max((limit-held)/2, limit/16)
 }
 
+// growth is about what runs leave behind in the State, which no budget of a single
+// run sees: entries that each adds to the table of a module.
+type growth struct {
+	ran  time.Duration // by runs, since the last look
+	next time.Duration // at ran: when to ask what the process has allocated
+	heap uint64        // of the process, at the last look
+	much bool          // the State holds so much that another had better take its place
+}
+
+// lookForGrowth is called after each run. It looks at what the State holds when the
+// process has allocated much since it last did so, and for a third of the time at
+// most.
+func (s *State) lookForGrowth() {
+	g, limit := &s.growth, s.cfg.Limits.Memory/2
+	if g.ran += s.run.usage().Time; g.ran < g.next || s.broken {
+		return
+	}
+	g.next = g.ran + time.Millisecond
+	metrics.Read(s.sample)
+	heap := s.sample[0].Value.Uint64()
+	if g.heap == 0 {
+		g.heap = heap
+	}
+	if heap-g.heap < uint64(limit) {
+		return
+	}
+	start := time.Now()
+	g.much = s.held(limit+s.base)-s.base > limit
+	g.ran, g.next, g.heap = 0, 2*time.Since(start), heap
+}
+
 // room ends the call with an error if a string of n bytes is too long, and
 // counts it otherwise.
 func (s *State) room(n int) {

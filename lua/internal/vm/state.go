@@ -77,6 +77,7 @@ type State struct {
 	broken  bool
 	runs    int
 	base    int64 // bytes held after loading
+	growth  growth
 	sample  []metrics.Sample
 }
 
@@ -238,6 +239,7 @@ func (s *State) end() {
 		s.iters[i].reset()
 	}
 	s.Host = nil
+	s.lookForGrowth()
 	if !s.broken && s.run.allocated > 1<<18 {
 		// Dead stack slots keep their values.
 		if s.l.CheckStack(200) {
@@ -273,6 +275,9 @@ var openList = func() (path struct{ first, next []int }) {
 // Worn reports whether the State has become slow and had better be replaced. It
 // must not be called inside a run.
 func (s *State) Worn() bool {
+	if s.growth.much {
+		return true
+	}
 	if openList.first == nil {
 		return false
 	}

@@ -155,6 +155,44 @@ func TestWorn(t *testing.T) {
 	}
 }
 
+// What runs leave in the tables of modules wears a State out, long before it is
+// more than one run may hold.
+func TestGrowth(t *testing.T) {
+	for source, worn := range map[string]bool{
+		`kept[#kept + 1] = ("x"):rep(1000) .. #kept`:                        true,
+		`for i = 1, 100 do kept[#kept + 1] = {} end`:                        true,
+		`kept[1] = ("x"):rep(1000) .. #kept`:                                false,
+		`local t = {} for i = 1, 100 do t[i] = {} end kept[1] = t return t`: false,
+	} {
+		s := New(Config{Limits: Limits{Memory: 1 << 20}})
+		module, err := Compile(context.Background(), "kept = {}", "module")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := s.Setup(func() error { s.RunModule(module, "module"); return nil }); err != nil {
+			t.Fatal(err)
+		}
+		c, err := Compile(context.Background(), source, "test")
+		if err != nil {
+			t.Fatal(err)
+		}
+		for n := 0; n < 5_000 && !s.Worn(); n++ {
+			if _, err := s.Run(func() error {
+				f, err := s.Load(c)
+				if err == nil {
+					s.Call(f)
+				}
+				return err
+			}); err != nil {
+				t.Fatalf("%s: run %d: %v", source, n, err)
+			}
+		}
+		if held := s.held(1<<62) - s.base; s.Worn() != worn || held > 4<<20 {
+			t.Errorf("%s: Worn() = %v, want %v; the State holds %d bytes", source, s.Worn(), worn, held)
+		}
+	}
+}
+
 // What the VM does wrong and the rewriter mends.
 func TestRewriter(t *testing.T) {
 	for name, c := range map[string]struct{ source, want string }{
