@@ -89,6 +89,8 @@ func (p *program) serve(ctx context.Context, pattern string, s socket, ev gatewa
 }
 
 func (m *machine) serve(e *event) (vm.Usage, error) {
+	// A script may keep websocketInfo, and with it a message that it has not read.
+	defer func() { m.MayKeep(len(e.ev.Message.Data)) }()
 	return m.Run(func() error {
 		m.Host, m.Place = e, e.script.place
 		result, err := m.dispatch(e)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 	"testing"
 	"testing/fstest"
@@ -323,6 +324,30 @@ end`))
 	}
 	if n := f.gw.Stats().Closed[gateway.CauseScriptError]; n != 1 {
 		t.Errorf("sockets closed with script_error: %d, want 1", n)
+	}
+}
+
+// A VM whose scripts keep what belongs to the host is replaced before that is much:
+// a message that was not read is still the host's.
+func TestKeptMessages(t *testing.T) {
+	for source, replaced := range map[string]bool{
+		"keep[#keep + 1] = websocketInfo":                                 true,
+		"keep[#keep + 1] = websocketInfo.send":                            true,
+		"keep[#keep + 1] = websocketInfo local m = websocketInfo.message": true,
+		"keep[1] = websocketInfo.message":                                 false,
+	} {
+		f := newFixture(t, &lua.Options{Limits: lua.Limits{Memory: 1 << 20}}, files("modules/m.lua", "keep, runs = {}, {0}",
+			"a.lua", "--#ENDPOINT WEBSOCKET /a\nif websocketInfo.type ~= 'data' then return end\n"+source+" runs[1] = runs[1] + 1 return runs[1]"))
+		p := f.Dial(t, "/a")
+		most := 0
+		for range 300 {
+			p.Send(gateway.Text(strings.Repeat("x", 32<<10)))
+			n, _ := strconv.Atoi(string(p.Receive().Data))
+			most = max(most, n)
+		}
+		if (most < 300) != replaced {
+			t.Errorf("%s: a VM ran %d of 300 events, replaced should be %v", source, most, replaced)
+		}
 	}
 }
 

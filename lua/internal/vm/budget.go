@@ -236,6 +236,7 @@ type growth struct {
 	ran  time.Duration // by runs, since the last look
 	next time.Duration // at ran: when to ask what the process has allocated
 	heap uint64        // of the process, at the last look
+	host int64         // bytes of the host that runs may have kept
 	much bool          // the State holds so much that another had better take its place
 }
 
@@ -259,6 +260,14 @@ func (s *State) lookForGrowth() {
 	start := time.Now()
 	g.much = s.held(limit+s.base)-s.base > limit
 	g.ran, g.next, g.heap = 0, 2*time.Since(start), heap
+}
+
+// MayKeep notes that something that the State may hold on to refers to n bytes of
+// the host, which nothing else counts.
+func (s *State) MayKeep(n int) {
+	if s.growth.host += int64(n); s.growth.host > s.cfg.Limits.Memory/2 {
+		s.growth.much = true
+	}
 }
 
 // room ends the call with an error if a string of n bytes is too long, and
