@@ -20,7 +20,7 @@ var languages = []struct {
 	lua, luajit, own bool
 }{
 	{"goto", `loadstring("goto x ::x::") ~= nil`, false, true, true},
-	{"goto as a name", `loadstring("local goto = 1") ~= nil`, true, true, false},
+	{"goto as a name", `loadstring("local goto = 1") ~= nil`, true, true, true},
 	{"5.1 names", `unpack and loadstring and setfenv and table.getn and true`, true, true, true},
 	{"5.2 names", `(table.unpack and table.pack and rawlen and true) == true`, false, false, true},
 	{"bit32", `bit32 ~= nil`, false, false, true},

@@ -44,12 +44,9 @@
 //
 //   - There are no coroutines: the functions exist and raise an error that says
 //     so.
-//   - goto is a reserved word.
 //   - pairs and next traverse in a fixed order: positive integers, other numbers,
 //     strings, booleans, then the rest.
 //   - The handler of xpcall runs after the stack of the error has been left.
-//   - The metatable of the globals can only be changed by modules.
-//   - Errors about operands may name the wrong variable; file and line are right.
 //   - One expression or call can have about 250 operands or arguments.
 //
 // Two faults of the VM are only bounded, not mended, from outside: it closes

@@ -89,8 +89,10 @@ func (p *program) serve(ctx context.Context, pattern string, s socket, ev gatewa
 }
 
 func (m *machine) serve(e *event) (vm.Usage, error) {
+	// A script may keep websocketInfo, and with it a message that it has not read.
+	defer func() { m.MayKeep(len(e.ev.Message.Data)) }()
 	return m.Run(func() error {
-		m.Host = e
+		m.Host, m.Place = e, e.script.place
 		result, err := m.dispatch(e)
 		if err != nil || result == nil || e.ev.Type == gateway.EventClose {
 			return err
@@ -157,7 +159,7 @@ func (m *machine) defaultHandler(c *vm.Call) error {
 func (m *machine) reply(e *event, result vm.Value) error {
 	text, err := m.text(result)
 	if err != nil {
-		return fmt.Errorf("%s: the result cannot be sent: %w", e.script.file, err)
+		return fmt.Errorf("%s: the result cannot be sent: %w", e.script.place, err)
 	}
 	m.Output(len(text))
 	m.Pause(func() { err = e.socket.Send(e.ctx, gateway.Text(text)) })
@@ -166,6 +168,9 @@ func (m *machine) reply(e *event, result vm.Value) error {
 		// The socket has closed meanwhile; the script did nothing wrong.
 		m.program.host.log.LogAttrs(e.ctx, slog.LevelDebug, "reply not sent", append(e.attrs(), slog.Any("error", err))...)
 		return nil
+	}
+	if err != nil {
+		err = fmt.Errorf("%s: the result cannot be sent: %w", e.script.place, err)
 	}
 	return err
 }

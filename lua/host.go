@@ -81,8 +81,8 @@ type Limits struct {
 	// where they take long.
 	Time time.Duration
 
-	// Memory in bytes that a run makes its VM hold, approximately. Zero means 32
-	// MiB.
+	// Memory in bytes that runs make their VM hold, approximately. A VM that holds
+	// more than half of it after a run is replaced. Zero means 32 MiB.
 	Memory int64
 
 	// String is the length in bytes of the longest string. Zero means 4 MiB, or

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 	"testing"
 	"testing/fstest"
@@ -228,6 +229,10 @@ func TestDeploymentIsAtomic(t *testing.T) {
 	}{
 		"syntax":        {"x\n--#ENDPOINT WEBSOCKET /a\nreturn 'two'\n--#ENDPOINT WEBSOCKET /b\nlocal x = = 1\n", []string{"a.lua:5: "}},
 		"two":           {"--#ENDPOINT WEBSOCKET /a\nif x then\n\n--#ENDPOINT WEBSOCKET /b\n)\n", []string{"a.lua:2: ", "a.lua:5: "}},
+		"end missing":   {"--#ENDPOINT WEBSOCKET /a\nlocal x\nif x then\n", []string{"a.lua:3: 'end' expected (to close 'if' at line 3)"}},
+		"end too many":  {"--#ENDPOINT WEBSOCKET /a\nend\nfunction x()\n", []string{"a.lua:2: <eof> expected near 'end'"}},
+		"two bodies":    {"--#ENDPOINT WEBSOCKET /a\nreturn 1\nend, function()\nreturn 2", []string{"a.lua:3: <eof> expected near 'end'"}},
+		"half a string": {"--#ENDPOINT WEBSOCKET /a\nx = 'a\n", []string{"a.lua:2: unfinished string"}},
 		"bad pattern":   {"--#ENDPOINT WEBSOCKET a{\nreturn 1", []string{"a.lua:1: "}},
 		"module fails":  {"", []string{"modules/m.lua:2: boom"}},
 		"nothing there": {"no header", []string{""}},
@@ -288,7 +293,7 @@ func TestFailingScript(t *testing.T) {
 	if !f.log.has("level=ERROR", `msg="script failed"`, "endpoints/f.lua:3: boom", "route=/f/{how}", `endpoints/f.lua:6: in function`) {
 		t.Errorf("log:\n%s", f.log)
 	}
-	if !f.log.has("in a table") {
+	if !f.log.has("endpoints/f.lua:3: (error object is a table value): in a table") {
 		t.Errorf("log:\n%s", f.log)
 	}
 	var got lua.ScriptStats
@@ -321,6 +326,49 @@ end`))
 	}
 	if n := f.gw.Stats().Closed[gateway.CauseScriptError]; n != 1 {
 		t.Errorf("sockets closed with script_error: %d, want 1", n)
+	}
+}
+
+// A VM whose scripts keep what belongs to the host is replaced before that is much:
+// a message that was not read is still the host's.
+func TestKeptMessages(t *testing.T) {
+	for source, replaced := range map[string]bool{
+		"keep[#keep + 1] = websocketInfo":                                 true,
+		"keep[#keep + 1] = websocketInfo.send":                            true,
+		"keep[#keep + 1] = websocketInfo local m = websocketInfo.message": true,
+		"keep[1] = websocketInfo.message":                                 false,
+	} {
+		f := newFixture(t, &lua.Options{Limits: lua.Limits{Memory: 1 << 20}}, files("modules/m.lua", "keep, runs = {}, {0}",
+			"a.lua", "--#ENDPOINT WEBSOCKET /a\nif websocketInfo.type ~= 'data' then return end\n"+source+" runs[1] = runs[1] + 1 return runs[1]"))
+		p := f.Dial(t, "/a")
+		most := 0
+		for range 300 {
+			p.Send(gateway.Text(strings.Repeat("x", 32<<10)))
+			n, _ := strconv.Atoi(string(p.Receive().Data))
+			most = max(most, n)
+		}
+		if (most < 300) != replaced {
+			t.Errorf("%s: a VM ran %d of 300 events, replaced should be %v", source, most, replaced)
+		}
+	}
+}
+
+// What goes wrong with a result names the script too.
+func TestFailingResult(t *testing.T) {
+	f := newFixture(t, &lua.Options{Limits: lua.Limits{Instructions: 100_000}}, files("f.lua", `--#ENDPOINT WEBSOCKET /f
+if websocketInfo.message == "function" then return print end
+if websocketInfo.message == "long" then return ("x"):rep(2^21) end
+if websocketInfo.message == "deep" then local t = {} t[1] = t return t end
+if websocketInfo.message == "bomb" then local t = {} for i = 1, 30 do t = {t, t} end return t end
+if websocketInfo.message == "ok" then return "fine" end`))
+	expect(t, f.talk(t, "/f", "function", "long", "deep", "bomb", "ok"), "fine")
+	for _, want := range []string{
+		"f.lua:2: the result cannot be sent: a function", "f.lua:2: the result cannot be sent: too_large",
+		"f.lua:2: the result cannot be sent: tables are nested", "f.lua:2: script exceeded its budget: more than 100000 instructions",
+	} {
+		if !f.log.has(want) {
+			t.Errorf("no %q in the log:\n%s", want, f.log)
+		}
 	}
 }
 

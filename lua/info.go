@@ -46,7 +46,9 @@ func (s *infoSource) Field(_ *vm.State, key string) vm.Value {
 	case gateway.EventData:
 		switch key {
 		case "message":
-			return messageText(e.ev.Message)
+			text := messageText(e.ev.Message)
+			e.ev.Message.Data = nil // it is made once
+			return text
 		case "message_type":
 			return e.ev.Message.Type.String()
 		}

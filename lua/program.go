@@ -33,6 +33,7 @@ type module struct {
 type script struct {
 	pattern string // "" for the handler
 	file    string
+	place   string // of errors that no line of the script has made: where it begins
 	chunk   *vm.Chunk
 	count   *counters
 }
@@ -60,10 +61,10 @@ func (h *Host) compile(ctx context.Context, sol *source.Solution) (*program, []P
 		p.modules = append(p.modules, module{m.Name, chunk})
 	}
 	for _, e := range sol.Endpoints {
-		p.byRoute[e.Pattern] = &script{pattern: e.Pattern, file: e.File, chunk: c.chunk(e.Script, scriptBefore, scriptAfter)}
+		p.byRoute[e.Pattern] = &script{pattern: e.Pattern, file: e.File, place: placeOf(e.Script), chunk: c.chunk(e.Script, scriptBefore, scriptAfter)}
 	}
 	if sol.Handler != nil {
-		p.handler = &script{file: sol.Handler.File, chunk: c.chunk(*sol.Handler, scriptBefore, scriptAfter)}
+		p.handler = &script{file: sol.Handler.File, place: placeOf(*sol.Handler), chunk: c.chunk(*sol.Handler, scriptBefore, scriptAfter)}
 	}
 	problems = append(problems, c.problems...)
 	slices.SortStableFunc(problems, func(a, b Problem) int {
@@ -75,6 +76,8 @@ func (h *Host) compile(ctx context.Context, sol *source.Solution) (*program, []P
 	return p, problems
 }
 
+func placeOf(s source.Script) string { return s.File + ":" + strconv.Itoa(s.Line) }
+
 type compiler struct {
 	ctx      context.Context
 	problems []Problem
@@ -85,8 +88,15 @@ func (c *compiler) chunk(s source.Script, before, after string) *vm.Chunk {
 	if c.ctx.Err() != nil {
 		return nil // which script takes so long has been noted
 	}
-	text := strings.Repeat("\n", s.Line-1) + before + s.Body + after
-	chunk, err := vm.Compile(c.ctx, text, s.File)
+	above := strings.Repeat("\n", s.Line-1)
+	var chunk *vm.Chunk
+	var err error
+	if before != "" { // an end too many or too few must not be told of, or taken for, that of the wrapper
+		_, err = vm.Compile(c.ctx, above+"local websocketInfo, websocket_info, response; "+s.Body, s.File)
+	}
+	if err == nil {
+		chunk, err = vm.Compile(c.ctx, above+before+s.Body+after, s.File)
+	}
 	var syntax *vm.SyntaxError
 	switch {
 	case errors.As(err, &syntax):

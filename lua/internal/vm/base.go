@@ -121,7 +121,7 @@ func baseError(s *State, l *golua.State) int {
 func (s *State) protectedCall(l *golua.State, n int) bool {
 	protects := s.run.protects
 	s.run.protects++
-	err := l.ProtectedCall(n, golua.MultipleReturns, 0)
+	err := l.ProtectedCall(n, golua.MultipleReturns, s.handler)
 	s.run.protects = protects
 	if err != nil {
 		s.caught(err)
@@ -152,9 +152,7 @@ func baseXpcall(s *State, l *golua.State) int {
 		l.Insert(1)
 		l.SetTop(2)
 		s.protectedCall(l, 1)
-		if l.Top() > 1 {
-			l.SetTop(1)
-		}
+		l.SetTop(1)
 	}
 	l.PushBoolean(ok)
 	l.Insert(1)
@@ -294,7 +292,7 @@ func baseRawset(s *State, l *golua.State) int {
 	l.SetTop(3)
 	switch v := l.ToValue(1); {
 	case v == s.proxy:
-		l.SetTable(1)
+		s.rawSetGlobal(l)
 	default:
 		if s.isLazy(l, 1) {
 			s.fill(l, 1)
@@ -315,20 +313,23 @@ func baseRawlen(s *State, l *golua.State) int {
 
 func baseGetmetatable(s *State, l *golua.State) int {
 	s.checkAny(l, 1)
-	if l.ToValue(1) == s.proxy {
+	switch env := s.isEnv(l.ToValue(1)); {
+	case env && s.meta != nil:
+		s.push(s.meta)
+	case env:
 		s.push(s.globals)
-		l.Replace(1)
-	}
-	if !l.MetaTable(1) {
+		if !l.MetaTable(-1) {
+			l.PushNil()
+		}
+	case s.isLazy(l, 1) || !l.MetaTable(1):
 		l.PushNil()
-		return 1
 	}
-	l.PushString("__metatable")
-	l.RawGet(-2)
-	if l.IsNil(-1) {
-		l.Pop(1)
-	} else if !l.ToBoolean(-1) {
-		l.PushNil()
+	if !l.IsNil(-1) {
+		l.PushString("__metatable")
+		l.RawGet(-2)
+		if l.IsNil(-1) {
+			l.Pop(1)
+		}
 	}
 	return 1
 }
@@ -340,9 +341,11 @@ func baseSetmetatable(s *State, l *golua.State) int {
 	}
 	l.SetTop(2)
 	target := 1
-	if l.ToValue(1) == s.proxy {
+	if s.isEnv(l.ToValue(1)) {
 		if !s.loading() {
-			s.errorf("the metatable of the globals can only be changed while modules load")
+			s.setMeta(l.ToValue(2))
+			l.SetTop(1)
+			return 1
 		}
 		s.push(s.globals)
 		target = 3

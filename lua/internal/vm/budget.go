@@ -230,6 +230,46 @@ func (s *State) look() {
 	s.run.nextLook = s.run.allocated + max((limit-held)/2, limit/16)
 }
 
+// growth is about what runs leave behind in the State, which no budget of a single
+// run sees: entries that each adds to the table of a module.
+type growth struct {
+	ran  time.Duration // by runs, since the last look
+	next time.Duration // at ran: when to ask what the process has allocated
+	heap uint64        // of the process, at the last look
+	host int64         // bytes of the host that runs may have kept
+	much bool          // the State holds so much that another had better take its place
+}
+
+// lookForGrowth is called after each run. It looks at what the State holds when the
+// process has allocated much since it last did so, and for a third of the time at
+// most.
+func (s *State) lookForGrowth() {
+	g, limit := &s.growth, s.cfg.Limits.Memory/2
+	if g.ran += s.run.usage().Time; g.ran < g.next || s.broken {
+		return
+	}
+	g.next = g.ran + time.Millisecond
+	metrics.Read(s.sample)
+	heap := s.sample[0].Value.Uint64()
+	if g.heap == 0 {
+		g.heap = heap
+	}
+	if heap-g.heap < uint64(limit) {
+		return
+	}
+	start := time.Now()
+	g.much = s.held(limit+s.base)-s.base > limit
+	g.ran, g.next, g.heap = 0, 2*time.Since(start), heap
+}
+
+// MayKeep notes that something that the State may hold on to refers to n bytes of
+// the host, which nothing else counts.
+func (s *State) MayKeep(n int) {
+	if s.growth.host += int64(n); s.growth.host > s.cfg.Limits.Memory/2 {
+		s.growth.much = true
+	}
+}
+
 // room ends the call with an error if a string of n bytes is too long, and
 // counts it otherwise.
 func (s *State) room(n int) {
@@ -239,6 +279,26 @@ func (s *State) room(n int) {
 	s.step(n / 64)
 	s.alloc(n)
 	s.long(n)
+}
+
+// A builder meters a result that grows piece by piece.
+type builder struct {
+	s       *State
+	metered int
+}
+
+// grown is told the length that the result has now. It ends the call with an error
+// if that is too long, and counts what has been added.
+func (b *builder) grown(n int) {
+	if n-b.metered < 4096 {
+		return
+	}
+	if limit := b.s.cfg.Limits.String; n > limit {
+		b.s.errorf("resulting string too large (limit %d)", limit)
+	}
+	b.s.step((n - b.metered) / 64)
+	b.s.alloc(2 * (n - b.metered)) // append has copied about as much
+	b.metered = n
 }
 
 // Output counts n bytes that the run sends or prints. It does not return if

@@ -68,7 +68,7 @@ var hostile = map[string]struct{ source, want string }{
 	"number too long":              {`local s = ("1"):rep(1e6) while true do local x = pcall(function() return s + 1 end) end`, budgets},
 	"comparison of long strings":   {`local a, b = ("x"):rep(3e6) .. "a", ("x"):rep(3e6) .. "b" while true do local c = a < b end`, budgets},
 	"getfenv of nothing":           {`return getfenv(100)`, "invalid level"},
-	"setmetatable of the globals":  {`setmetatable(_G, {})`, "while modules load"},
+	"globals in themselves":        {`setmetatable(_G, {__index = _G, __newindex = _G}) x = 1 return y`, "overflow"},
 	"print":                        {`while true do print(("x"):rep(1e5)) end`, budgets},
 	"string metatable":             {`getmetatable("").__index = nil return pcall(function() return ("x"):rep(3) end)`, "false"},
 	"collectgarbage":               {`while true do collectgarbage("count") collectgarbage() end`, budgets},

@@ -10,19 +10,28 @@ import (
 // 9 of B; Bx is C and B together, sBx is Bx with an offset.
 type instruction uint32
 
-// The opcodes that the rewriter has to know, by their number in Lua 5.2.
+// The opcodes that we have to know, by their number in Lua 5.2.
 const (
 	opMove     = 0
 	opLoadK    = 1
 	opLoadNil  = 4
 	opGetUpval = 5
+	opGetTabUp = 6
+	opGetTable = 7
 	opSetTabUp = 8
+	opSetUpval = 9
+	opSetTable = 10
 	opSelf     = 12
+	opAdd      = 13
 	opMod      = 17
+	opUnm      = 19
+	opLen      = 21
 	opConcat   = 22
 	opJmp      = 23
 	opEq       = 24
+	opLt       = 25
 	opLe       = 26
+	opTest     = 27
 	opTestSet  = 28
 	opCall     = 29
 	opTailCall = 30

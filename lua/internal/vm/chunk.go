@@ -97,7 +97,8 @@ func compile(l *golua.State, source, name string, goOn func() error) (code []byt
 	if err := checkJumps(source, name); err != nil {
 		return nil, err
 	}
-	reader := &pieces{text: source, goOn: goOn}
+	hidden := hideGoto(source)
+	reader := &pieces{text: hidden, goOn: goOn}
 	err = l.Load(reader, "="+name, "t")
 	if reader.err != nil {
 		return nil, &SyntaxError{Name: name, Line: reader.line(), Text: errCompileTime.Error()}
@@ -108,13 +109,17 @@ func compile(l *golua.State, source, name string, goOn func() error) (code []byt
 		if errors.As(err, &goErr) {
 			message = errTooComplex.Error()
 		}
-		return nil, syntaxError(name, message)
+		return nil, syntaxError(name, strings.ReplaceAll(message, gotoName, "goto"))
 	}
 	var b bytes.Buffer
 	if err := l.Dump(&b); err != nil {
 		return nil, &SyntaxError{Name: name, Text: err.Error()}
 	}
-	if code, err = rewrite(b.Bytes()); err != nil {
+	code = b.Bytes()
+	if len(hidden) != len(source) {
+		code = showGoto(code)
+	}
+	if code, err = rewrite(code); err != nil {
 		return nil, &SyntaxError{Name: name, Text: err.Error()}
 	}
 	return code, nil
@@ -173,6 +178,12 @@ func syntaxError(name, message string) *SyntaxError {
 		if m := messagePosition.FindStringSubmatch(rest); m != nil {
 			e.Line, _ = strconv.Atoi(m[1])
 			e.Text = rest[len(m[0]):]
+		}
+	}
+	e.Text = strings.TrimSuffix(e.Text, " near ") // of a token that is no whole one
+	if text, number, ok := strings.Cut(e.Text, " near "); ok {
+		if f, err := strconv.ParseFloat(number, 64); err == nil {
+			e.Text = text + " near " + FormatNumber(f)
 		}
 	}
 	return e

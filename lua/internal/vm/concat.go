@@ -51,5 +51,5 @@ func (s *State) concatError(l *golua.State, i int) {
 	if _, ok := str(l, i); ok {
 		i++
 	}
-	s.errorf("attempt to concatenate a %s value", l.TypeOf(i))
+	s.errorf("attempt to concatenate %s", s.operandOf(i, l.TypeOf(i).String()))
 }

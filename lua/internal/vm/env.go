@@ -10,6 +10,10 @@ import (
 // proxy, always the same table, empty and backed by the overlay of the day.
 //
 // While modules load, the globals themselves take the place of the overlay.
+//
+// What the run takes away from the globals, or puts in their place, is in a fourth
+// table, the shadow, and so is the metatable that the run gives _G. Few runs have
+// one; then the overlay asks a function for what it does not hold.
 
 func (s *State) openEnvironment() {
 	l := s.l
@@ -18,7 +22,7 @@ func (s *State) openEnvironment() {
 	l.NewTable()
 	l.SetMetaTable(-2)
 	l.Pop(1)
-	s.loaded = s.NewTable(0)
+	s.loaded, s.gone, s.assign = s.NewTable(0), s.NewTable(0), s.function("newindex", assignGlobal)
 	s.SetGlobal("_G", s.proxy)
 	s.openLazy()
 	s.newOverlay()
@@ -26,16 +30,176 @@ func (s *State) openEnvironment() {
 
 func (s *State) newOverlay() {
 	l := s.l
+	s.shadow, s.meta = nil, nil
 	l.NewTable()
 	s.overlay = l.ToValue(-1)
 	l.NewTable()
 	s.push(s.globals)
 	l.SetField(-2, "__index")
-	l.PushBoolean(false)
-	l.SetField(-2, "__metatable")
+	s.push(s.assign)
+	l.SetField(-2, "__newindex")
 	l.SetMetaTable(-2)
 	l.Pop(1)
 	s.setEnv(s.overlay)
+}
+
+// isEnv reports whether v is the globals to a script: _G, or _ENV.
+func (s *State) isEnv(v Value) bool { return v == s.proxy || v == s.overlay }
+
+// openShadow makes the overlay ask lookUp.
+func (s *State) openShadow() {
+	if s.shadow != nil {
+		return
+	}
+	s.shadow = s.NewTable(0)
+	l := s.l
+	s.push(s.overlay)
+	l.MetaTable(-1)
+	s.pushFunction("index", lookUp)
+	l.SetField(-2, "__index")
+	l.Pop(2)
+}
+
+// lookUp finds a global that the overlay, at 1, does not hold.
+func lookUp(s *State, l *golua.State) int {
+	l.SetTop(2)
+	if v, ok := s.underlying(l, 2); ok {
+		s.push(v)
+		return 1
+	}
+	if s.meta == nil { // that of the globals, if modules have given them one
+		s.push(s.globals)
+		l.PushValue(2)
+		l.Table(-2)
+		return 1
+	}
+	return s.metaIndex(l)
+}
+
+// underlying returns the global whose name is at index, if the overlay has none of
+// this name. It is nil, true for one that the run has taken away.
+func (s *State) underlying(l *golua.State, index int) (Value, bool) {
+	if s.shadow != nil {
+		s.push(s.shadow)
+		l.PushValue(index)
+		l.RawGet(-2)
+		v := l.ToValue(-1)
+		l.Pop(2)
+		if v == s.gone {
+			return nil, true
+		}
+		if v != nil {
+			return v, true
+		}
+	}
+	s.push(s.globals)
+	l.PushValue(index)
+	l.RawGet(-2)
+	v := l.ToValue(-1)
+	l.Pop(2)
+	return v, v != nil
+}
+
+// metaIndex does what __index of the metatable that the run gave _G says.
+func (s *State) metaIndex(l *golua.State) int {
+	switch h := s.Get(s.meta, "__index"); s.Type(h) {
+	case "nil":
+		return 0
+	case "function":
+		s.push(h)
+		s.push(s.proxy)
+		l.PushValue(2)
+		l.Call(2, 1)
+	default:
+		s.push(h)
+		l.PushValue(2)
+		l.Table(-2)
+	}
+	return 1
+}
+
+// assignGlobal sets a global that the overlay, at 1, does not hold.
+func assignGlobal(s *State, l *golua.State) int {
+	l.SetTop(3)
+	v, ok := s.underlying(l, 2)
+	switch {
+	case ok && (s.shadow != nil || l.TypeOf(3) != golua.TypeFunction || v == nil):
+		s.openShadow()
+		s.push(s.shadow)
+		l.PushValue(2)
+		if l.IsNil(3) {
+			s.push(s.gone)
+		} else {
+			l.PushValue(3)
+		}
+		l.RawSet(-3)
+		return 0
+	case ok || s.meta == nil:
+		l.RawSet(1)
+		return 0
+	}
+	switch h := s.Get(s.meta, "__newindex"); s.Type(h) {
+	case "nil":
+		l.RawSet(1)
+	case "function":
+		s.push(h)
+		l.Insert(2)
+		s.push(s.proxy)
+		l.Insert(3)
+		l.Call(3, 0)
+	default:
+		s.push(h)
+		l.Insert(2)
+		l.SetTable(2)
+	}
+	return 0
+}
+
+// setMeta gives _G a metatable, or none, for the rest of the run.
+func (s *State) setMeta(mt Value) {
+	s.openShadow()
+	if s.meta = mt; mt == nil {
+		s.meta = s.NewTable(0) // not that of the globals
+	}
+}
+
+// rawGlobal replaces the name on top of the stack by the global, without
+// metamethods.
+func (s *State) rawGlobal(l *golua.State) {
+	key := l.Top()
+	env := s.overlay
+	if s.loading() {
+		env = s.globals
+	}
+	s.push(env)
+	l.PushValue(key)
+	l.RawGet(-2)
+	v := l.ToValue(-1)
+	l.Pop(2)
+	if v == nil {
+		v, _ = s.underlying(l, key)
+	}
+	s.push(v)
+	l.Replace(key)
+}
+
+// rawSetGlobal sets the global of the name and value on top of the stack, without
+// metamethods of the script.
+func (s *State) rawSetGlobal(l *golua.State) {
+	if s.loading() {
+		s.push(s.globals)
+		l.Insert(-3)
+		l.RawSet(-3)
+		l.Pop(1)
+		return
+	}
+	meta := s.meta
+	s.meta = nil
+	s.push(s.overlay)
+	l.Insert(-3)
+	l.SetTable(-3)
+	l.Pop(1)
+	s.meta = meta
 }
 
 // setEnv makes v the _ENV of all code, and what _G shows.
@@ -68,7 +232,7 @@ func (s *State) loading() bool {
 func (s *State) rawGet(l *golua.State, index int) {
 	switch v := l.ToValue(index); {
 	case v == s.proxy:
-		l.Table(index)
+		s.rawGlobal(l)
 	case s.isLazy(l, index):
 		s.fill(l, index)
 		l.RawGet(index)

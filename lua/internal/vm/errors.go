@@ -40,8 +40,20 @@ func (s *State) errorf(format string, args ...any) {
 	golua.Where(s.l, 1)
 	where, _ := s.l.ToString(-1)
 	s.l.Pop(1)
+	if where == "" {
+		where = s.outside()
+	}
 	s.l.PushString(where + fmt.Sprintf(format, args...))
 	s.throw()
+}
+
+// outside is the position for errors while no Lua function runs: the host is at
+// work on what one has returned.
+func (s *State) outside() string {
+	if chunk, _ := s.Position(); chunk != "" || s.Place == "" {
+		return ""
+	}
+	return s.Place + ": "
 }
 
 // overrun ends the run; no pcall stops it.
@@ -50,6 +62,8 @@ func (s *State) overrun(budget, format string, args ...any) {
 		message := "script exceeded its budget: " + fmt.Sprintf(format, args...)
 		if chunk, line := s.Position(); chunk != "" {
 			message = chunk + ":" + strconv.Itoa(line) + ": " + message
+		} else {
+			message = s.outside() + message
 		}
 		s.run.abort = &Error{Value: message, Message: message, Budget: budget, Traceback: s.trace(0)}
 	}
@@ -115,16 +129,23 @@ func (s *State) newError(err error) *Error {
 		} else if text, ok := s.Get(v, "error").(string); ok {
 			e.Message += ": " + text
 		}
+		if where, _, ok := strings.Cut(e.Traceback, ": in "); ok {
+			e.Message = where + ": " + e.Message
+		}
 	}
 	return e
 }
 
-// traceHandler keeps the traceback of an error of the VM that no pcall catches.
+// traceHandler is called for errors of the VM where they come up. It mends the
+// message, and keeps the traceback if no pcall catches the error.
 func traceHandler(s *State, l *golua.State) int {
 	if s.run.protects == 0 && s.run.traceback == "" {
 		s.run.traceback = s.trace(1)
 	}
 	l.SetTop(1)
+	if message, ok := l.ToValue(1).(string); ok {
+		l.PushString(s.mend(message))
+	}
 	return 1
 }
 

@@ -84,7 +84,7 @@ func strGsub(s *State, l *golua.State) int {
 	if anchored {
 		p = 1
 	}
-	r := replacer{m: matcher{s: s, src: src, pat: pat}}
+	r := replacer{m: matcher{s: s, src: src, pat: pat}, meter: builder{s: s}}
 	r.text, r.isText = str(l, 3)
 	i, n := 0, 0
 	for n < most {
@@ -119,11 +119,11 @@ func strGsub(s *State, l *golua.State) int {
 
 // A replacer builds the result of gsub.
 type replacer struct {
-	m       matcher
-	out     []byte
-	metered int // of out
-	text    string
-	isText  bool
+	m      matcher
+	out    []byte
+	meter  builder // of out
+	text   string
+	isText bool
 }
 
 func (r *replacer) replace(l *golua.State, start, end int) {
@@ -132,10 +132,7 @@ func (r *replacer) replace(l *golua.State, start, end int) {
 	} else {
 		r.call(l, start, end)
 	}
-	if len(r.out) > r.metered+4096 {
-		r.m.s.room(len(r.out)) // about what append has copied so far
-		r.metered = len(r.out)
-	}
+	r.meter.grown(len(r.out))
 }
 
 // expand appends the replacement string with %0 to %9 filled in.
@@ -161,6 +158,7 @@ func (r *replacer) expand(l *golua.State, start, end int) {
 		default:
 			r.out = append(r.out, c) // LuaJIT takes any character for itself
 		}
+		r.meter.grown(len(r.out))
 		text = text[i+2:]
 	}
 	r.out = append(r.out, text...)

@@ -19,7 +19,8 @@ type verb struct {
 func strFormat(s *State, l *golua.State) int {
 	format := s.checkString(l, 1)
 	var b []byte
-	arg, metered := 1, 0
+	meter := builder{s: s}
+	arg := 1
 	for {
 		i := strings.IndexByte(format, '%')
 		if i < 0 {
@@ -37,10 +38,7 @@ func strFormat(s *State, l *golua.State) int {
 		before := len(b)
 		b = s.appendVerb(l, b, v, arg)
 		s.step(1 + (len(b)-before)/16)
-		if len(b) > metered+4096 {
-			s.room(len(b)) // as it grows
-			metered = len(b)
-		}
+		meter.grown(len(b))
 	}
 	b = append(b, format...)
 	s.room(len(b))
@@ -197,7 +195,7 @@ func (v verb) unsigned(b []byte, f float64) []byte {
 func (v verb) integer(b []byte, sign, digits string) []byte {
 	if v.precision >= 0 {
 		v.zero = false
-		if v.precision == 0 && digits == "0" {
+		if v.precision == 0 && digits == "0" && !(v.alt && v.letter == 'o') {
 			digits = ""
 		}
 		if n := v.precision - len(digits); n > 0 {

@@ -64,7 +64,7 @@ func (h *holder) value(v reflect.Value) {
 			h.slice(v)
 		}
 	case reflect.Map:
-		if v.Len() > 0 && h.first(v.Pointer()) {
+		if h.first(v.Pointer()) {
 			h.table(v)
 		}
 	case reflect.Struct:
@@ -91,8 +91,22 @@ func (h *holder) slice(v reflect.Value) {
 	}
 }
 
+// mapSize is what a map takes by itself: its slots come eight at a time, and in
+// powers of two, of which up to an eighth stay empty.
+func mapSize(v reflect.Value) int64 {
+	n, slots := v.Len(), 8
+	if n == 0 {
+		return 48
+	}
+	for slots > 8 && slots*7/8 < n || slots < n {
+		slots *= 2
+	}
+	t := v.Type()
+	return 48 + int64(slots)*int64(1+t.Key().Size()+t.Elem().Size())
+}
+
 func (h *holder) table(v reflect.Value) {
-	h.bytes += int64(v.Len()) * 48
+	h.bytes += mapSize(v)
 	for iter := v.MapRange(); iter.Next() && h.bytes <= h.limit; {
 		h.value(iter.Key())
 		h.value(iter.Value())

@@ -154,6 +154,11 @@ func (s *State) globalKeys(l *golua.State) []Value {
 		s.push(s.overlay)
 		keys = append(keys, s.keys(l, -1, nil)...)
 		l.Pop(1)
+		if s.shadow != nil {
+			s.push(s.shadow) // also of what is gone: who goes over the keys finds nothing
+			keys = append(keys, s.keys(l, -1, nil)...)
+			l.Pop(1)
+		}
 		slices.SortFunc(keys, compareKeys)
 		keys = slices.Compact(keys)
 	}

@@ -91,24 +91,21 @@ func (s *State) markOf(l *golua.State, index int) string {
 // no spaces. A table whose keys are 1 to n is an array, an empty one an object,
 // unless it is marked. It must be called inside a run.
 func (s *State) AppendJSON(b []byte, v Value) ([]byte, error) {
-	w := jsonWriter{s: s, l: s.l, b: b}
+	w := jsonWriter{s: s, l: s.l, b: b, meter: builder{s: s}}
 	err := w.value(v, 0)
 	return w.b, err
 }
 
 type jsonWriter struct {
-	s       *State
-	l       *golua.State
-	b       []byte
-	metered int
+	s     *State
+	l     *golua.State
+	b     []byte
+	meter builder
 }
 
 func (w *jsonWriter) value(v Value, depth int) error {
 	w.s.step(1)
-	if len(w.b) > w.metered+4096 {
-		w.s.room(len(w.b))
-		w.metered = len(w.b)
-	}
+	w.meter.grown(len(w.b))
 	switch v := v.(type) {
 	case nil:
 		w.b = append(w.b, "null"...)

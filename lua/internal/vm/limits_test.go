@@ -185,6 +185,26 @@ func TestStringLimit(t *testing.T) {
 	}
 }
 
+// Results that grow piece by piece cost what their length costs, and are stopped
+// while they grow: one replacement of gsub can stand for many times the subject.
+func TestGrowingResults(t *testing.T) {
+	for source, want := range map[string]string{
+		`local t = {} for i = 1, 30000 do t[i] = ("x"):rep(100) end return #table.concat(t)`:       "3000000",
+		`local t = {} for i = 1, 30000 do t[i] = ("x"):rep(100) end return #to_json(t)`:            "3090001",
+		`return #(("x"):rep(3e6):gsub("x", "y"))`:                                                  "3000000",
+		`return #string.format(("%s"):rep(100), unpack(setmetatable({}, nil), 1, 100))`:            "300",
+		`return pcall(string.gsub, ("a"):rep(4e6), "a*", ("%0"):rep(2e6))`:                         "false resulting string too large (limit 4194304)",
+		`return pcall(string.gsub, ("a"):rep(4e6), "(a*)", ("%1"):rep(2e6))`:                       "false resulting string too large (limit 4194304)",
+		`return pcall(string.gsub, ("a"):rep(4e6), "a", function() return ("x"):rep(1000) end)`:    "false resulting string too large (limit 4194304)",
+		`local t = {} for i = 1, 99 do t[i] = ("x"):rep(1e5) end return pcall(table.concat, t)`:    "false resulting string too large (limit 4194304)",
+		`local t = {} for i = 1, 99 do t[i] = ("x"):rep(1e5) end return pcall(to_json, {[9] = t})`: "false resulting string too large (limit 4194304)",
+	} {
+		if got, err := runLua(t, source, Limits{}); err != nil || strings.TrimPrefix(got, "test:1: ") != want {
+			t.Errorf("%s: got %s, %v, want %s", source, got, err, want)
+		}
+	}
+}
+
 // What others allocate, and what modules hold, is not the run's.
 func TestMemoryIsTheRunsOwn(t *testing.T) {
 	stop := make(chan struct{})
@@ -255,7 +275,7 @@ func TestOverrunHasItsLine(t *testing.T) {
 // Whole programs, cut short anywhere by a budget, end with that budget's error
 // and nothing else.
 func TestProgramsCutShort(t *testing.T) {
-	g := &generator{rand.New(rand.NewPCG(51, 2))}
+	g := &generator{Rand: rand.New(rand.NewPCG(51, 2))}
 	cut := 0
 	for range 400 {
 		source := "return " + g.program()

@@ -137,7 +137,7 @@ func mod(s *State, l *golua.State) int {
 	if okA {
 		culprit = 2
 	}
-	s.errorf("attempt to perform arithmetic on a %s value", l.TypeOf(culprit))
+	s.errorf("attempt to perform arithmetic on %s", s.operandOf(culprit, l.TypeOf(culprit).String()))
 	return 0
 }
 

@@ -41,9 +41,17 @@ func osTime(s *State, l *golua.State) int {
 		}
 		return def
 	}
-	year, month, day := field("year", -1), field("month", -1), field("day", -1)
+	day, month, year := field("day", -1), field("month", -1), field("year", -1)
 	t := time.Date(year, time.Month(month), day, field("hour", 12), field("min", 0), field("sec", 0), 0, time.Local)
-	l.PushNumber(float64(t.Unix()))
+	l.PushString("isdst")
+	l.RawGet(1)
+	seconds := t.Unix()
+	if !l.IsNil(-1) && l.ToBoolean(-1) != t.IsDST() { // the clock shows an hour that it does not have now
+		if seconds += 3600; l.ToBoolean(-1) {
+			seconds -= 7200
+		}
+	}
+	l.PushNumber(float64(seconds))
 	return 1
 }
 
@@ -73,7 +81,7 @@ func osDate(s *State, l *golua.State) int {
 		i++
 		part, ok := strftime(t, format[i])
 		if !ok {
-			s.argError(1, "invalid conversion specifier '%%%c'", format[i])
+			part = format[i-1 : i+1] // as it is, as in C
 		}
 		b.WriteString(part)
 		s.step(8)

@@ -48,27 +48,37 @@ type State struct {
 	// Host is for the caller: what the running event is about.
 	Host any
 
+	// Place is "CHUNK:LINE", the position of errors that come up while no Lua
+	// function runs. It may be empty.
+	Place string
+
 	cfg Config
 	l   *golua.State
 
 	anchor  Value // a Lua function whose _ENV all loaded code shares
 	globals Value // as the modules left them
 	overlay Value // what this run adds to the globals; the value of _ENV
+	shadow  Value // what this run has put in the place of globals, or nil
+	gone    Value // what the shadow holds for a global that is nil now
+	meta    Value // the metatable that this run has given _G, or nil
+	assign  Value // __newindex of the overlay
 	proxy   Value // _G: empty, and backed by the overlay
 	loaded  Value // results of require
 	lazy    Value // metatable of lazy tables
 	concat  Value
 	mod     Value
 
-	run    run
-	hookFn golua.Hook
-	iters  [4]iterator
-	random *rand.Rand
-	fname  string // of the library function that was called last, for its errors
-	broken bool
-	runs   int
-	base   int64 // bytes held after loading
-	sample []metrics.Sample
+	run     run
+	handler int // where the stack holds the handler of errors, counted from its base
+	hookFn  golua.Hook
+	iters   [4]iterator
+	random  *rand.Rand
+	fname   string // of the library function that was called last, for its errors
+	broken  bool
+	runs    int
+	base    int64 // bytes held after loading
+	growth  growth
+	sample  []metrics.Sample
 }
 
 // anchorCode is the code of a function that has an _ENV.
@@ -197,13 +207,14 @@ func (s *State) protected(f func() error) (usage Usage, err error) {
 		}
 	}()
 	s.run.start(s)
+	s.handler = top + 1
 	s.pushFunction("handler", traceHandler)
 	var failed error
 	l.PushGoFunction(func(*golua.State) int {
 		failed = f()
 		return 0
 	})
-	if vmErr := l.ProtectedCall(0, 0, top+1); vmErr != nil {
+	if vmErr := l.ProtectedCall(0, 0, s.handler); vmErr != nil {
 		return usage, s.newError(vmErr)
 	}
 	return usage, failed
@@ -215,7 +226,7 @@ func (s *State) begin() {
 	l := s.l
 	s.push(s.overlay)
 	l.PushNil()
-	if l.Next(-2) { // the last run has left something
+	if s.shadow != nil || l.Next(-2) { // the last run has left something
 		l.SetTop(0)
 		s.newOverlay()
 	}
@@ -228,6 +239,7 @@ func (s *State) end() {
 		s.iters[i].reset()
 	}
 	s.Host = nil
+	s.lookForGrowth()
 	if !s.broken && s.run.allocated > 1<<18 {
 		// Dead stack slots keep their values.
 		if s.l.CheckStack(200) {
@@ -263,6 +275,9 @@ var openList = func() (path struct{ first, next []int }) {
 // Worn reports whether the State has become slow and had better be replaced. It
 // must not be called inside a run.
 func (s *State) Worn() bool {
+	if s.growth.much {
+		return true
+	}
 	if openList.first == nil {
 		return false
 	}

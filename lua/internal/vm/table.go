@@ -20,7 +20,7 @@ func tabConcat(s *State, l *golua.State) int {
 	i := s.optInt(l, 3, 1)
 	j := s.optInt(l, 4, l.RawLength(1))
 	var b []byte
-	metered := 0
+	meter := builder{s: s}
 	for k := i; k <= j; k++ {
 		s.step(1)
 		l.RawGetInt(1, k)
@@ -33,10 +33,7 @@ func tabConcat(s *State, l *golua.State) int {
 		if k < j {
 			b = append(b, sep...)
 		}
-		if len(b) > metered+4096 {
-			s.room(len(b))
-			metered = len(b)
-		}
+		meter.grown(len(b))
 	}
 	s.room(len(b))
 	l.PushString(string(b))

@@ -78,6 +78,53 @@ func TestLanguage(t *testing.T) {
 	}
 }
 
+// Whatever a run does to the globals is there for the rest of the run, and gone in
+// the next.
+func TestGlobals(t *testing.T) {
+	const strict = `
+		local declared = {}
+		setmetatable(_G, {
+			__newindex = function(t, k, v) declared[k] = true rawset(t, k, v) end,
+			__index = function(t, k) if not declared[k] then error("undeclared " .. k, 2) end return rawget(t, k) end,
+		})`
+	module, err := Compile(context.Background(), `config, count = {}, 1 function helper() return count end`+strict+` late = "late"`, "module")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := New(Config{})
+	if _, err := s.Setup(func() error { s.RunModule(module, "module"); return nil }); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		for source, want := range map[string]string{
+			`return type(config), count, helper(), late`:                                                                                       "table 1 1 late",
+			`config = nil return config, rawget(_G, "config"), _G.config`:                                                                      "nil nil nil",
+			`config = nil config = 5 return config, rawget(_G, "config")`:                                                                      "5 5",
+			`config = 5 config = nil return config, _G.config`:                                                                                 "nil nil",
+			`count = count + 1 count = count + 1 return count, helper(), _G.count`:                                                             "3 3 3",
+			`print = nil function helper() return "mine" end return print, helper()`:                                                           "nil mine",
+			`config = nil local n = 0 for k, v in pairs(_G) do if k == "config" then n = n + 1 end end return n`:                               "0",
+			`count = 7 local n = 0 for k, v in pairs(_G) do if k == "count" then n = n + v end end return n`:                                   "7",
+			`fresh = 1 fresh = nil return pcall(function() return fresh end)`:                                                                  "false test:1: undeclared fresh",
+			`return pcall(function() return nothing end)`:                                                                                      "false test:1: undeclared nothing",
+			`return rawget(_G, "nothing"), rawset(_G, "x", 1) == _G, x, rawget(_G, "x")`:                                                       "nil true 1 1",
+			`return getmetatable(_G).__index ~= nil`:                                                                                           "true",
+			`setmetatable(_G, {__index = function(t, k) return k .. "?", t == _G end}) return nothing, count, _G.other, rawget(_G, "nothing")`: "nothing? 1 other? nil",
+			`local seen = {} setmetatable(_G, {__newindex = function(t, k, v) seen[#seen + 1] = k rawset(t, k, v) end})
+				a = 1 a = 2 count = 3 b = 4 return a, b, count, table.concat(seen, ",")`: "2 4 3 a,b",
+			`local t = {x = 1} setmetatable(_G, {__index = t, __newindex = t}) y = 2 return x, y, t.y, rawget(_G, "y")`:          "1 2 2 nil",
+			`setmetatable(_G, nil) return nothing, count, getmetatable(_G) and next(getmetatable(_G))`:                           "nil 1 nil",
+			`setmetatable(_ENV, {__index = function(t, k) return k end}) return nothing, getmetatable(_ENV) == getmetatable(_G)`: "nothing true",
+			`return getmetatable(setmetatable({}, {__metatable = false}))`:                                                       "false",
+		} {
+			got, _, err := runIn(t, s, source)
+			if err != nil || got != want {
+				t.Errorf("%s\n got %s, %v\nwant %s", source, got, err, want)
+			}
+		}
+	}
+}
+
 // A State that has run the same script many times is as it was, or says that it is
 // not: what is left of captured variables is what slows it down.
 func TestWorn(t *testing.T) {
@@ -104,6 +151,44 @@ func TestWorn(t *testing.T) {
 		}
 		if s.Worn() != c.worn {
 			t.Errorf("%s: Worn() = %v, want %v", name, s.Worn(), c.worn)
+		}
+	}
+}
+
+// What runs leave in the tables of modules wears a State out, long before it is
+// more than one run may hold.
+func TestGrowth(t *testing.T) {
+	for source, worn := range map[string]bool{
+		`kept[#kept + 1] = ("x"):rep(1000) .. #kept`:                        true,
+		`for i = 1, 100 do kept[#kept + 1] = {} end`:                        true,
+		`kept[1] = ("x"):rep(1000) .. #kept`:                                false,
+		`local t = {} for i = 1, 100 do t[i] = {} end kept[1] = t return t`: false,
+	} {
+		s := New(Config{Limits: Limits{Memory: 1 << 20}})
+		module, err := Compile(context.Background(), "kept = {}", "module")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := s.Setup(func() error { s.RunModule(module, "module"); return nil }); err != nil {
+			t.Fatal(err)
+		}
+		c, err := Compile(context.Background(), source, "test")
+		if err != nil {
+			t.Fatal(err)
+		}
+		for n := 0; n < 5_000 && !s.Worn(); n++ {
+			if _, err := s.Run(func() error {
+				f, err := s.Load(c)
+				if err == nil {
+					s.Call(f)
+				}
+				return err
+			}); err != nil {
+				t.Fatalf("%s: run %d: %v", source, n, err)
+			}
+		}
+		if held := s.held(1<<62) - s.base; s.Worn() != worn || held > 4<<20 {
+			t.Errorf("%s: Worn() = %v, want %v; the State holds %d bytes", source, s.Worn(), worn, held)
 		}
 	}
 }
