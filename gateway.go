@@ -3,6 +3,7 @@ package gateway
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"hash/maphash"
 	"iter"
@@ -82,8 +83,8 @@ func New(opts *Options) *Handler {
 func (h *Handler) since(t time.Time) int64 { return max(1, int64(t.Sub(h.epoch))) }
 
 // ServeHTTP upgrades the request to a socket, or answers with the error object
-// of SPEC 2 as JSON. It returns right after the upgrade; the socket lives on in a
-// goroutine of its own. It never redirects.
+// as JSON, see [Error]. It returns right after the upgrade; the socket lives on in
+// a goroutine of its own. It never redirects.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if err := h.upgrade(w, r); err != nil {
 		h.refuse(w, r, err)
@@ -181,14 +182,17 @@ func (h *Handler) authorize(rt *boundRoute, path []string, r *http.Request) (*Ad
 }
 
 // refusal is what the client is told of a hook's error: all of an *Error that
-// was meant for it, nothing of another.
+// was meant for it, nothing of another, whose text may name what is inside.
 func (h *Handler) refusal(err error) *Error {
 	e := ErrorOf(err)
-	if e.Is(ErrInternal) || e.Status < 400 || e.Status > 599 {
-		h.log.Error("Authorize failed", "error", err)
-		return ErrInternal
+	if own := (*Error)(nil); errors.As(err, &own) && own != nil && !e.Is(ErrInternal) && e.Status >= 400 && e.Status <= 599 {
+		return &e
 	}
-	return &e
+	h.log.Error("Authorize failed", "error", err)
+	if e.Is(ErrTimeout) {
+		return ErrTimeout.withf("the check of this request took too long")
+	}
+	return ErrInternal
 }
 
 func (h *Handler) newSocket(rt *boundRoute, req request, admit *Admission, base context.Context) *Socket {
