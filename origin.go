@@ -143,7 +143,7 @@ func splitFields(fields []string) []string {
 	return all
 }
 
-// checkOrigin refuses the pages of foreign sites (SPEC 5): a browser sends the
+// checkOrigin refuses the pages of foreign sites: a browser sends the
 // visitor's cookies with their requests too. A request without Origin does not
 // come from a browser.
 func (h *Handler) checkOrigin(r *http.Request, c *client) *Error {

@@ -23,7 +23,7 @@ func head(edits ...string) string {
 }
 
 // Every refusal has its status, the error object, and the fields that go with
-// its status (SPEC 2 and 5).
+// its status.
 func TestRefusals(t *testing.T) {
 	const end = "\r\n\r\n"
 	for name, c := range map[string]struct {
