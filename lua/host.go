@@ -15,8 +15,11 @@ import (
 	"github.com/wsgateway/gateway/lua/internal/vm"
 )
 
-// A Gateway is what scripts act on: one process or a whole cluster.
+// A Gateway is what scripts act on: one process or a whole cluster. A
+// *[gateway.Handler] is one.
 type Gateway interface {
+	// The methods are those of [gateway.Handler] and are called from many
+	// goroutines.
 	Send(ctx context.Context, id string, m gateway.Message) error
 	Close(ctx context.Context, id string) error
 	CloseAll(ctx context.Context) (int, error)
@@ -146,7 +149,8 @@ type Deployment struct {
 	Warnings []Problem // what was skipped, and why
 }
 
-// A Problem is a place in a solution and what is wrong there.
+// A Problem is a place in a solution and what is wrong there: the fields File, Line
+// (from 1) and Text. Its method String returns "FILE:LINE: text".
 type Problem = source.Note
 
 // Problems is the error of a deployment: everything that is wrong.
