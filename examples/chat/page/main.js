@@ -38,7 +38,7 @@ function enter() {
 }
 
 $("#name").value = name;
-$("#name").addEventListener("change", () => {
+$("#name").addEventListener("blur", () => {
   const wanted = $("#name").value.trim() || name; // without a name, the old one stays
   $("#name").value = wanted;
   if (wanted === name) return;

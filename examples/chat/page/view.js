@@ -50,7 +50,7 @@ export function refuse() {
     "There can be no room of this name: it has 1 to 40 characters, and more than one or two dots. Choose another room."));
 }
 
-const states = { open: ["connected", "good"], away: ["connection lost, trying again", "bad"], "not connected": ["not connected", "bad"] };
+const states = { open: ["connected", "good"], away: ["trying again", "bad"], "not connected": ["not connected", "bad"] };
 
 export function state(now) {
   const [text, kind] = states[now] ?? [now, ""];
