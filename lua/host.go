@@ -175,7 +175,8 @@ func (p Problems) Error() string {
 // that are gone are closed by the gateway, and their close events run the old
 // code.
 //
-// See the package documentation for the layout of fsys.
+// Deployments wait for each other, so a service that a module calls must not
+// deploy. See the package documentation for the layout of fsys.
 func (h *Host) Deploy(ctx context.Context, fsys fs.FS) (Deployment, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
