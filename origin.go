@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"fmt"
 	"net/http"
 	"net/netip"
 	"slices"
@@ -192,7 +193,7 @@ func checkAllowOrigins(list []string) []string {
 			panic(`gateway: Options.AllowOrigins: "*" admits every page on the web; if that is meant, set InsecureAnyOrigin`)
 		case o == "null":
 		case !ok, scheme == "", host == "", strings.ContainsAny(host, "/?#*@ "):
-			panic("gateway: Options.AllowOrigins: " + o + ` is not of the form "scheme://host[:port]"`)
+			panic(fmt.Sprintf(`gateway: Options.AllowOrigins: %q is not of the form "scheme://host[:port]"`, o))
 		}
 		out = append(out, strings.TrimSuffix(o, defaultPort(scheme))) // as browsers write it
 	}
