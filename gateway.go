@@ -295,7 +295,8 @@ func (h *Handler) CloseWith(ctx context.Context, id string, code int, reason str
 	return s.CloseWith(code, reason)
 }
 
-// CloseAll begins to close every open socket with 1000 and returns how many.
+// CloseAll begins to close every open socket with 1000 and returns how many. On one
+// node it cannot fail.
 func (h *Handler) CloseAll(ctx context.Context) (int, error) {
 	n := 0
 	for s := range h.hub.all() {
@@ -308,7 +309,7 @@ func (h *Handler) CloseAll(ctx context.Context) (int, error) {
 
 // Info describes the socket with the id; its secret headers are redacted. A
 // closing socket has the state close until its close event has returned; after
-// that it is ErrNotFound.
+// that, and for an id that nobody has, the error is ErrNotFound.
 func (h *Handler) Info(ctx context.Context, id string) (Info, error) {
 	s, err := h.find(id)
 	if err != nil {
@@ -317,7 +318,8 @@ func (h *Handler) Info(ctx context.Context, id string) (Info, error) {
 	return s.Info().redacted(), nil
 }
 
-// List returns the ids of the open sockets in lexical order.
+// List returns the ids of the open sockets in lexical order. On one node it cannot
+// fail.
 func (h *Handler) List(ctx context.Context) ([]string, error) {
 	ids := make([]string, 0, h.hub.count())
 	for id := range h.ListSeq(ctx) {
