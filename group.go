@@ -161,7 +161,8 @@ func (g Group) CloseWith(ctx context.Context, code int, reason string) (int, err
 // Send puts the message into the queue of every member and returns how many
 // accepted it. A member that does not is no error, see [Group.OnRefused] and
 // [Stats]. The error is ErrInvalid for the name or the message, or ErrTimeout if
-// ctx had ended. The message is encoded once for all.
+// ctx had ended. It waits for no member, not even with the context of a member's own
+// event. The message is encoded once for all.
 func (g Group) Send(ctx context.Context, m Message) (int, error) {
 	if err := g.check(); err != nil {
 		return 0, err
