@@ -12,7 +12,7 @@ import (
 	"github.com/wsgateway/gateway"
 )
 
-// Every cause of SPEC 6 with its code: in the close event, in the counters, and in
+// Every cause with its code: in the close event, in the counters, and in
 // the client's close frame, where it can still be written.
 func TestEveryCause(t *testing.T) {
 	short := gateway.Limits{MessagesPerSecond: -1, IdleTimeout: time.Minute}
@@ -116,7 +116,7 @@ func obey(_ context.Context, _ *gateway.Socket, ev gateway.Event) error {
 	return nil
 }
 
-// Every status of a refusal (SPEC 2 and 5) that a request can meet, with its type.
+// Every status of a refusal that a request can meet, with its type.
 func TestEveryRefusal(t *testing.T) {
 	full := &gateway.Options{MaxSockets: 1}
 	perAddr := &gateway.Options{MaxSocketsPerAddr: 1}

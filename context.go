@@ -96,7 +96,7 @@ func (s *Socket) ownContext(ctx context.Context) bool {
 
 // baseContext returns the base context of the server that the request came
 // through. The request's own context will not do: it holds what routers reuse
-// for other requests as soon as ServeHTTP has returned (SPEC 4). The server's
+// for other requests as soon as ServeHTTP has returned. The server's
 // BaseContext function is called again for it, in general once a server.
 func (h *Handler) baseContext(r *http.Request) context.Context {
 	srv, _ := r.Context().Value(http.ServerContextKey).(*http.Server)

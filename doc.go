@@ -50,7 +50,7 @@
 //
 // The gateway logs to Options.Logger with the fields socket_id and route:
 //
-//   - Error: an endpoint or hook panicked, with its stack; the connection could
+//   - Error: an endpoint panicked, with its stack; the connection could
 //     not be taken over; Authorize failed with something that is not an *Error.
 //   - Warn: an endpoint returned an error; messages above the rate, at most once
 //     a second for a socket.

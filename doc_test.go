@@ -4,7 +4,9 @@ import (
 	"go/ast"
 	"go/parser"
 	"go/token"
+	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 )
@@ -12,7 +14,7 @@ import (
 // TestEverythingIsDocumented reads the packages: every exported name, with methods
 // and fields, has a comment of its own or that of its group.
 func TestEverythingIsDocumented(t *testing.T) {
-	for _, dir := range []string{".", "gatewaytest"} {
+	for _, dir := range []string{".", "gatewaytest", "lua", "lua/keystore", "lua/luatest"} {
 		files, err := filepath.Glob(filepath.Join(dir, "*.go"))
 		if err != nil || len(files) == 0 {
 			t.Fatalf("%s has no Go files: %v", dir, err)
@@ -35,6 +37,30 @@ func TestEverythingIsDocumented(t *testing.T) {
 		}
 		if !withDoc {
 			t.Errorf("package %s has no comment", dir)
+		}
+	}
+}
+
+// TestArchitectureNamesEveryFile holds the table of files against the files.
+func TestArchitectureNamesEveryFile(t *testing.T) {
+	text, err := os.ReadFile("ARCHITECTURE.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	named := map[string]bool{}
+	for _, m := range regexp.MustCompile("`([a-z_]+\\.go)`").FindAllStringSubmatch(string(text), -1) {
+		named[m[1]] = true
+		if _, err := os.Stat(m[1]); err != nil {
+			t.Errorf("ARCHITECTURE.md names %s: %v", m[1], err)
+		}
+	}
+	files, err := filepath.Glob("*.go")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no Go files: %v", err)
+	}
+	for _, name := range files {
+		if !strings.HasSuffix(name, "_test.go") && !named[name] {
+			t.Errorf("ARCHITECTURE.md does not name %s", name)
 		}
 	}
 }

@@ -61,8 +61,13 @@ func (c Callbacks) ServeEvent(ctx context.Context, s *Socket, ev Event) error {
 
 // PerSocket returns an [Endpoint] that calls open for the open event of each
 // socket; the endpoint that open returns, nil for none, gets the socket's data
-// and close events. It is the place for state that belongs to one socket.
+// and close events, also where open returns an error. What open returns as error is
+// the open event's verdict, see [Endpoint]. It is the place for state that belongs to
+// one socket. A nil open panics.
 func PerSocket(open func(ctx context.Context, s *Socket) (Endpoint, error)) Endpoint {
+	if open == nil {
+		panic("gateway: PerSocket: nil function")
+	}
 	return &perSocket{open}
 }
 

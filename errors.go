@@ -8,8 +8,8 @@ import (
 )
 
 // An Error is what an operation, or a refused upgrade, reports. It marshals to
-// exactly {"type", "error", "status"}, the error object of SPEC 2; everything
-// that leaves the process goes through it.
+// exactly {"type", "error", "status"}, the error object; everything that leaves
+// the process goes through it.
 //
 // errors.Is compares the Type, so errors.Is(err, gateway.ErrNotFound) holds for
 // every error of type not_found whatever its text.
@@ -100,7 +100,7 @@ func ErrorOf(err error) Error {
 
 // fromOperation reports whether err is the failure of an operation on some
 // socket that an endpoint merely passed on. It says nothing against the
-// endpoint's own socket, which stays open (SPEC 4).
+// endpoint's own socket, which stays open.
 func fromOperation(err error) bool {
 	for _, target := range []*Error{ErrNotFound, ErrClosed, ErrQueueFull, ErrUnreachable, ErrTimeout, ErrShutdown} {
 		if errors.Is(err, target) {
@@ -131,15 +131,14 @@ type CloseError struct {
 func (e *CloseError) Error() string { return fmt.Sprintf("close %d %q", e.Code, e.Reason) }
 
 // A Cause says why a socket was closed. The same word is in the close event, the
-// log and the counters, and it is the close reason where nobody gave another
-// (SPEC 6).
+// log and the counters, and it is the close reason where nobody gave another.
 type Cause string
 
 // All causes, with the close code that goes with each.
 const (
 	CauseClient         Cause = "client"          // the peer closed; its code, 1005 if it sent none
 	CauseConnectionLost Cause = "connection_lost" // TCP ended without a close frame; 1006
-	CauseOperation      Cause = "operation"       // Close, CloseWith, CloseAll; 1000 or the caller's
+	CauseOperation      Cause = "operation"       // Close, CloseWith or CloseAll, also of a Group; 1000 or the caller's
 	CauseEndpoint       Cause = "endpoint"        // the endpoint's verdict; its code, 1011 for a plain error
 	CausePanic          Cause = "panic"           // the endpoint panicked; 1011
 	CauseScriptError    Cause = "script_error"    // a script failed, and its solution closes then; 1011

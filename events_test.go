@@ -117,7 +117,7 @@ type brokenError struct{ text string }
 
 func (e *brokenError) Error() string { return e.text }
 
-// What an endpoint returns, or how it ends, decides over its socket (SPEC 4).
+// What an endpoint returns, or how it ends, decides over its socket.
 func TestVerdicts(t *testing.T) {
 	for name, c := range map[string]struct {
 		run    func() error
@@ -414,7 +414,7 @@ func TestReceivedMessageIsTheEndpoints(t *testing.T) {
 	})
 }
 
-// Logs carry the socket's id and route and no message (RELIABILITY).
+// Logs carry the socket's id and route and no message.
 func TestEndpointErrorsAreLogged(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		logs := &logbook{}

@@ -197,6 +197,30 @@ func ExampleHandler_Group() {
 	// the house closes
 }
 
+// Members says who is in a group. Here they are put into it by Authorize.
+func ExampleGroup_Members() {
+	ctx := context.Background()
+	gw := gateway.New(nil)
+	gw.HandleRoute(gateway.Route{
+		Pattern: "/rooms/{room}",
+		Authorize: func(r *http.Request) (*gateway.Admission, error) {
+			return &gateway.Admission{
+				Values: map[string]string{"name": r.URL.Query().Get("name")},
+				Groups: []string{"room:" + r.PathValue("room")},
+			}, nil
+		},
+		Endpoint: gateway.Callbacks{},
+	})
+	ada := browse(gw, "/rooms/blue?name=Ada")
+	defer ada.leave()
+
+	for m, err := range gw.Group("room:blue").Members(ctx) {
+		fmt.Println(m.Values["name"], err)
+	}
+	// Output:
+	// Ada <nil>
+}
+
 // OnRefused tells who did not accept a message, and why.
 func ExampleGroup_OnRefused() {
 	ctx := context.Background()

@@ -3,6 +3,7 @@ package gateway
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"hash/maphash"
 	"iter"
@@ -82,8 +83,8 @@ func New(opts *Options) *Handler {
 func (h *Handler) since(t time.Time) int64 { return max(1, int64(t.Sub(h.epoch))) }
 
 // ServeHTTP upgrades the request to a socket, or answers with the error object
-// of SPEC 2 as JSON. It returns right after the upgrade; the socket lives on in a
-// goroutine of its own. It never redirects.
+// as JSON, see [Error]. It returns right after the upgrade; the socket lives on in
+// a goroutine of its own. It never redirects.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if err := h.upgrade(w, r); err != nil {
 		h.refuse(w, r, err)
@@ -183,14 +184,17 @@ func (h *Handler) authorize(rt *boundRoute, path []string, r *http.Request) (*Ad
 }
 
 // refusal is what the client is told of a hook's error: all of an *Error that
-// was meant for it, nothing of another.
+// was meant for it, nothing of another, whose text may name what is inside.
 func (h *Handler) refusal(err error) *Error {
 	e := ErrorOf(err)
-	if e.Is(ErrInternal) || e.Status < 400 || e.Status > 599 {
-		h.log.Error("Authorize failed", "error", err)
-		return ErrInternal
+	if own := (*Error)(nil); errors.As(err, &own) && own != nil && !e.Is(ErrInternal) && e.Status >= 400 && e.Status <= 599 {
+		return &e
 	}
-	return &e
+	h.log.Error("Authorize failed", "error", err)
+	if e.Is(ErrTimeout) {
+		return ErrTimeout.withf("the check of this request took too long")
+	}
+	return ErrInternal
 }
 
 func (h *Handler) newSocket(rt *boundRoute, req request, admit *Admission, base context.Context) *Socket {
@@ -304,7 +308,8 @@ func (h *Handler) CloseWith(ctx context.Context, id string, code int, reason str
 	return s.CloseWith(code, reason)
 }
 
-// CloseAll begins to close every open socket with 1000 and returns how many.
+// CloseAll begins to close every open socket with 1000 and returns how many. On one
+// node it cannot fail.
 func (h *Handler) CloseAll(ctx context.Context) (int, error) {
 	n := 0
 	for s := range h.hub.all() {
@@ -317,7 +322,7 @@ func (h *Handler) CloseAll(ctx context.Context) (int, error) {
 
 // Info describes the socket with the id; its secret headers are redacted. A
 // closing socket has the state close until its close event has returned; after
-// that it is ErrNotFound.
+// that, and for an id that nobody has, the error is ErrNotFound.
 func (h *Handler) Info(ctx context.Context, id string) (Info, error) {
 	s, err := h.find(id)
 	if err != nil {
@@ -326,7 +331,8 @@ func (h *Handler) Info(ctx context.Context, id string) (Info, error) {
 	return s.Info().redacted(), nil
 }
 
-// List returns the ids of the open sockets in lexical order.
+// List returns the ids of the open sockets in lexical order. On one node it cannot
+// fail.
 func (h *Handler) List(ctx context.Context) ([]string, error) {
 	ids := make([]string, 0, h.hub.count())
 	for id := range h.ListSeq(ctx) {

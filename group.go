@@ -38,7 +38,8 @@ func (h *Handler) Group(name string) Group { return Group{h: h, name: name} }
 // All returns the group of every open socket. Nobody joins or leaves it.
 func (h *Handler) All() Group { return Group{h: h, all: true} }
 
-// Groups returns the names of the groups that have members, in lexical order.
+// Groups returns the names of the groups that have members, in lexical order. On
+// one node it cannot fail.
 func (h *Handler) Groups(ctx context.Context) ([]string, error) { return h.groups.names(), nil }
 
 // Except returns the group without the sockets that have these ids, for Send,
@@ -101,7 +102,8 @@ func (g Group) check() error {
 	return nil
 }
 
-// Len returns the number of members; Except does not count.
+// Len returns the number of members, those that Except leaves out among them. It
+// fails with ErrInvalid for the name.
 func (g Group) Len(ctx context.Context) (int, error) {
 	if err := g.check(); err != nil {
 		return 0, err
@@ -137,7 +139,7 @@ func (g Group) Members(ctx context.Context) iter.Seq2[Member, error] {
 }
 
 // CloseWith begins to close every member, like [Handler.CloseWith], and returns
-// how many.
+// how many. It fails with ErrInvalid for the name, the code or the reason.
 func (g Group) CloseWith(ctx context.Context, code int, reason string) (int, error) {
 	if err := g.check(); err != nil {
 		return 0, err
@@ -159,7 +161,8 @@ func (g Group) CloseWith(ctx context.Context, code int, reason string) (int, err
 // Send puts the message into the queue of every member and returns how many
 // accepted it. A member that does not is no error, see [Group.OnRefused] and
 // [Stats]. The error is ErrInvalid for the name or the message, or ErrTimeout if
-// ctx had ended. The message is encoded once for all.
+// ctx had ended. It waits for no member, not even with the context of a member's own
+// event. The message is encoded once for all.
 func (g Group) Send(ctx context.Context, m Message) (int, error) {
 	if err := g.check(); err != nil {
 		return 0, err

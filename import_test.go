@@ -90,3 +90,54 @@ func TestLibraryIsBehindOneFile(t *testing.T) {
 		t.Errorf("the WebSocket library is imported by %q, want library.go alone", importers)
 	}
 }
+
+// What a package must not import itself, with the reason. Test files do not count.
+func TestForbiddenImports(t *testing.T) {
+	const module = "github.com/wsgateway/gateway"
+	testHelpers := []string{"testing", module + "/gatewaytest", module + "/internal/leaktest", module + "/internal/mdtest"}
+	for dir, forbidden := range map[string]map[string][]string{
+		".": {
+			"the root knows nothing below it":           {module},
+			"test helpers stay out of programs":         testHelpers,
+			"who embeds the gateway chooses the logger": {"log"},
+		},
+		"lua": {
+			"scripts know operations, not how they travel": {"net/http", webSocketLibrary},
+			"the machine is behind lua/internal/vm":        {luaMachine},
+			"test helpers stay out of programs":            testHelpers,
+		},
+		"lua/keystore":        {"test helpers stay out of programs": testHelpers},
+		"lua/internal/vm":     {"the machine knows no gateway": {module}, "test helpers stay out of programs": testHelpers},
+		"lua/internal/source": {"reading files needs no gateway": {module}, "test helpers stay out of programs": testHelpers},
+	} {
+		for _, imported := range importsOf(t, dir) {
+			for why, names := range forbidden {
+				if slices.Contains(names, imported) || slices.Contains(names, module) && within(imported, module) {
+					t.Errorf("%s imports %s: %s", dir, imported, why)
+				}
+			}
+		}
+	}
+}
+
+// importsOf lists what the files of a directory import, on every system.
+func importsOf(t *testing.T, dir string) (imported []string) {
+	t.Helper()
+	files, err := filepath.Glob(filepath.Join(dir, "*.go"))
+	if err != nil || len(files) == 0 {
+		t.Fatalf("%s has no Go files: %v", dir, err)
+	}
+	for _, name := range files {
+		if strings.HasSuffix(name, "_test.go") {
+			continue
+		}
+		f, err := parser.ParseFile(token.NewFileSet(), name, nil, parser.ImportsOnly)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, i := range f.Imports {
+			imported = append(imported, strings.Trim(i.Path.Value, `"`))
+		}
+	}
+	return imported
+}

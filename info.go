@@ -51,7 +51,7 @@ type Closed struct {
 
 // Parameters are the path and query parameters of a socket's upgrade request.
 // Where a path parameter and a query parameter share a name, only the path
-// parameter is there (SPEC 3).
+// parameter is there: a query cannot fake a path.
 type Parameters map[string][]string
 
 // Get returns the first value of the parameter, or "".
@@ -62,10 +62,10 @@ func (p Parameters) Get(name string) string {
 	return ""
 }
 
-// Info describes a socket (SPEC 3). It is a copy: changing it changes nothing.
+// Info describes a socket. It is a copy: changing it changes nothing.
 //
-// It marshals to the flat JSON object of SPEC 3 with credentials redacted, and
-// it logs without headers, URI and message, so that neither can leak them.
+// It marshals to a flat JSON object with credentials redacted, see
+// [Info.MarshalJSON], and it logs without headers, URI and message, so that neither can leak them.
 // [Info.JSONWithCredentials] is the explicit other form.
 type Info struct {
 	SocketID    string            // as of [Socket.ID]
@@ -106,8 +106,7 @@ func (info Info) redacted() Info {
 	return info
 }
 
-// infoJSON is the JSON form. Optional members are additions to SPEC 3 or are
-// absent where SPEC 3 says so.
+// infoJSON is the JSON form; see MarshalJSON for what is absent when.
 type infoJSON struct {
 	SocketID    string               `json:"socket_id"`
 	Type        string               `json:"type"`
@@ -150,12 +149,26 @@ func (p *paramJSON) UnmarshalJSON(b []byte) error {
 	return json.Unmarshal(b, (*[]string)(p))
 }
 
-// MarshalJSON returns the object of SPEC 3 with the values of secret headers
-// replaced by "".
+// MarshalJSON returns the info object, the same that scripts see, with the values
+// of secret headers replaced by "". Its members:
+//
+//   - socket_id, uri, route, remote_addr: strings, as the fields of Info;
+//     server_ip names the node.
+//   - type: "open", "data" or "close", the latest event.
+//   - timestamp, opened: when that event came and when the socket was opened, in
+//     milliseconds since the Unix epoch.
+//   - headers: strings by name in lower case, host included; several fields of a
+//     name are joined by ", ", cookies by "; ".
+//   - parameters: strings by name, an array of strings where there are several.
+//   - message_type, of a data event: "data-text" or "data-binary"; with message,
+//     the text or the bytes in base64, or, where it was not kept (see
+//     [Options].KeepMessage), with message_size in bytes.
+//   - close_code, close_reason, close_cause: of a close event.
+//   - subprotocol, groups, values: absent where there are none.
 func (info Info) MarshalJSON() ([]byte, error) { return info.redacted().JSONWithCredentials() }
 
-// JSONWithCredentials returns the object of SPEC 3 with all headers as they
-// came. It is for the socket's own endpoint.
+// JSONWithCredentials returns the object of [Info.MarshalJSON] with all headers as
+// they came. It is for the socket's own endpoint.
 func (info Info) JSONWithCredentials() ([]byte, error) {
 	j := infoJSON{
 		SocketID: info.SocketID, Type: info.Last.Type.String(), URI: info.URI, Route: info.Route,

@@ -18,7 +18,7 @@ import (
 	"github.com/wsgateway/gateway"
 )
 
-// The flat object of SPEC 3, in every state of a socket.
+// The flat JSON object, in every state of a socket.
 func TestInfoJSON(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		gw := gateway.New(&gateway.Options{

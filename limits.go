@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// defaultLimits are those of SPEC 6.
+// defaultLimits are what zero fields mean; the README has them as a table.
 var defaultLimits = Limits{
 	MessagesPerSecond: 5,
 	Burst:             defaultBurst,

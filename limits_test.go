@@ -15,7 +15,7 @@ import (
 	"github.com/wsgateway/gateway"
 )
 
-// The defaults of SPEC 6, each with the cause and code of its close.
+// The defaults, each with the cause and code of its close.
 func TestReadLimit(t *testing.T) {
 	for name, c := range map[string]struct {
 		limit int64

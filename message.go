@@ -27,8 +27,8 @@ func (t MessageType) String() string {
 }
 
 // ParseMessageType returns the type that String names. The empty string is
-// [MessageText], the default of the send operation (SPEC 2); any other word is
-// an error of type invalid_request.
+// [MessageText], for a send that names no type; any other word is an error of type
+// invalid_request.
 func ParseMessageType(s string) (MessageType, error) {
 	switch s {
 	case "", "data-text":

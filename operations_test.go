@@ -95,7 +95,7 @@ func TestOperationFailures(t *testing.T) {
 	})
 }
 
-// The life of an id (SPEC 2): open, closing, gone.
+// The life of an id: open, closing, gone.
 func TestLifeOfAnID(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		gw, ctx := quiet(), t.Context()
@@ -193,7 +193,7 @@ func TestSocketIDs(t *testing.T) {
 	})
 }
 
-// The types and statuses are fixed by SPEC 2.
+// The types and statuses are fixed: programs switch on them.
 func TestErrorObjects(t *testing.T) {
 	for want, e := range map[string]*gateway.Error{
 		"invalid_request 400": gateway.ErrInvalid, "unauthorized 401": gateway.ErrUnauthorized,

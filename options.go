@@ -16,8 +16,9 @@ type Options struct {
 
 	// Authorize is asked before the upgrade, after every other check. It sees
 	// a copy of the request in which Pattern and PathValue are the gateway's
-	// own. An *Error refuses with its status and is sent as JSON; any other
-	// error refuses with 500 and is logged but not sent. Nil admits everyone.
+	// own. An *Error with a status of 400 to 599 refuses with that status and is
+	// sent as JSON. Any other error is logged, not sent, and refuses with 500, or
+	// with 504 if it says that a context has ended. Nil admits everyone.
 	Authorize func(r *http.Request) (*Admission, error)
 
 	// AllowOrigins lists the origins whose pages may connect besides those of
@@ -72,7 +73,8 @@ type Limits struct {
 	// Burst is how many messages may come at once. Zero means 5, or the rate
 	// where that is higher.
 	Burst int
-	// OnRateExceeded is what happens to a message above the rate.
+	// OnRateExceeded is what happens to a message above the rate. Zero means
+	// RateDelay.
 	OnRateExceeded RatePolicy
 
 	// ReadLimit is the size in bytes, after inflating, of the largest message
@@ -87,7 +89,8 @@ type Limits struct {
 	// message up to SendLimit.
 	QueueMessages int
 	QueueBytes    int
-	// OnQueueFull is what happens to a message for which there is no room.
+	// OnQueueFull is what happens to a message for which there is no room. Zero
+	// means QueueRefuse.
 	OnQueueFull QueuePolicy
 
 	// PingInterval is the time without a received byte after which a ping is
@@ -95,7 +98,8 @@ type Limits struct {
 	// value sends no pings.
 	PingInterval time.Duration
 	// IdleTimeout closes a socket with no message in either direction. Zero
-	// means no limit, in a Route as well: there, negative switches it off.
+	// means no limit; in a Route it means that of the Options, which a negative
+	// value switches off.
 	IdleTimeout time.Duration
 	// WriteTimeout closes a socket whose queue stays full, or whose write does
 	// not finish, for this long. Zero means 10 seconds.
@@ -114,8 +118,7 @@ type RatePolicy uint8
 
 const (
 	// RateDelay stops reading from the socket until the next message is due:
-	// TCP pushes back, nothing is lost. In a [Route] the zero value means the
-	// policy of the Options.
+	// TCP pushes back, nothing is lost. The default.
 	RateDelay RatePolicy = iota + 1
 	// RateDrop drops the message.
 	RateDrop

@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"fmt"
 	"net/http"
 	"net/netip"
 	"slices"
@@ -143,7 +144,7 @@ func splitFields(fields []string) []string {
 	return all
 }
 
-// checkOrigin refuses the pages of foreign sites (SPEC 5): a browser sends the
+// checkOrigin refuses the pages of foreign sites: a browser sends the
 // visitor's cookies with their requests too. A request without Origin does not
 // come from a browser.
 func (h *Handler) checkOrigin(r *http.Request, c *client) *Error {
@@ -192,7 +193,7 @@ func checkAllowOrigins(list []string) []string {
 			panic(`gateway: Options.AllowOrigins: "*" admits every page on the web; if that is meant, set InsecureAnyOrigin`)
 		case o == "null":
 		case !ok, scheme == "", host == "", strings.ContainsAny(host, "/?#*@ "):
-			panic("gateway: Options.AllowOrigins: " + o + ` is not of the form "scheme://host[:port]"`)
+			panic(fmt.Sprintf(`gateway: Options.AllowOrigins: %q is not of the form "scheme://host[:port]"`, o))
 		}
 		out = append(out, strings.TrimSuffix(o, defaultPort(scheme))) // as browsers write it
 	}

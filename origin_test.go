@@ -8,7 +8,7 @@ import (
 	"github.com/wsgateway/gateway"
 )
 
-// Pages of foreign sites are refused (SPEC 5): a browser sends its visitor's
+// Pages of foreign sites are refused: a browser sends its visitor's
 // cookies with their requests too.
 func TestOrigins(t *testing.T) {
 	const host = "app.example:8080"

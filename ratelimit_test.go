@@ -77,7 +77,7 @@ func TestLimiterProperties(t *testing.T) {
 	}
 }
 
-// The policies (SPEC 6): five at once and five a second is the default.
+// The policies: five at once and five a second is the default.
 func TestRatePolicies(t *testing.T) {
 	const n = 12
 	flood := func(p *rawPeer) {

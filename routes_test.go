@@ -141,6 +141,7 @@ func TestMistakesInRegistration(t *testing.T) {
 		quiet().HandleRoute(gateway.Route{Pattern: "/x", Endpoint: echo(), Subprotocols: []string{"a b"}})
 	})
 	wantPanic(t, `AllowOrigins "*"`, "InsecureAnyOrigin", func() { gateway.New(&gateway.Options{AllowOrigins: []string{"*"}}) })
+	wantPanic(t, "PerSocket(nil)", "PerSocket", func() { gateway.PerSocket(nil) })
 }
 
 // The rules are those of http.ServeMux: for random sets of patterns the same

@@ -119,7 +119,7 @@ func (h *Handler) refuse(w http.ResponseWriter, r *http.Request, e *Error) {
 	h.log.Debug("upgrade refused", "type", e.Type, "status", e.Status, "remote_addr", r.RemoteAddr)
 }
 
-// writeError answers with the error object of SPEC 2.
+// writeError answers with the error object.
 func writeError(w http.ResponseWriter, e *Error) {
 	body, err := json.Marshal(e)
 	if err != nil { // three plain fields always marshal

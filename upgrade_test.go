@@ -3,6 +3,7 @@ package gateway_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
@@ -22,7 +23,7 @@ func head(edits ...string) string {
 }
 
 // Every refusal has its status, the error object, and the fields that go with
-// its status (SPEC 2 and 5).
+// its status.
 func TestRefusals(t *testing.T) {
 	const end = "\r\n\r\n"
 	for name, c := range map[string]struct {
@@ -72,9 +73,10 @@ func TestRefusals(t *testing.T) {
 			gw := gateway.New(&gateway.Options{Logger: slog.New(slog.DiscardHandler)})
 			gw.Handle("/x", echo())
 			for pattern, err := range map[string]error{
-				"/forbid": gateway.ErrForbidden, "/fail": errors.New("secret"), "/timeout": context.DeadlineExceeded,
-				"/teapot": &gateway.Error{Type: "teapot", Status: 418, Message: "short and stout"},
-				"/misuse": &gateway.Error{Type: "fine", Status: 200, Message: "secret"},
+				"/forbid": gateway.ErrForbidden, "/fail": errors.New("secret"),
+				"/timeout": fmt.Errorf("asking http://secret: %w", context.DeadlineExceeded),
+				"/teapot":  &gateway.Error{Type: "teapot", Status: 418, Message: "short and stout"},
+				"/misuse":  &gateway.Error{Type: "fine", Status: 200, Message: "secret"},
 			} {
 				gw.HandleRoute(gateway.Route{Pattern: pattern, Endpoint: echo(),
 					Authorize: func(*http.Request) (*gateway.Admission, error) { return nil, err }})

@@ -62,17 +62,27 @@ func (p *Peer) read() {
 	}
 }
 
-// Send sends a message.
+// Send sends a message; its Key does not travel. It returns when the message is in
+// the connection, which the gateway may not have read yet.
 func (p *Peer) Send(m gateway.Message) {
 	p.tb.Helper()
+	if m.Type != gateway.MessageText && m.Type != gateway.MessageBinary {
+		p.tb.Fatalf("gatewaytest: send: the message has no type: use gateway.Text or gateway.Binary")
+	}
 	ctx, cancel := context.WithTimeout(context.Background(), Patience)
 	defer cancel()
 	if err := p.ws.Write(ctx, websocket.MessageType(m.Type), m.Data); err != nil {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		if p.code != 0 {
+			p.tb.Fatalf("gatewaytest: send: the socket is closed with %d %q", p.code, p.reason)
+		}
 		p.tb.Fatalf("gatewaytest: send: %v", err)
 	}
 }
 
-// Receive waits for the next message and returns it.
+// Receive waits for the next message and returns it. It fails the test if none
+// comes within [Patience], or if the socket is closed and all were received.
 func (p *Peer) Receive() gateway.Message {
 	p.tb.Helper()
 	p.mu.Lock()
@@ -98,7 +108,9 @@ func (p *Peer) Empty() bool {
 }
 
 // Closed waits until the socket is closed and returns the code and reason of the
-// gateway's close frame: 1005 if it had none, 1006 if there was none.
+// gateway's close frame: 1005 if it had none, 1006 if there was none. It fails the
+// test if the socket is open for longer than [Patience]. Messages that came before
+// can still be received.
 func (p *Peer) Closed() (code int, reason string) {
 	p.tb.Helper()
 	p.mu.Lock()

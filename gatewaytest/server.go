@@ -9,6 +9,7 @@ package gatewaytest
 import (
 	"context"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"sync"
@@ -73,14 +74,16 @@ func (s *Server) Dial(tb testing.TB, path string) *Peer {
 	}
 	p, resp := s.DialRequest(tb, r)
 	if p == nil {
-		tb.Fatalf("gatewaytest: dial %s: the server answered %s", path, resp.Status)
+		body, _ := io.ReadAll(resp.Body) // as much of it as came
+		tb.Fatalf("gatewaytest: dial %s: the server answered %s: %s", path, resp.Status, body)
 	}
 	return p
 }
 
 // DialRequest opens a socket with the URL, the Host and the header of a request;
 // a Sec-WebSocket-Protocol field offers subprotocols. If the server refuses, the
-// Peer is nil; the response is the server's either way.
+// Peer is nil; the response is the server's either way, with up to 1,024 bytes of its
+// body, which has the error object. The body needs no closing.
 func (s *Server) DialRequest(tb testing.TB, r *http.Request) (*Peer, *http.Response) {
 	tb.Helper()
 	var raw *conn

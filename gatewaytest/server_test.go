@@ -148,13 +148,17 @@ func TestPeerStall(t *testing.T) {
 // What a user's test is told when it waits in vain.
 func TestPeerFailures(t *testing.T) {
 	for want, test := range map[string]func(tb testing.TB){
-		"no message within 1m0s":         func(tb testing.TB) { gatewaytest.NewServer(tb, newEcho()).Dial(tb, "/echo").Receive() },
-		"still open after 1m0s":          func(tb testing.TB) { gatewaytest.NewServer(tb, newEcho()).Dial(tb, "/echo").Closed() },
-		"the server answered 404":        func(tb testing.TB) { gatewaytest.NewServer(tb, newEcho()).Dial(tb, "/nowhere") },
-		"the server answered 426":        func(tb testing.TB) { gatewaytest.NewServer(tb, plain426()).Dial(tb, "/") },
-		`invalid URL escape "%zz"`:       func(tb testing.TB) { gatewaytest.NewServer(tb, newEcho()).Dial(tb, "/%zz") },
-		`closed with 1000 "operation"`:   func(tb testing.TB) { receiveAfterClose(tb) },
-		"gatewaytest: send: ":            func(tb testing.TB) { sendAfterCut(tb) },
+		"no message within 1m0s":                                func(tb testing.TB) { gatewaytest.NewServer(tb, newEcho()).Dial(tb, "/echo").Receive() },
+		"still open after 1m0s":                                 func(tb testing.TB) { gatewaytest.NewServer(tb, newEcho()).Dial(tb, "/echo").Closed() },
+		`the server answered 404 Not Found: {"type":"no_route"`: func(tb testing.TB) { gatewaytest.NewServer(tb, newEcho()).Dial(tb, "/nowhere") },
+		"the server answered 426":                               func(tb testing.TB) { gatewaytest.NewServer(tb, plain426()).Dial(tb, "/") },
+		`invalid URL escape "%zz"`:                              func(tb testing.TB) { gatewaytest.NewServer(tb, newEcho()).Dial(tb, "/%zz") },
+		`closed with 1000 "operation"`:                          func(tb testing.TB) { receiveAfterClose(tb) },
+		"gatewaytest: send: ":                                   func(tb testing.TB) { sendAfterCut(tb) },
+		`send: the socket is closed with 1000 "operation"`:      func(tb testing.TB) { sendAfterClose(tb) },
+		"use gateway.Text or gateway.Binary": func(tb testing.TB) {
+			gatewaytest.NewServer(tb, newEcho()).Dial(tb, "/echo").Send(gateway.Message{Data: []byte("x")})
+		},
 		"a shutdown that did not finish": func(tb testing.TB) { gatewaytest.NewServer(tb, stubborn{}) },
 	} {
 		t.Run(want, func(t *testing.T) {
@@ -174,6 +178,16 @@ func receiveAfterClose(tb testing.TB) {
 		tb.Fatalf("CloseAll = %d, %v", n, err)
 	}
 	p.Receive()
+}
+
+func sendAfterClose(tb testing.TB) {
+	gw := newEcho()
+	p := gatewaytest.NewServer(tb, gw).Dial(tb, "/echo")
+	if n, err := gw.CloseAll(context.Background()); n != 1 || err != nil {
+		tb.Fatalf("CloseAll = %d, %v", n, err)
+	}
+	p.Closed()
+	p.Send(gateway.Text("too late"))
 }
 
 func sendAfterCut(tb testing.TB) {

@@ -15,8 +15,11 @@ import (
 	"github.com/wsgateway/gateway/lua/internal/vm"
 )
 
-// A Gateway is what scripts act on: one process or a whole cluster.
+// A Gateway is what scripts act on: one process or a whole cluster. A
+// *[gateway.Handler] is one.
 type Gateway interface {
+	// The methods are those of [gateway.Handler] and are called from many
+	// goroutines.
 	Send(ctx context.Context, id string, m gateway.Message) error
 	Close(ctx context.Context, id string) error
 	CloseAll(ctx context.Context) (int, error)
@@ -146,7 +149,8 @@ type Deployment struct {
 	Warnings []Problem // what was skipped, and why
 }
 
-// A Problem is a place in a solution and what is wrong there.
+// A Problem is a place in a solution and what is wrong there: the fields File, Line
+// (from 1) and Text. Its method String returns "FILE:LINE: text".
 type Problem = source.Note
 
 // Problems is the error of a deployment: everything that is wrong.
@@ -171,7 +175,8 @@ func (p Problems) Error() string {
 // that are gone are closed by the gateway, and their close events run the old
 // code.
 //
-// See the package documentation for the layout of fsys.
+// Deployments wait for each other, so a service that a module calls must not
+// deploy. See the package documentation for the layout of fsys.
 func (h *Host) Deploy(ctx context.Context, fsys fs.FS) (Deployment, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()

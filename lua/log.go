@@ -55,9 +55,9 @@ func (h *Host) failed(e *event, err error) {
 // ScriptStats counts what a script has done since it was first deployed. It
 // counts on when a script of the same file and route is deployed again.
 type ScriptStats struct {
-	File         string
-	Route        string // "" for an event handler
-	Runs         int64
+	File         string        // as in the solution
+	Route        string        // the pattern; "" for an event handler
+	Runs         int64         // events that it ran for
 	Errors       int64         // runs that failed
 	Instructions int64         // in all runs
 	Time         time.Duration // in all runs, without operations and services

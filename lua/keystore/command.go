@@ -11,9 +11,9 @@ import (
 
 // CommandArgs are the arguments of [Store.Command].
 type CommandArgs struct {
-	Key     string `json:"key"`
-	Command string `json:"command"` // in any case
-	Args    []any  `json:"args,omitempty"`
+	Key     string `json:"key"`            // of the value that the command works on
+	Command string `json:"command"`        // in any case
+	Args    []any  `json:"args,omitempty"` // of the command, after the key
 }
 
 // Command runs one of the commands on strings, hashes, lists and sets by which

@@ -104,8 +104,8 @@ func (s *Store) Get(_ context.Context, args Key) (Value, error) {
 
 // SetArgs are the arguments of [Store.Set].
 type SetArgs struct {
-	Key   string  `json:"key"`
-	Value any     `json:"value"`
+	Key   string  `json:"key"`           // 1 to MaxKeyBytes bytes
+	Value any     `json:"value"`         // nil: as good as none
 	TTL   float64 `json:"ttl,omitempty"` // seconds; 0: for ever
 }
 
@@ -146,7 +146,7 @@ func (s *Store) Delete(_ context.Context, args Key) (*Nothing, error) {
 
 // IncrementArgs are the arguments of [Store.Increment].
 type IncrementArgs struct {
-	Key string   `json:"key"`
+	Key string   `json:"key"`          // 1 to MaxKeyBytes bytes
 	By  *float64 `json:"by,omitempty"` // nil: 1
 }
 
@@ -220,8 +220,8 @@ func (s *Store) Clear(_ context.Context, args ClearArgs) (*Nothing, error) {
 
 // Info says how full a store is.
 type Info struct {
-	Keys  int `json:"keys"`
-	Bytes int `json:"bytes"`
+	Keys  int `json:"keys"`  // how many there are
+	Bytes int `json:"bytes"` // their size with that of their values, as [Store] counts it
 }
 
 // Info returns how many keys there are and their size with that of their

@@ -45,7 +45,7 @@ type Event struct {
 
 // A Result is what came of an event.
 type Result struct {
-	SocketID string
+	SocketID string // of the socket that the event came from
 
 	// Replies are the messages that the socket has got, in order, whether
 	// returned, sent by websocketInfo.send or by Websocket.send.
@@ -76,9 +76,9 @@ func (r Result) Texts() []string {
 // A Log is a line that a script has printed or logged.
 type Log struct {
 	Level slog.Level // print is info
-	Text  string
-	File  string
-	Line  int
+	Text  string     // what it printed or logged
+	File  string     // of the script, as in the solution
+	Line  int        // in File
 }
 
 // Files makes a file system of names and texts, in turns, as in

@@ -7,6 +7,8 @@ const talk = $("#talk");
 let room = "", me = "";
 let latest = null; // the message above the next
 let follow = true; // the end of the conversation stays in sight
+let typing = false; // the field for a message had the focus when the connection was lost
+let listed = []; // the rooms
 
 const toEnd = () => { talk.scrollTop = talk.scrollHeight; };
 talk.addEventListener("scroll", () => { follow = talk.scrollHeight - talk.scrollTop - talk.clientHeight < 60; });
@@ -35,15 +37,30 @@ export function enter(newRoom, name) {
   $("#room").textContent = room;
   $("#here").textContent = "";
   $("#who").replaceChildren();
-  history([]);
+  $("#more").hidden = true;
+  talk.replaceChildren();
+  rooms(listed);
   state("connecting");
 }
 
+// refuse says that there is no such room.
+export function refuse() {
+  state("not connected");
+  talk.replaceChildren(el("li", "empty",
+    "There can be no room of this name: it has 1 to 40 characters, and more than one or two dots. Choose another room."));
+}
+
+const states = { open: ["connected", "good"], away: ["trying again", "bad"], "not connected": ["not connected", "bad"] };
+
 export function state(now) {
-  const [text, kind] = { open: ["connected", "good"], away: ["trying again", "bad"] }[now] ?? [now, ""];
+  const [text, kind] = states[now] ?? [now, ""];
   $("#state").textContent = text;
   $("#state").className = `pill ${kind}`;
+  if (document.activeElement === $("#text")) typing = true;
   for (const field of document.querySelectorAll("#say *")) field.disabled = now !== "open";
+  if (now !== "open") return;
+  if (typing && document.activeElement === document.body) $("#text").focus();
+  typing = false;
 }
 
 // history shows what was said before we came.
@@ -81,12 +98,16 @@ export function who({ members, names }) {
 }
 
 export function rooms(list) {
+  listed = list;
+  const focused = document.activeElement?.dataset.room;
   if (!list.some(r => r.name === room)) list = [{ name: room, members: 0 }, ...list];
   $("#rooms").replaceChildren(...list.map(r => {
     const button = el("button", "", el("span", "", r.name), el("b", "", r.members || ""));
+    button.dataset.room = r.name;
+    button.ariaLabel = `${r.name}, ${r.members === 1 ? "1 person" : `${r.members} people`}`;
     button.onclick = () => { location.hash = encodeURIComponent(r.name); };
-    const item = el("li", "", button);
-    if (r.name === room) item.ariaCurrent = "true";
-    return item;
+    if (r.name === room) button.ariaCurrent = "true";
+    return el("li", "", button);
   }));
+  if (focused !== undefined) $(`#rooms [data-room="${CSS.escape(focused)}"]`)?.focus();
 }

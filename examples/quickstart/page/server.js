@@ -17,20 +17,26 @@ export const some = () => infos.some(i => i.socket_id === chosen) ? chosen : inf
 // refresh looks at the list now, and again after a while.
 async function refresh() {
   clearTimeout(timer);
-  const health = $("#health");
   try {
     const { status, value } = await operations.list();
     if (status !== 200) throw new Error(value?.error);
     infos = value.sockets;
-    health.textContent = `serving ${value.total} ${value.total === 1 ? "socket" : "sockets"}`;
-    health.className = "pill good";
+    say(`serving ${value.total} ${value.total === 1 ? "socket" : "sockets"}`, "good");
     render(value.total);
   } catch {
-    health.textContent = "no answer";
-    health.className = "pill bad";
+    say("no answer, trying again", "bad");
   }
   clearTimeout(timer);
   timer = setTimeout(refresh, document.hidden ? 5 * interval : interval);
+}
+
+// say sets the state of the server, if it is another: it is read out to those who
+// do not see it.
+function say(text, kind) {
+  const health = $("#health");
+  if (health.textContent === text) return;
+  health.textContent = text;
+  health.className = `pill ${kind}`;
 }
 
 function render(total) {

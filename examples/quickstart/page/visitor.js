@@ -25,13 +25,16 @@ class Visitor {
     this.unread = 0;
     this.socket = new WebSocket(`${location.origin.replace(/^http/, "ws")}${path}?${query}`);
     this.socket.binaryType = "arraybuffer";
+    const from = document.activeElement;
     this.socket.onopen = () => {
+      this.opened = true;
       if (!this.isRoom) this.note("open: what you send comes back");
       this.changed();
+      if (this === active && document.activeElement === from) $("#text").focus(); // who has gone elsewhere stays there
     };
     this.socket.onmessage = event => this.receive(event.data);
     this.socket.onclose = event => {
-      this.note(`closed with ${event.code}${event.reason && `, “${event.reason}”`}`, event.code !== 1000);
+      this.note(ending(event, this.opened), event.code !== 1000);
       this.changed();
     };
   }
@@ -92,6 +95,13 @@ class Visitor {
   }
 }
 
+// ending says how a socket ended. Pages are not told why an upgrade was refused.
+function ending({ code, reason }, opened) {
+  if (!opened) return "not connected: the server refused this path, or cannot be reached";
+  if (code === 1006) return "the connection was lost (1006): open another socket";
+  return `closed with ${code}${reason && `, “${reason}”`}`;
+}
+
 function bubble(content, caption, kind) {
   return el("li", `said ${kind}`, el("small", "", caption), content);
 }
@@ -114,7 +124,9 @@ function show(visitor) {
 }
 
 function render() {
+  const focused = $$("#tabs button").indexOf(document.activeElement);
   $("#tabs").replaceChildren(...Array.from(visitors, chip));
+  $$("#tabs button")[focused]?.focus();
   $("#talk").replaceChildren(active ? active.lines : el("p", "empty", "No socket is open in this tab yet."));
   for (const field of $$("#say *:not(option)")) field.disabled = !active?.isOpen;
   $("#as").hidden = active !== null && active.isRoom;
@@ -122,8 +134,7 @@ function render() {
 
 function chip(visitor) {
   const choose = el("button", "", visitor.label);
-  choose.role = "tab";
-  choose.ariaSelected = String(visitor === active);
+  choose.ariaPressed = String(visitor === active);
   if (visitor.unread > 0) choose.append(el("b", "", visitor.unread));
   choose.onclick = () => show(visitor);
   const remove = el("button", "", "×");
@@ -149,7 +160,6 @@ export function start() {
       : new Visitor(`/rooms/${encodeURIComponent($("#room").value)}`, $("#name").value);
     visitors.add(visitor);
     show(visitor);
-    $("#text").focus();
   });
   $("#say").addEventListener("submit", event => {
     event.preventDefault();

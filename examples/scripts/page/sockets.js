@@ -25,11 +25,16 @@ class Socket {
   constructor(pattern, path) {
     count++;
     Object.assign(this, { pattern, path, lines: el("ol"), unread: 0, socket: open(path) });
-    this.socket.onopen = () => { this.note("open"); render(); };
+    const from = document.activeElement;
+    this.socket.onopen = () => {
+      this.opened = true;
+      this.note("open");
+      render();
+      if (this === active && document.activeElement === from) $("#text").focus(); // who has gone elsewhere stays there
+    };
     this.socket.onmessage = event => this.receive(event.data);
     this.socket.onclose = event => {
-      const why = event.code === 1006 ? "not connected: the server refused, or the connection broke" : `closed with ${event.code}`;
-      this.note(why + (event.reason && `, “${event.reason}”`), event.code !== 1000);
+      this.note(ending(event, this.opened), event.code !== 1000);
       render();
     };
   }
@@ -68,6 +73,13 @@ class Socket {
   }
 }
 
+// ending says how a socket ended. Pages are not told why an upgrade was refused.
+function ending({ code, reason }, opened) {
+  if (!opened) return "not connected: no route has this path, or the server cannot be reached";
+  if (code === 1006) return "the connection was lost (1006): open another socket";
+  return `closed with ${code}${reason && `, “${reason}”`}`;
+}
+
 function bubble(data, caption, kind) {
   if (typeof data === "string") return el("li", `said ${kind}`, el("small", "", caption), /^[[{]/.test(data) ? el("code", "", data) : data);
   return el("li", `said ${kind}`, el("small", "", `${caption}, ${data.length} bytes`), el("code", "", hex(data)));
@@ -81,7 +93,9 @@ function show(socket) {
 }
 
 function render() {
+  const focused = $$("#tabs button").indexOf(document.activeElement);
   $("#tabs").replaceChildren(...Array.from(sockets, chip));
+  $$("#tabs button")[focused]?.focus();
   $("#talk").replaceChildren(active ? active.lines : el("p", "empty", "No socket is open in this tab yet."));
   for (const field of $$("#say *:not(option)")) field.disabled = !active?.isOpen;
   const samples = active?.isOpen ? hints[active.pattern]?.samples ?? [] : [];
@@ -94,9 +108,8 @@ function render() {
 
 function chip(socket) {
   const choose = el("button", "", socket.path.split("?")[0]);
-  choose.role = "tab";
   choose.title = socket.path;
-  choose.ariaSelected = String(socket === active);
+  choose.ariaPressed = String(socket === active);
   if (socket.unread > 0) choose.append(el("b", "", socket.unread));
   choose.onclick = () => show(socket);
   const remove = el("button", "", "×");
@@ -127,7 +140,6 @@ export function start() {
     sockets.add(socket);
     show(socket);
     suggest();
-    $("#text").focus();
   });
   $("#say").addEventListener("submit", event => {
     event.preventDefault();

@@ -6,11 +6,14 @@ import { $, clock, el } from "./dom.js";
 let shown = ""; // what the table was made of
 
 export function lost() {
-  pill("no answer", "bad");
+  pill("no answer, trying again", "bad");
+  shown = ""; // what comes next is shown again
 }
 
+// pill sets the state; the text only if it is another: it is read out to those who
+// do not see it.
 function pill(text, kind) {
-  $("#state").textContent = text;
+  if ($("#state").textContent !== text) $("#state").textContent = text;
   $("#state").className = `pill ${kind}`;
 }
 
