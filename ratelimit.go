@@ -23,3 +23,55 @@ func (l *limiter) take(now int64, rate float64, burst int) time.Duration {
 	missing := l.used + 1 - float64(burst)
 	return time.Duration(missing/rate*1e9) + 1
 }
+
+// withinRate takes a token for a message, or does what the route's policy says.
+func (s *Socket) withinRate(at time.Time) bool {
+	lim := &s.route.lim
+	if lim.MessagesPerSecond < 0 {
+		return true
+	}
+	now := s.h.since(at)
+	wait := s.lim.take(now, lim.MessagesPerSecond, lim.Burst)
+	if wait == 0 {
+		return true
+	}
+	s.warnRate(now)
+	switch lim.OnRateExceeded {
+	case RateDrop:
+		s.h.stats.rateDropped.Add(1)
+		return false
+	case RateClose:
+		s.beginClose(Closed{Cause: CauseRateLimited, Code: closePolicy})
+		return false
+	}
+	s.h.stats.rateDelayed.Add(1)
+	return s.delay(wait)
+}
+
+// delay waits until the rate allows a message. Meanwhile nothing is read: TCP
+// pushes back. It reports false if the socket begins to close.
+func (s *Socket) delay(wait time.Duration) bool {
+	s.out.flushOwn()
+	s.busy.Store(true)
+	defer s.busy.Store(false)
+	lim := &s.route.lim
+	for wait > 0 {
+		t := time.NewTimer(wait)
+		select {
+		case <-t.C:
+		case <-s.ctx.Done():
+			t.Stop()
+			return false
+		}
+		wait = s.lim.take(s.h.since(time.Now()), lim.MessagesPerSecond, lim.Burst)
+	}
+	return true
+}
+
+// warnRate logs at most once a second for a socket.
+func (s *Socket) warnRate(now int64) {
+	if s.lastWarn == 0 || now-s.lastWarn >= int64(time.Second) {
+		s.lastWarn = now
+		s.h.log.Warn("message above the rate", s.attrs("policy", s.route.lim.OnRateExceeded.String())...)
+	}
+}

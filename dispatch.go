@@ -1,0 +1,121 @@
+package gateway
+
+import (
+	"errors"
+	"fmt"
+	"runtime/debug"
+)
+
+// event delivers an open or data event and acts on the verdict. The open event
+// comes even if closing has begun, for a close event will.
+func (s *Socket) event(ev Event) {
+	if !s.note(ev) && ev.Type != EventOpen {
+		return
+	}
+	s.busy.Store(true)
+	mode := int32(modeNow)
+	if s.link.waiting() > 0 {
+		mode = modeCollect
+	}
+	s.out.mode.Store(mode)
+	s.verdict(s.call(func() error { return s.route.ep.ServeEvent(&s.ctx, s, ev) }))
+	s.busy.Store(false)
+}
+
+// note keeps the event for Info. It reports false once closing has begun.
+func (s *Socket) note(ev Event) bool {
+	data := ev.Message.Data
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closing.Load() {
+		return false
+	}
+	s.last, s.size = ev, len(data)
+	s.last.Message.Data = nil
+	switch {
+	case len(data) > s.h.opts.KeepMessage:
+		s.kept = nil
+	case cap(s.kept) < len(data) || cap(s.kept) > 4*len(data)+64:
+		s.kept = append([]byte(nil), data...)
+	default:
+		s.kept = append(s.kept[:0], data...)
+	}
+	if s.route.lim.IdleTimeout > 0 {
+		s.lastMsg.Store(s.h.since(ev.Time))
+	}
+	return true
+}
+
+// A panicError is what was recovered, with its stack.
+type panicError struct {
+	value any
+	stack []byte
+}
+
+func (p *panicError) Error() string { return fmt.Sprintf("panic: %v", p.value) }
+
+// call runs user code and turns a panic into an error. Code that ends the
+// goroutine is a panic too; then call does not return, and the caller's deferred
+// calls find the socket closing.
+func (s *Socket) call(fn func() error) (err error) {
+	returned := false
+	defer func() {
+		if returned {
+			return
+		}
+		v := recover()
+		if v != nil {
+			err = &panicError{v, debug.Stack()}
+			return
+		}
+		s.verdict(&panicError{"runtime.Goexit", debug.Stack()})
+	}()
+	err = fn()
+	returned = true
+	return err
+}
+
+// verdict acts on what an endpoint returned. Its error's methods are the
+// endpoint's code too, and may panic.
+func (s *Socket) verdict(err error) {
+	if err == nil {
+		return
+	}
+	defer func() {
+		if v := recover(); v != nil {
+			s.panicked(&panicError{v, debug.Stack()})
+		}
+	}()
+	var wanted *CloseError
+	var panicked *panicError
+	switch {
+	case errors.As(err, &panicked):
+		s.panicked(panicked)
+	case errors.As(err, &wanted):
+		c := wanted.closed()
+		c.Err = err
+		s.beginClose(c)
+	case fromOperation(err):
+		s.failed("endpoint passed on the error of an operation", err)
+	default:
+		s.failed("endpoint failed", err)
+		s.beginClose(Closed{Cause: CauseEndpoint, Code: closeInternal, Err: err})
+	}
+}
+
+// panicked closes the socket whose endpoint panicked.
+func (s *Socket) panicked(p *panicError) {
+	s.h.stats.endpointErrors.Add(1)
+	s.h.log.Error("endpoint panicked", s.attrs("error", p.Error(), "stack", string(p.stack))...)
+	s.beginClose(Closed{Cause: CausePanic, Code: closeInternal, Err: p})
+}
+
+// failed notes what an endpoint returned.
+func (s *Socket) failed(text string, err error) {
+	s.h.stats.endpointErrors.Add(1)
+	s.h.log.Warn(text, s.attrs("error", err.Error())...)
+}
+
+func (s *Socket) attrs(more ...any) []any {
+	return append([]any{"socket_id", s.id, "route", s.route.Pattern}, more...)
+}
