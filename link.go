@@ -50,7 +50,7 @@ type link struct {
 // init makes the link that of a hijacked connection; early are bytes that came
 // with the upgrade request.
 func (l *link) init(s *Socket, conn net.Conn, early []byte, deflate bool) {
-	l.conn, l.s = conn, s
+	l.conn, l.s, s.deflate = conn, s, deflate
 	if l.ownRaw.init(conn) {
 		l.raw = &l.ownRaw
 	}

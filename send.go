@@ -41,7 +41,7 @@ func (s *Socket) checkSize(m Message) error {
 
 // deflates reports whether the message is compressed for this socket.
 func (s *Socket) deflates(m Message) bool {
-	return s.link.scan.deflate && len(m.Data) >= deflateThreshold
+	return s.deflate && len(m.Data) >= deflateThreshold
 }
 
 // joinSize is up to how many bytes of payload a message is copied under the outbox's

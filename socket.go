@@ -11,17 +11,22 @@ import (
 // A Socket is one client's WebSocket connection. Its methods are safe from any
 // goroutine.
 type Socket struct {
+	// What every send touches stands here side by side: of many sockets, each line of
+	// memory that it is on is one that the processor's caches do not have.
+	h         *Handler
+	route     *boundRoute
+	shard     *shard
+	deflate   bool    // permessage-deflate was agreed on
+	nextFlush *Socket // guarded by flusher.mu; all others here are immutable
+	out       outbox  // has its own lock
+	link      link    // mostly owned by the reader
+
 	// Immutable.
-	h      *Handler
 	id     string
-	route  *boundRoute
 	req    request
 	admit  *Admission // may be nil
-	shard  *shard
 	opened time.Time
-	link   link // mostly owned by the reader
 
-	out outbox        // has its own lock
 	ctx socketContext // of open and data events
 
 	// Owned by the reader, the goroutine of run.
@@ -30,8 +35,6 @@ type Socket struct {
 	gone     bool // the connection has ended; nothing can be written
 
 	own []ownEndpoint // what PerSocket made; owned by the endpoint's calls
-
-	nextFlush *Socket // guarded by flusher.mu
 
 	// What the sweeper watches. Times are nanoseconds since the gateway's start.
 	lastIn   atomic.Int64 // bytes came
