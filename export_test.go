@@ -30,10 +30,12 @@ func Leftovers(h *Handler) []string {
 	if h.hub.sweeper != nil {
 		left = append(left, "the sweeper runs")
 	}
-	h.flusher.mu.Lock()
-	defer h.flusher.mu.Unlock()
-	if h.flusher.waiting != 0 || h.flusher.workers != 0 {
-		left = append(left, fmt.Sprintf("the flusher has %d sockets and %d workers", h.flusher.waiting, h.flusher.workers))
+	for _, c := range []*crew{&h.flusher.quick, &h.flusher.patient} {
+		c.mu.Lock()
+		if c.waiting != 0 || c.workers != 0 || c.stuck != 0 || c.looked {
+			left = append(left, fmt.Sprintf("the flusher has %d sockets and %d workers, and is looked at: %v", c.waiting, c.workers, c.looked))
+		}
+		c.mu.Unlock()
 	}
 	return left
 }
@@ -71,11 +73,11 @@ func Sweep(h *Handler) {
 	}
 }
 
-// Flushing reports whether a worker of the flusher runs.
+// Flushing reports whether a worker of the flusher runs that writes to descriptors.
 func Flushing(h *Handler) bool {
-	h.flusher.mu.Lock()
-	defer h.flusher.mu.Unlock()
-	return h.flusher.workers > 0
+	h.flusher.quick.mu.Lock()
+	defer h.flusher.quick.mu.Unlock()
+	return h.flusher.quick.workers > 0
 }
 
 // QueueCap returns how many frames the socket's queue has room for.

@@ -3,25 +3,48 @@ package gateway
 import (
 	"runtime"
 	"sync"
+	"time"
 )
 
-// backlogPerWorker is how many waiting sockets make a flusher start one more
-// worker. Fewer workers write more messages with each system call.
-const backlogPerWorker = 1024
+// How many waiting sockets make a crew hire one more worker. Fewer workers write more
+// messages with each system call.
+const (
+	backlogPerWorker  = 1024
+	backlogPerPatient = 8
+	patientWorkers    = 64 // at most, that are not stuck
+)
+
+// A worker of the patient crew says nothing while it waits for a client. So as long as
+// sockets wait, the crew is looked at this often, and if nothing has gone on since, all
+// its workers count as stuck, and others are hired.
+const lookAtPatient = time.Millisecond
 
 // A flusher writes what is queued for sockets whose senders do not write
-// themselves. Its workers live only while there is work; a socket with more
-// than one write's worth goes to the end of the line in between, so a long
-// queue delays nobody else's; and a single message waits for one write of a
-// large fan-out at most.
+// themselves.
 type flusher struct {
-	wg sync.WaitGroup // workers
+	wg      sync.WaitGroup // workers, and the look at the patient crew
+	quick   crew           // writes to descriptors, and so never waits for a client
+	patient crew           // writes where a write can only block: under TLS, in memory
+}
 
+// A crew is workers, and the sockets that wait for them. Workers live only while
+// there is work; a socket with more than one write's worth goes to the end of the
+// line in between, so a long queue delays nobody else's; and a single message waits
+// for one write of a large fan-out at most.
+type crew struct {
 	mu      sync.Mutex
 	lines   [2]line // of single sends, and of large fan-outs; served in turn
 	turn    int
 	waiting int
 	workers int
+
+	// Of the patient crew.
+	stuck  int         // workers that wait for a client
+	looks  uint        // that found all workers stuck
+	taken  uint        // sockets taken out of the lines
+	seen   uint        // taken, at the last look
+	look   *time.Timer // made when first needed
+	looked bool        // look runs
 }
 
 const (
@@ -32,84 +55,149 @@ const (
 // A line is a queue of sockets, linked by Socket.nextFlush.
 type line struct{ first, last *Socket }
 
+func (f *flusher) crewOf(s *Socket) *crew {
+	if s.link.raw != nil {
+		return &f.quick
+	}
+	return &f.patient
+}
+
 // add has the socket's outbox written. The caller is its writer and passes that
 // on, so no socket is here twice.
 func (f *flusher) add(s *Socket) {
-	f.mu.Lock()
-	f.pushLocked(urgent, s)
-	start := f.hireLocked()
-	f.mu.Unlock()
-	if start {
-		f.wg.Go(f.work)
+	c := f.crewOf(s)
+	c.mu.Lock()
+	c.pushLocked(urgent, s)
+	hire, looks := f.hireLocked(c), c.looks
+	c.mu.Unlock()
+	if hire {
+		f.start(c, 1, looks)
 	}
 }
 
 // addAll is add for the sockets of a fan-out.
 func (f *flusher) addAll(which int, sockets []*Socket) {
-	hire := 0
-	f.mu.Lock()
-	for _, s := range sockets {
-		if s.link.raw == nil {
-			go s.out.drain()
-			continue
+	for _, c := range []*crew{&f.quick, &f.patient} {
+		hire := 0
+		c.mu.Lock()
+		for _, s := range sockets {
+			if f.crewOf(s) != c {
+				continue
+			}
+			c.pushLocked(which, s)
+			if f.hireLocked(c) {
+				hire++
+			}
 		}
-		f.pushLocked(which, s)
-		if f.hireLocked() {
-			hire++
-		}
-	}
-	f.mu.Unlock()
-	for range hire {
-		f.wg.Go(f.work)
+		looks := c.looks
+		c.mu.Unlock()
+		f.start(c, hire, looks)
 	}
 }
 
-func (f *flusher) pushLocked(which int, s *Socket) {
-	l := &f.lines[which]
+func (c *crew) pushLocked(which int, s *Socket) {
+	l := &c.lines[which]
 	if l.last == nil {
 		l.first = s
 	} else {
 		l.last.nextFlush = s
 	}
 	l.last = s
-	f.waiting++
+	c.waiting++
 }
 
 // hireLocked reports whether the caller has to start one more worker.
-func (f *flusher) hireLocked() bool {
-	if f.workers > 0 && f.waiting <= backlogPerWorker*f.workers || f.workers >= runtime.GOMAXPROCS(0) {
+func (f *flusher) hireLocked(c *crew) bool {
+	backlog, most := backlogPerWorker, runtime.GOMAXPROCS(0)
+	if c == &f.patient {
+		backlog, most = backlogPerPatient, patientWorkers
+	}
+	if free := c.workers - c.stuck; free > 0 && (c.waiting <= backlog*free || free >= most) {
+		f.lookLocked(c)
 		return false
 	}
-	f.workers++
+	c.workers++
 	return true
 }
 
-func (f *flusher) work() {
-	for s := f.take(); s != nil; s = f.take() {
+// start starts workers that were hired after so many looks.
+func (f *flusher) start(c *crew, workers int, looks uint) {
+	for range workers {
+		f.wg.Go(func() { f.work(c, looks) })
+	}
+}
+
+func (f *flusher) work(c *crew, looks uint) {
+	for s := f.take(c, &looks); s != nil; s = f.take(c, &looks) {
 		if s.out.flush(true) {
 			f.add(s)
 		}
 	}
 }
 
-// take returns the next socket; nil ends the worker.
-func (f *flusher) take() *Socket {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.turn = 1 - f.turn
-	l := &f.lines[f.turn]
+// take returns the next socket to a worker, or nil, which ends the worker. The worker
+// keeps in looks after how many of them that was.
+func (f *flusher) take(c *crew, looks *uint) *Socket {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if *looks != c.looks { // it counts as stuck, and is not
+		c.stuck--
+	}
+	*looks = c.looks
+	c.turn = 1 - c.turn
+	l := &c.lines[c.turn]
 	if l.first == nil {
-		l = &f.lines[1-f.turn]
+		l = &c.lines[1-c.turn]
 	}
 	s := l.first
 	if s == nil {
-		f.workers--
+		c.workers--
 		return nil
 	}
 	l.first, s.nextFlush = s.nextFlush, nil
 	if l.first == nil {
 		l.last = nil
 	}
-	f.waiting--
+	c.waiting--
+	c.taken++
+	if c.waiting == 0 && c.looked && c.look.Stop() {
+		c.looked = false
+		f.wg.Done()
+	}
 	return s
+}
+
+// lookLocked has the patient crew looked at.
+func (f *flusher) lookLocked(c *crew) {
+	if c != &f.patient || c.looked {
+		return
+	}
+	f.wg.Add(1)
+	if c.looked, c.seen = true, c.taken; c.look == nil {
+		c.look = time.AfterFunc(lookAtPatient, f.helpPatient)
+	} else {
+		c.look.Reset(lookAtPatient)
+	}
+}
+
+// helpPatient is the look at the patient crew.
+func (f *flusher) helpPatient() {
+	defer f.wg.Done()
+	c := &f.patient
+	c.mu.Lock()
+	c.looked = false
+	hire := 0
+	if c.taken == c.seen && c.waiting > 0 {
+		c.stuck = c.workers
+		c.looks++
+		for f.hireLocked(c) {
+			hire++
+		}
+	}
+	if c.waiting > 0 {
+		f.lookLocked(c)
+	}
+	looks := c.looks
+	c.mu.Unlock()
+	f.start(c, hire, looks)
 }

@@ -395,10 +395,4 @@ func (o *outbox) pending() bool {
 
 // appoint has somebody else write what is queued; the caller has become the
 // writer and passes that on.
-func (o *outbox) appoint() {
-	if o.s.link.raw != nil {
-		o.s.h.flusher.add(o.s)
-	} else {
-		go o.drain()
-	}
-}
+func (o *outbox) appoint() { o.s.h.flusher.add(o.s) }
