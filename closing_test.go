@@ -214,6 +214,48 @@ func TestEndpointThatWaitsLearnsOfALostClient(t *testing.T) {
 	})
 }
 
+// A client that is in the middle of a long message can send all of it, and then
+// finds the close frame: neither a close that came meanwhile nor the read limit
+// answers it with a reset.
+func TestCloseInTheMiddleOfALongMessage(t *testing.T) {
+	const limit = 16 << 20
+	for name, c := range map[string]struct {
+		size  int
+		close bool // by the gateway, when half of it has come
+		code  int
+		text  string
+	}{
+		"closed meanwhile": {limit, true, 1000, "operation"},
+		"above the limit":  {limit + 1, false, 1009, "too_large"},
+	} {
+		for kind, part := range map[string]func(first byte, n int) []byte{
+			"one frame":     maskedHeader,
+			"several parts": func(first byte, n int) []byte { return append(masked(first&0x0f, "x"), maskedHeader(0x80, n-1)...) },
+		} {
+			bubble(t, name+", "+kind, func(t *testing.T) {
+				gw := withLimits(gateway.Limits{ReadLimit: limit})
+				gw.Handle("/", gateway.Callbacks{})
+				p := rawDial(t, serve(t, gw), "/")
+				half := make([]byte, c.size/2)
+				p.write(append(part(0x82, c.size), half...))
+				if c.close {
+					synctest.Wait()
+					if n, err := gw.CloseAll(t.Context()); n != 1 || err != nil {
+						t.Errorf("CloseAll = %d, %v, want 1", n, err)
+					}
+				}
+				p.write(half)
+				p.write([]byte("x"[:c.size%2]))
+				p.wantClose(c.code, c.text)
+				p.write(masked(0x88, "\x03\xe8"))
+				if first, _ := p.read(); first != 0 {
+					t.Errorf("after the close frames came %#x, want the end", first)
+				}
+			})
+		}
+	}
+}
+
 // Gateway and client close at the same time. Whoever is first, the client reads a
 // close frame before the connection ends.
 func TestCloseFromBothSides(t *testing.T) {

@@ -346,7 +346,8 @@ func frameSeeds() [][]byte {
 		masked(0xc1, "not deflated"), masked(0xa1, "rsv2"), masked(0xc9, "deflated ping"),
 		{0x02, 0xff, 0x80, 0, 0, 0, 0, 0, 0, 0}, // a bad length, and nothing more
 		{0x81, 0x01, 'x'}, maskedHeader(0x82, 1<<20), {0x82, 0xff, 0x80, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0},
-		{0x81, 0xfe, 0, 5, 0, 0, 0, 0, 'h', 'e', 'l', 'l', 'o'}, // a length that is not minimal
+		{0x81, 0xfe, 0, 5, 0, 0, 0, 0, 'h', 'e', 'l', 'l', 'o'},                   // a length that is not minimal
+		slices.Concat(masked(0x01, "a"), maskedHeader(0x00, 39), []byte("\xb1b")), // a bad start of a fragment, and no more
 	}
 }
 

@@ -258,16 +258,16 @@ func (l *link) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// maxDrained bounds what is read from a client whose socket closes. It is there
-// for what was on its way when the close frame left; who sends more does not
-// listen.
+// maxDrained, and a message of the read limit, bound what is read from a client
+// whose socket closes. It is there for what was on its way when the close frame
+// left; who sends more does not listen.
 const maxDrained = 4 << 20
 
 var errDrained = errors.New("gateway: the client goes on sending after the close frame")
 
 // drain counts bytes that were read in vain.
 func (l *link) drain(n int) error {
-	if l.drained += n; l.drained > maxDrained {
+	if l.drained += n; int64(l.drained) > maxDrained+max(l.scan.limit, 0) {
 		return errDrained
 	}
 	return nil

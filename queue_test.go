@@ -58,6 +58,7 @@ func TestQueueFull(t *testing.T) {
 			for range c.fits {
 				wantText(t, p, pad)
 			}
+			synctest.Wait() // the gateway knows it, too
 			wantErr(t, "Send after the client has read", gw.Send(t.Context(), s.ID(), gateway.Text("last")), nil)
 			wantText(t, p, "last")
 		})

@@ -130,10 +130,13 @@ func (a available) Read(p []byte) (int, error) {
 			return 0, err
 		}
 	}
-	if n := l.waiting(); n > 0 && n < len(p) {
-		p = p[:n]
+	// The library waits until it can fill what it is given. Where it stands between
+	// two frames, or has bytes of its own, it is not known how many come of this one.
+	n := 1
+	if l.lib.br.Buffered() == 0 && len(l.in) > 0 && l.lib.handed.remain > 0 {
+		n = int(min(l.lib.handed.remain, int64(len(l.in))))
 	}
-	return a.r.Read(p)
+	return a.r.Read(p[:min(n, len(p))])
 }
 
 // textSoFar reports whether b can be, or if it is whole, is UTF-8. Up to the index

@@ -154,6 +154,7 @@ func TestDeflateFrames(t *testing.T) {
 	stored := raw.Deflated(hello, flate.NoCompression)
 	twoBlocks := slices.Concat(raw.Deflated(hello, 9), []byte("\x00\x00\xff\xff"), raw.Deflated(hello, 9))
 	final := slices.Concat(finalBlock(hello), []byte{0})
+	finals := slices.Concat(finalBlock(hello), finalBlock(hello), deflated)
 	large := bytes.Repeat([]byte("0123456789abcdef"), 20000)
 	split := parts(deflated, 5)
 	inTheMiddle := slices.Concat(split[:1], []raw.Frame{raw.Whole(raw.Ping, []byte("p"))}, split[1:])
@@ -173,6 +174,7 @@ func TestDeflateFrames(t *testing.T) {
 		{"stored block", "7.2.3.3", []step{send(compressed(raw.Text, stored)), want(text(hello)), done}},
 		{"two blocks", "7.2.3.5", []step{send(compressed(raw.Text, twoBlocks)), want(text(string(hello) + string(hello))), done}},
 		{"final block", "7.2.3.4", []step{send(compressed(raw.Text, final)), want(text(hello)), done}},
+		{"final blocks, then others", "7.2.1", []step{send(compressed(raw.Text, finals)), want(text(strings.Repeat(string(hello), 3))), done}},
 		{"fragments", "7.2.3.1", []step{send(parts(deflated, 4)...), want(text(hello)), done}},
 		{"fragments of one byte", "", []step{send(parts(deflated, 1)...), want(text(hello)), done}},
 		{"empty fragments", "", []step{send(emptyBetween(deflated)...), want(text(hello)), done}},
