@@ -32,7 +32,7 @@ var languages = []struct {
 	{"io, debug, package", `(io and debug and package and os.execute and module and dofile and true) == true`, true, true, false},
 	{"compiled chunks", `pcall(function() return assert(loadstring(string.dump(loadstring("return 1"))))() end)`, true, true, false},
 	{"load of a string", `pcall(load, "return 1")`, false, true, true},
-	{"escapes", `loadstring([[return "\x41\z  B"]])() == "AB"`, false, true, true},
+	{"escapes", `loadstring([[return "\x41\z  B\u{43}"]])() == "ABC"`, false, true, true},
 	{"%f, %g patterns", `("THE (quick) fox"):find("%f[%a]%a+%f[%A]") == 1 and ("a b"):match("%g") == "a"`, false, true, true},
 	{"xpcall with arguments", `select(2, xpcall(function(x) return x end, print, 7)) == 7`, false, true, true},
 	{"rep with separator", `("x"):rep(2, ",") == "x,x"`, false, true, true},
