@@ -42,7 +42,7 @@ func translate(source string) string {
 		}
 		if kind != tokenBlank {
 			names = kind == tokenValue || kind == tokenWord && !strings.Contains(wordsInExpressions, " "+text+" ") ||
-				strings.Contains("; ) ] } ... ::", text)
+				strings.Contains(" ; ) ] } ... :: ", " "+text+" ")
 		}
 		at = end
 	}

@@ -31,6 +31,8 @@ func TestGotoAsName(t *testing.T) {
 		`local t = {} function t:goto(x) return x end function t.go() end return t:goto(7)`:              "7",
 		`local t = {} function t.goto(x) return x end return t.goto(7), t.goto "x", (t.goto {1})[1]`:     "7 x 1",
 		`local function goto(x) return x end return goto(3)`:                                             "3",
+		`local t = {goto = 3} a = t.goto b = 5 return a, b`:                                              "3 5",
+		`local t = {goto = 3} a = #t..t.goto b = 5 return a, b`:                                          "03 5",
 		`for goto = 1, 2 do end for i, goto in ipairs{4} do return goto end`:                             "4",
 		`return (function(goto, ...) return goto end)(9)`:                                                "9",
 		`local x = 1 goto done x = 2 ::done:: return x`:                                                  "1",
