@@ -159,13 +159,14 @@ func TestWorn(t *testing.T) {
 // more than one run may hold.
 func TestGrowth(t *testing.T) {
 	for source, worn := range map[string]bool{
-		`kept[#kept + 1] = ("x"):rep(1000) .. #kept`:                        true,
-		`for i = 1, 100 do kept[#kept + 1] = {} end`:                        true,
+		`kept[#kept + 1] = ("x"):rep(1000) .. #kept`: true,
+		`for i = 1, 100 do kept[#kept + 1] = {} end`: true,
+		`local own = require "module" own[#own + 1] = {("x"):rep(1000)} own = nil local a, b, c, d, e, f = 1, 2, 3, 4, 5, 6`: true,
 		`kept[1] = ("x"):rep(1000) .. #kept`:                                false,
 		`local t = {} for i = 1, 100 do t[i] = {} end kept[1] = t return t`: false,
 	} {
 		s := New(Config{Limits: Limits{Memory: 1 << 20}})
-		module, err := Compile(context.Background(), "kept = {}", "module")
+		module, err := Compile(context.Background(), "kept = {} local own = {} return own", "module")
 		if err != nil {
 			t.Fatal(err)
 		}
