@@ -236,16 +236,20 @@ type growth struct {
 	ran  time.Duration // by runs, since the last look
 	next time.Duration // at ran: when to ask what the process has allocated
 	heap uint64        // of the process, at the last look
+	made int64         // bytes that libraries have made, since the last look
 	host int64         // bytes of the host that runs may have kept
 	much bool          // the State holds so much that another had better take its place
 }
 
 // lookForGrowth is called after each run. It looks at what the State holds when the
-// process has allocated much since it last did so, and for a third of the time at
-// most.
+// process has allocated much since it last did so, for a third of the time at most;
+// but also when its own libraries have made a lot.
 func (s *State) lookForGrowth() {
 	g, limit := &s.growth, s.cfg.Limits.Memory/2
-	if g.ran += s.run.usage().Time; g.ran < g.next || s.broken {
+	g.ran += s.run.usage().Time
+	g.made += s.run.allocated
+	lot := g.made/8 > limit
+	if g.ran < g.next && !lot || s.broken {
 		return
 	}
 	g.next = g.ran + time.Millisecond
@@ -254,12 +258,12 @@ func (s *State) lookForGrowth() {
 	if g.heap == 0 {
 		g.heap = heap
 	}
-	if heap-g.heap < uint64(limit) {
+	if heap-g.heap < uint64(limit) && !lot {
 		return
 	}
 	start := time.Now()
 	g.much = s.held(limit+s.base)-s.base > limit
-	g.ran, g.next, g.heap = 0, 2*time.Since(start), heap
+	g.ran, g.made, g.next, g.heap = 0, 0, 2*time.Since(start), heap
 }
 
 // MayKeep notes that something that the State may hold on to refers to n bytes of

@@ -97,8 +97,8 @@ func compile(l *golua.State, source, name string, goOn func() error) (code []byt
 	if err := checkJumps(source, name); err != nil {
 		return nil, err
 	}
-	hidden := hideGoto(source)
-	reader := &pieces{text: hidden, goOn: goOn}
+	translated := translate(source)
+	reader := &pieces{text: translated, goOn: goOn}
 	err = l.Load(reader, "="+name, "t")
 	if reader.err != nil {
 		return nil, &SyntaxError{Name: name, Line: reader.line(), Text: errCompileTime.Error()}
@@ -116,7 +116,7 @@ func compile(l *golua.State, source, name string, goOn func() error) (code []byt
 		return nil, &SyntaxError{Name: name, Text: err.Error()}
 	}
 	code = b.Bytes()
-	if len(hidden) != len(source) {
+	if translated != source {
 		code = showGoto(code)
 	}
 	if code, err = rewrite(code); err != nil {

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"regexp"
 	"runtime"
 	"strconv"
 	"strings"
@@ -29,7 +30,7 @@ var errThrown = errors.New("lua error")
 
 // throw raises the value on top of the stack.
 func (s *State) throw() {
-	if s.run.protects == 0 && s.run.traceback == "" {
+	if s.run.protects == 0 {
 		s.run.traceback = s.trace(0)
 	}
 	panic(errThrown)
@@ -108,6 +109,9 @@ func (s *State) noteGoError(err error) {
 	}
 }
 
+// positioned is what begins with chunk and line.
+var positioned = regexp.MustCompile(`^\S.*?:\d+: `)
+
 // newError makes an Error of the value on top of the stack, which err left
 // there.
 func (s *State) newError(err error) *Error {
@@ -129,8 +133,12 @@ func (s *State) newError(err error) *Error {
 		} else if text, ok := s.Get(v, "error").(string); ok {
 			e.Message += ": " + text
 		}
+	}
+	if !positioned.MatchString(e.Message) { // a table, or error with a level that has no line
 		if where, _, ok := strings.Cut(e.Traceback, ": in "); ok {
 			e.Message = where + ": " + e.Message
+		} else if s.Place != "" {
+			e.Message = s.Place + ": " + e.Message
 		}
 	}
 	return e
@@ -139,7 +147,7 @@ func (s *State) newError(err error) *Error {
 // traceHandler is called for errors of the VM where they come up. It mends the
 // message, and keeps the traceback if no pcall catches the error.
 func traceHandler(s *State, l *golua.State) int {
-	if s.run.protects == 0 && s.run.traceback == "" {
+	if s.run.protects == 0 {
 		s.run.traceback = s.trace(1)
 	}
 	l.SetTop(1)

@@ -7,7 +7,7 @@ import (
 )
 
 // held adds up what can be reached from the State: its stack, dead slots
-// included, its globals and everything they refer to. What is not the VM's own
+// included, its globals, what modules have returned, and everything they refer to. What is not the VM's own
 // does not count and must not even be read, since others may be writing it: Go
 // functions and what they hold, and the data of the host. It stops soon after
 // limit bytes.
@@ -17,6 +17,11 @@ import (
 func (s *State) held(limit int64) int64 {
 	h := holder{limit: limit, seen: make(map[uintptr]struct{})}
 	h.todo = append(h.todo, reflect.ValueOf(s.l))
+	for _, v := range []Value{s.loaded, s.overlay, s.shadow, s.meta} { // the VM need not refer to them
+		if v != nil {
+			h.todo = append(h.todo, reflect.ValueOf(v))
+		}
+	}
 	for len(h.todo) > 0 && h.bytes <= h.limit {
 		v := h.todo[len(h.todo)-1]
 		h.todo = h.todo[:len(h.todo)-1]

@@ -82,6 +82,7 @@ func lazyIndex(s *State, l *golua.State) int {
 		return 0
 	}
 	if text, ok := v.(string); ok {
+		s.alloc(len(text))
 		s.long(len(text))
 	}
 	l.PushString(key)
@@ -117,6 +118,7 @@ func (s *State) fill(l *golua.State, index int) {
 		}
 		if v := t.source.Field(s, key); v != nil {
 			if text, ok := v.(string); ok {
+				s.alloc(len(text))
 				s.long(len(text))
 			}
 			l.PushString(key)

@@ -48,3 +48,22 @@ func TestOperandNames(t *testing.T) {
 		}
 	}
 }
+
+// An error that ends the run says where, also where its value does not.
+func TestEveryErrorHasItsPlace(t *testing.T) {
+	for source, want := range map[string]string{
+		"\nerror('plain', 0)":      "test:2: plain",
+		"\nerror({message = 'm'})": "test:2: (error object is a table value): m",
+		"\nerror()":                "test:2: (error object is a nil value)",
+		"\nerror(7)":               "test:2: 7",
+		"\nlocal t = setmetatable({}, {__tostring = function(t) return tostring(t) end})\ntostring(t)": "test:2: Go stack overflow",
+		"\n('x'):gsub('x', string.rep)": "test:2: bad argument #2 to 'rep' (number expected, got no value)",
+		"getmetatable('').__add = function() return 1 end\nlocal x = 'a' + 1\nerror('x', 0)": "test:3: x",
+		"\nlocal ok, e = pcall(error, 'a', 0)\nerror(e .. 'b', 0)":                           "test:3: ab",
+	} {
+		_, err := runLua(t, source, Limits{})
+		if err == nil || err.Error() != want {
+			t.Errorf("%s\n got %v\nwant %s", source, err, want)
+		}
+	}
+}

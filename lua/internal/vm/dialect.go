@@ -3,17 +3,25 @@ package vm
 import (
 	"bytes"
 	"encoding/binary"
+	"fmt"
+	"regexp"
+	"strconv"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 )
+
+// What LuaJIT reads and the VM's parser does not is changed in the source before the
+// parser gets it: goto as a name, and the escape \u{XXX} in strings.
 
 // In Lua 5.1 goto is a name like any other, and in LuaJIT it is one where it does
 // not begin a goto statement. To the VM's parser it is a word of the language. So
 // the parser is given another name, which becomes goto again in the compiled code.
 const gotoName = "_goto_that_is_a_name_"
 
-// hideGoto replaces goto where it is a name.
-func hideGoto(source string) string {
-	if !strings.Contains(source, "goto") {
+// translate changes the source; its lines stay what they are.
+func translate(source string) string {
+	if !strings.Contains(source, "goto") && !strings.Contains(source, `\u{`) {
 		return source
 	}
 	var b strings.Builder
@@ -27,13 +35,35 @@ func hideGoto(source string) string {
 			b.WriteString(gotoName)
 			done = end
 		}
+		if kind == tokenValue && source[at] != '[' && strings.Contains(text, `\u{`) {
+			b.WriteString(source[done:at])
+			b.WriteString(plainEscapes(text))
+			done = end
+		}
 		if kind != tokenBlank {
 			names = kind == tokenValue || kind == tokenWord && !strings.Contains(wordsInExpressions, " "+text+" ") ||
-				strings.Contains("; ) ] } ... ::", text)
+				strings.Contains(" ; ) ] } ... :: ", " "+text+" ")
 		}
 		at = end
 	}
 	return b.String() + source[done:]
+}
+
+var escapes = regexp.MustCompile(`\\(?:u\{([0-9a-fA-F]{1,6})\}|(?s:.))`)
+
+// plainEscapes writes the bytes of each \u{XXX} in a quoted string as numbers.
+func plainEscapes(quoted string) string {
+	return escapes.ReplaceAllStringFunc(quoted, func(escape string) string {
+		n, err := strconv.ParseUint(strings.Trim(escape, `\u{}`), 16, 32)
+		if len(escape) < 3 || err != nil || n > unicode.MaxRune {
+			return escape
+		}
+		var b strings.Builder
+		for _, c := range utf8.AppendRune(nil, rune(n)) {
+			fmt.Fprintf(&b, `\%03d`, c)
+		}
+		return b.String()
+	})
 }
 
 // wordsInExpressions are those after which no statement can begin.

@@ -6,6 +6,23 @@ import (
 	"testing"
 )
 
+func TestUnicodeEscapes(t *testing.T) {
+	for source, want := range map[string]string{
+		`return "\u{41}\u{e9}\u{20AC}\u{1F600}", #"\u{10FFFF}"`:              "Aé€😀 4",
+		`return "\\u{41}", '\'\u{41}', [[\u{41}]], "a\z   \u{42}" -- \u{43}`: `\u{41} 'A \u{41} aB`,
+		"return \"\\\n\\u{41}\"": "\nA",
+	} {
+		if got, err := runLua(t, source, Limits{}); err != nil || got != want {
+			t.Errorf("%s: got %q, %v, want %q", source, got, err, want)
+		}
+	}
+	for _, source := range []string{`return "\u{110000}"`, `return "\u{}"`, `return "\u{4"`, `return "\u41"`} {
+		if _, err := runLua(t, source, Limits{}); err == nil {
+			t.Errorf("%s compiles", source)
+		}
+	}
+}
+
 func TestGotoAsName(t *testing.T) {
 	for source, want := range map[string]string{
 		`goto = 5 return goto, _G.goto, _G["goto"]`:                                                      "5 5 5",
@@ -14,6 +31,8 @@ func TestGotoAsName(t *testing.T) {
 		`local t = {} function t:goto(x) return x end function t.go() end return t:goto(7)`:              "7",
 		`local t = {} function t.goto(x) return x end return t.goto(7), t.goto "x", (t.goto {1})[1]`:     "7 x 1",
 		`local function goto(x) return x end return goto(3)`:                                             "3",
+		`local t = {goto = 3} a = t.goto b = 5 return a, b`:                                              "3 5",
+		`local t = {goto = 3} a = #t..t.goto b = 5 return a, b`:                                          "03 5",
 		`for goto = 1, 2 do end for i, goto in ipairs{4} do return goto end`:                             "4",
 		`return (function(goto, ...) return goto end)(9)`:                                                "9",
 		`local x = 1 goto done x = 2 ::done:: return x`:                                                  "1",
