@@ -82,6 +82,10 @@ func TestScriptsBundledSolution(t *testing.T) {
 	grace.Click("#open button")
 	grace.Shows("#talk .note.bad", "not connected: no route has this path")
 	grace.Hides("#talk", "1006")
+	grace.Type("#path", "/chat/a#b") // no browser opens a WebSocket there
+	grace.Click("#open button")
+	grace.Until(`document.querySelector("#path:invalid")`)
+	grace.Count("#tabs .chip", 4)
 	grace.Click("#tabs button")
 
 	grace.Allow("ERR_CONNECTION_REFUSED") // the page goes on asking
@@ -98,15 +102,16 @@ func TestScriptsEdits(t *testing.T) {
 	tab := visitScripts(browser.Start(t), browser.Program(t, "scripts", "-dir", dir).URL)
 	tab.Shows("#source", dir)
 	tab.Until(`document.querySelector("#devices").hidden`)
-	openRoute(tab, "/say/{what}", "/say/it")
-	say(tab, "x")
-	tab.Shows("#talk .said", "one")
 
 	// A request is lost, and the next answer is as before.
 	tab.String(`(window.kept = fetch, window.fetch = () => Promise.reject(new Error("lost")), "")`)
 	tab.Shows("#state", "no answer")
 	tab.String(`(window.fetch = kept, "")`)
 	tab.Shows("#state", "serving")
+
+	openRoute(tab, "/say/{what}", "/say/it")
+	say(tab, "x")
+	tab.Shows("#talk .said", "one")
 
 	const second = "--#ENDPOINT WEBSOCKET /say/{what}\nif websocketInfo.type == 'data' then\n  return 'two'\nend\n"
 	writeScript(t, dir, "endpoints/a.lua", second+"local x = = '"+markup+"'\n")
