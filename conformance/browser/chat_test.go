@@ -2,6 +2,7 @@ package browser_test
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/wsgateway/gateway/conformance/browser"
@@ -60,6 +61,62 @@ func TestChat(t *testing.T) {
 	ada.Count("#who li", 1)
 }
 
+// Names that people type by mistake, or to do harm.
+func TestChatOddNames(t *testing.T) {
+	b := browser.Start(t)
+	url := browser.Program(t, "chat").URL
+
+	// There is no attempt to enter a room that cannot be: the browser would log it
+	// as an error, which fails the test.
+	ada := b.Tab(url + "/#" + strings.Repeat("x", 60))
+	for _, room := range []string{"", "..", "."} {
+		if room != "" {
+			goTo(ada, room)
+		}
+		ada.Shows("#talk .empty", "There can be no room")
+		ada.Shows("#state", "not connected")
+		ada.Until(`document.querySelector("#text").disabled`)
+	}
+	ownOnly(ada)
+
+	goTo(ada, markup)
+	ada.Shows("#state", "connected")
+	rename(ada, markup)
+	say(ada, markup)
+	for _, place := range []string{"title", "#room", "#rooms [aria-current]", "#who .own", "#talk .by", "#talk .what"} {
+		ada.Shows(place, markup)
+	}
+	noMarkup(ada)
+
+	ada.Type("#name", "  \r")
+	ada.Until(fmt.Sprintf(`document.querySelector("#name").value === %q`, markup)) // the old one stays
+	say(ada, "   ")
+	ada.Type("#text", "\r")
+	say(ada, "next")
+	ada.Shows("#talk .what", "next")
+	ada.Count("#talk .turn", 2) // nothing blank was sent
+
+	// The longest name leaves the time whole, wherever the line of the two breaks.
+	rename(ada, strings.Repeat("W", 40))
+	say(ada, "again")
+	ada.Shows("#talk .what", "again")
+	for width := int64(360); width <= 440; width += 10 {
+		ada.Size(width, 740)
+		ada.Fits()
+		ada.Until(`[...document.querySelectorAll("#talk .turn:not(.same) time")].every(time => {
+			const is = time.getBoundingClientRect(), within = document.querySelector("#talk").getBoundingClientRect();
+			return /^\d\d:\d\d$/.test(time.textContent) && is.width > 0 && is.left >= within.left && is.right <= within.right
+				&& is.height < 1.5 * parseFloat(getComputedStyle(time).lineHeight);
+		})`)
+	}
+}
+
+func goTo(tab *browser.Tab, room string) {
+	tab.Type("#other", room)
+	tab.Click("#go button")
+	tab.Until(fmt.Sprintf(`document.querySelector("#room").textContent === %q`, room))
+}
+
 func TestChatHistory(t *testing.T) {
 	b := browser.Start(t)
 	url := browser.Program(t, "chat").URL
@@ -86,14 +143,26 @@ func TestChatComesBack(t *testing.T) {
 	ada := joinChat(b, first.URL, "lobby", "Ada")
 	say(ada, "before")
 	ada.Shows("#talk", "before")
+	grace := joinChat(b, first.URL, "lobby", "Grace")
+	for _, tab := range []*browser.Tab{ada, grace} {
+		tab.Type("#text", "half a sentence")
+		tab.Allow("ERR_CONNECTION_REFUSED")
+	}
 	if err := first.Stop(); err != nil {
 		t.Fatal(err)
 	}
-	ada.Allow("ERR_CONNECTION_REFUSED")
 	ada.Shows("#state", "trying again")
 	ada.Until(`document.querySelector("#text").disabled`)
-	browser.Program(t, "chat", "-addr", first.URL[len("http://"):])
+	grace.Until(`document.querySelector("#text").disabled`)
+	grace.Click("#other")
+	first.Again()
 	ada.Shows("#state", "connected")
+	focused(ada, "#text")
+	if got := ada.String(`document.querySelector("#text").value`); got != "half a sentence" {
+		t.Errorf("the field for a message has %q, want what was written before", got)
+	}
+	grace.Shows("#state", "connected")
+	focused(grace, "#other")               // who has gone elsewhere stays there
 	ada.Shows("#talk", "Nothing was said") // by the new process
 	say(ada, "after")
 	ada.Shows("#talk .own", "after")

@@ -10,6 +10,8 @@ import (
 	"path/filepath"
 	"regexp"
 	"runtime"
+	"slices"
+	"strings"
 	"sync"
 	"syscall"
 	"testing"
@@ -21,6 +23,8 @@ type Process struct {
 	URL string // of its page, without a final slash
 
 	t      testing.TB
+	binary string
+	args   []string
 	cmd    *exec.Cmd
 	output *output
 	exited chan struct{}
@@ -47,8 +51,19 @@ func Program(t testing.TB, name string, args ...string) *Process {
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("build examples/%s: %v\n%s", name, err, out)
 	}
+	return start(t, binary, append([]string{"-addr", "127.0.0.1:0"}, args...))
+}
+
+// Again starts the program, which was stopped, once more at the address it had.
+func (p *Process) Again() *Process {
+	p.t.Helper()
+	return start(p.t, p.binary, append(slices.Clone(p.args), "-addr", strings.TrimPrefix(p.URL, "http://")))
+}
+
+func start(t testing.TB, binary string, args []string) *Process {
+	t.Helper()
 	p := &Process{
-		t: t, cmd: exec.Command(binary, append([]string{"-addr", "127.0.0.1:0"}, args...)...),
+		t: t, binary: binary, args: args, cmd: exec.Command(binary, args...),
 		output: &output{found: make(chan string, 1)}, exited: make(chan struct{}),
 	}
 	p.cmd.Stdout, p.cmd.Stderr = p.output, p.output
@@ -63,9 +78,9 @@ func Program(t testing.TB, name string, args ...string) *Process {
 	select {
 	case p.URL = <-p.output.found:
 	case <-p.exited:
-		t.Fatalf("examples/%s: %v\n%s", name, p.err, p.output)
+		t.Fatalf("%s: %v\n%s", binary, p.err, p.output)
 	case <-time.After(patience):
-		t.Fatalf("examples/%s does not print its address:\n%s", name, p.output)
+		t.Fatalf("%s does not print its address:\n%s", binary, p.output)
 	}
 	return p
 }

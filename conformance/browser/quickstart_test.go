@@ -3,8 +3,12 @@ package browser_test
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
+	"net/http"
+	"strings"
 	"testing"
 
+	"github.com/coder/websocket"
 	"github.com/wsgateway/gateway/conformance/browser"
 )
 
@@ -48,12 +52,11 @@ func pick(tab *browser.Tab, text string) (id string) {
 }
 
 // answered waits for the newest entry of the page's list of operations, checks
-// its status and that it is an error object of the type, exactly.
-func answered(t *testing.T, tab *browser.Tab, status int, typ string) {
+// its status and that it is an error object of the type, exactly, and returns it.
+func answered(t *testing.T, tab *browser.Tab, status int, typ string) (got map[string]any) {
 	t.Helper()
 	tab.Until(fmt.Sprintf(`document.querySelector("#log .call")?.textContent.includes(%q)`, typ))
 	text := tab.String(`document.querySelector("#log .call .answer").textContent`)
-	var got map[string]any
 	if err := json.Unmarshal([]byte(text), &got); err != nil {
 		t.Fatalf("the page shows %q: %v", text, err)
 	}
@@ -63,12 +66,32 @@ func answered(t *testing.T, tab *browser.Tab, status int, typ string) {
 	if shown := tab.String(`document.querySelector("#log .call .status").textContent`); shown != fmt.Sprint(status) {
 		t.Errorf("%s: the page shows status %s, want %d", typ, shown, status)
 	}
+	return got
+}
+
+// answer returns the JSON object that the server answers.
+func answer(t *testing.T, method, url, body string) (object map[string]any) {
+	t.Helper()
+	r, err := http.NewRequestWithContext(t.Context(), method, url, strings.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp, err := http.DefaultClient.Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	if err := json.NewDecoder(resp.Body).Decode(&object); err != nil {
+		t.Fatalf("%s %s: %v", method, url, err)
+	}
+	return object
 }
 
 func TestQuickstartChat(t *testing.T) {
 	b := browser.Start(t)
 	program := browser.Program(t, "quickstart")
 	ada := visit(b, program.URL)
+	ada.Allow("ERR_CONNECTION_REFUSED") // it goes on asking when the program has ended
 	grace := b.Beside(ada, program.URL)
 	ada.Shows("#none", "Nobody is connected")
 
@@ -82,10 +105,15 @@ func TestQuickstartChat(t *testing.T) {
 	ada.Shows("#talk .said:not(.own)", "Good morning")
 
 	elsewhere := visit(b, program.URL)
-	enter(elsewhere, "other room", "Alan")
-	say(elsewhere, "is anybody here?")
-	elsewhere.Shows("#talk .said.own", "is anybody here?")
-	ada.Hides("#talk", "anybody")
+	elsewhere.Allow("ERR_CONNECTION_REFUSED") // see below
+	enter(elsewhere, markup, markup)
+	say(elsewhere, markup)
+	elsewhere.Shows("#talk .said.own", markup)
+	elsewhere.Shows("#talk .said.own small", markup)
+	elsewhere.Shows("#tabs", markup+" · "+markup)
+	noMarkup(elsewhere)
+	ada.Hides("#talk", markup)
+	strangers(t, ada, program.URL)
 
 	grace.Close()
 	ada.Shows("#talk .note", "Grace left")
@@ -93,10 +121,69 @@ func TestQuickstartChat(t *testing.T) {
 	if err := program.Stop(); err != nil {
 		t.Errorf("SIGTERM with open sockets: %v", err)
 	}
-	ada.Allow("ERR_CONNECTION_REFUSED") // the page goes on asking
-	elsewhere.Allow("ERR_CONNECTION_REFUSED")
 	ada.Shows("#talk .note.bad", "closed with 1001")
 	ada.Shows("#health", "no answer")
+	ada.Click("#open button")
+	ada.Shows("#talk .note.bad", "not connected: the server refused this path, or cannot be reached")
+	ada.Click(`[data-try="unknown"]`)
+	ada.Shows("#log .failed .answer", "no answer: ")
+}
+
+// The focus goes where a person is going to write, and stays where one is.
+func TestQuickstartFocus(t *testing.T) {
+	b := browser.Start(t)
+	url := browser.Program(t, "quickstart").URL
+	ada, grace := visit(b, url), visit(b, url)
+	enter(ada, "lobby", "Ada")
+	focused(ada, "#text")
+	id := pick(ada, "Ada")
+
+	// Who has gone elsewhere before the socket is open stays there.
+	ada.Type("#name", "Barbara")
+	ada.String(`(document.querySelector("#open").requestSubmit(), document.querySelector("#room").focus(), "")`)
+	ada.Shows("#talk .note", "you are in lobby")
+	ada.Count("#tabs .open", 2)
+	focused(ada, "#room")
+
+	// The lists change around the focus.
+	row, chip := `[data-id="`+id+`"]`, "#tabs .chip:first-child button:first-child"
+	ada.String(fmt.Sprintf("(document.querySelector(%q).focus(), '')", row))
+	enter(grace, "lobby", "Grace")
+	ada.Count("#sockets .row", 3)
+	focused(ada, row)
+	ada.Type("#message", "half a sentence")
+	ada.String(fmt.Sprintf("(document.querySelector(%q).focus(), '')", chip))
+	say(grace, "one")
+	ada.Count("#tabs .chip:first-child b", 1) // unread
+	focused(ada, chip)
+	ada.Click("#message")
+	grace.Close()
+	ada.Count("#sockets .row", 2)
+	focused(ada, "#message")
+	ada.Until(`document.querySelector("#message").value === "half a sentence"`)
+}
+
+// strangers looks at the list of all sockets, with one of somebody who has written
+// markup wherever that is possible.
+func strangers(t *testing.T, tab *browser.Tab, url string) {
+	// A Host that is none for a browser is in the URI of the info, too.
+	conn, _, err := websocket.Dial(t.Context(), "ws"+strings.TrimPrefix(url, "http")+"/rooms/x?name=Mallory",
+		&websocket.DialOptions{Host: "x:99999"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.CloseNow()
+	tab.Shows("#sockets .uri", "/rooms/x · Mallory")
+	tab.Shows("#health", "serving 4 sockets")
+	pick(tab, markup)
+	tab.Shows("#sockets .uri", "/rooms/"+markup+" · "+markup)
+	tab.Shows("#sockets .last", markup)
+	tab.Shows("#info .str", markup)
+	tab.Type("#message", markup)
+	tab.Click("#send .primary")
+	tab.Shows("#log .request", markup)
+	noMarkup(tab)
+	ownOnly(tab)
 }
 
 func TestQuickstartOperations(t *testing.T) {
@@ -145,27 +232,42 @@ func TestQuickstartOperations(t *testing.T) {
 }
 
 func TestQuickstartErrors(t *testing.T) {
-	tab := visit(browser.Start(t), browser.Program(t, "quickstart").URL)
+	b, url := browser.Start(t), browser.Program(t, "quickstart").URL
+	tab := visit(b, url)
 	openEcho(tab)
+	focused(tab, "#text")
 	tab.Count("#sockets .row", 1)
+	send := "/api/sockets/" + tab.String(`document.querySelector("#sockets .row").dataset.id`) + "/send"
 	tab.Allow("the server responded with a status of 4") // the browser logs what the page shows
 	for _, try := range []struct {
-		name   string
-		status int
-		typ    string
+		name               string
+		status             int
+		typ                string
+		method, path, body string
 	}{
-		{"unknown", 404, "not_found"},
-		{"base64", 400, "invalid_request"},
-		{"route", 404, "no_route"},
-		{"type", 400, "invalid_request"},
-		{"large", 413, "too_large"},
-		{"upgrade", 426, "upgrade_required"},
+		{"unknown", 404, "not_found", "DELETE", "/api/sockets/nobody-has-this-id", ""},
+		{"base64", 400, "invalid_request", "POST", send, `{"message":"%%%","type":"data-binary"}`},
+		{"route", 404, "no_route", "GET", "/rooms/a/b", ""},
+		{"type", 400, "invalid_request", "POST", send, `{"message":"hello","type":"data-picture"}`},
+		{"large", 413, "too_large", "POST", send, `{"message":"` + strings.Repeat("x", 2<<20) + `","type":"data-text"}`},
+		{"upgrade", 426, "upgrade_required", "GET", "/echo", ""},
 	} {
 		tab.Click(`[data-try="` + try.name + `"]`)
-		answered(t, tab, try.status, try.typ)
+		shown := answered(t, tab, try.status, try.typ)
+		if came := answer(t, try.method, url+try.path, try.body); !maps.Equal(shown, came) {
+			t.Errorf("%s: the page shows %v, the server answers %v", try.name, shown, came)
+		}
+		tab.Shows("#log .call:first-child .request", try.method+" "+try.path)
 	}
 	tab.Count("#log .failed", 6)
 	tab.Count("#sockets .row", 1) // none of them did anything
+
+	tab.Allow("WebSocket connection to")
+	tab.Choose("#endpoint", "room")
+	tab.Type("#room", ".") // which a browser takes for a step in the path
+	tab.Click("#open button")
+	tab.Shows("#talk .note.bad", "not connected: the server refused this path, or cannot be reached")
+	tab.Hides("#talk", "1006")
 }
 
 // Its pictures are for people to look at.

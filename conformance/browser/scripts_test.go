@@ -44,6 +44,7 @@ func TestScriptsBundledSolution(t *testing.T) {
 	ada.Count("#scripts tr", 4)
 
 	openRoute(ada, "/chat/{room}", "/chat/lobby?name=Ada")
+	focused(ada, "#text")
 	ada.Shows("#talk .said", `"type":"joined"`)
 	openRoute(grace, "/chat/{room}", "/chat/lobby?name=Grace")
 	ada.Shows("#talk .said", `{"here":["Ada","Grace"],"name":"Grace","type":"joined"}`)
@@ -65,6 +66,28 @@ func TestScriptsBundledSolution(t *testing.T) {
 	grace.Count("#readings li", 0)
 	grace.Hides("#scripts .failed", "1")
 
+	// What strangers send is text.
+	openRoute(grace, "/chat/{room}", "/chat/"+markup+"?name="+markup)
+	grace.Shows("#talk .said", `"here":["`+markup+`"]`)
+	grace.Shows("#tabs", "/chat/"+markup)
+	grace.Shows("#log .what", markup+" came into "+markup)
+	openRoute(grace, "/devices/{id}", "/devices/"+markup)
+	grace.Click("#samples button") // a temperature
+	grace.Shows("#readings", markup)
+	noMarkup(grace)
+	ownOnly(grace)
+
+	grace.Allow("WebSocket connection to") // the browser logs what the page shows
+	grace.Type("#path", "/nowhere")
+	grace.Click("#open button")
+	grace.Shows("#talk .note.bad", "not connected: no route has this path")
+	grace.Hides("#talk", "1006")
+	grace.Type("#path", "/chat/a#b") // no browser opens a WebSocket there
+	grace.Click("#open button")
+	grace.Until(`document.querySelector("#path:invalid")`)
+	grace.Count("#tabs .chip", 4)
+	grace.Click("#tabs button")
+
 	grace.Allow("ERR_CONNECTION_REFUSED") // the page goes on asking
 	if err := program.Stop(); err != nil {
 		t.Errorf("SIGTERM with open sockets: %v", err)
@@ -79,15 +102,23 @@ func TestScriptsEdits(t *testing.T) {
 	tab := visitScripts(browser.Start(t), browser.Program(t, "scripts", "-dir", dir).URL)
 	tab.Shows("#source", dir)
 	tab.Until(`document.querySelector("#devices").hidden`)
+
+	// A request is lost, and the next answer is as before.
+	tab.String(`(window.kept = fetch, window.fetch = () => Promise.reject(new Error("lost")), "")`)
+	tab.Shows("#state", "no answer")
+	tab.String(`(window.fetch = kept, "")`)
+	tab.Shows("#state", "serving")
+
 	openRoute(tab, "/say/{what}", "/say/it")
 	say(tab, "x")
 	tab.Shows("#talk .said", "one")
 
 	const second = "--#ENDPOINT WEBSOCKET /say/{what}\nif websocketInfo.type == 'data' then\n  return 'two'\nend\n"
-	writeScript(t, dir, "endpoints/a.lua", second+"local x = = 1\n")
+	writeScript(t, dir, "endpoints/a.lua", second+"local x = = '"+markup+"'\n")
 	tab.Shows("#refused h2", "not deployed")
 	tab.Shows("#problems .place", "endpoints/a.lua:5")
-	tab.Shows("#problems pre", "local x = = 1")
+	tab.Shows("#problems pre", "local x = = '"+markup+"'")
+	noMarkup(tab)
 	say(tab, "x")
 	tab.Until(`[...document.querySelectorAll("#talk .said:not(.own)")].filter(e => e.textContent.includes("one")).length === 2`)
 
@@ -95,6 +126,7 @@ func TestScriptsEdits(t *testing.T) {
 	writeScript(t, dir, "endpoints/more/b.lua", "--#ENDPOINT WEBSOCKET /b\nprint('hi') error('boom')\n")
 	tab.Shows("#route", "/b")
 	tab.Until(`document.querySelector("#refused").hidden`)
+	tab.Count("#problems li", 0)
 	say(tab, "x") // the socket is still open
 	tab.Shows("#talk .said", "two")
 	openRoute(tab, "/b", "/b")

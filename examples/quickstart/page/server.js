@@ -72,13 +72,16 @@ function newRow(info) {
 
 function update(button, info) {
   button.ariaPressed = String(info.socket_id === chosen);
-  const uri = new URL(info.uri);
-  $(".uri", button).replaceChildren(decodeURIComponent(uri.pathname));
+  $(".uri", button).replaceChildren(pathOf(info.uri));
   if (info.values?.name) $(".uri", button).append(` · ${info.values.name}`);
   if (isOurs(info)) $(".uri", button).append(el("span", "tag", "this tab"));
   $(".age", button).textContent = ageOf(info.opened);
   $(".last", button).textContent = lastOf(info);
 }
+
+// pathOf returns the path of a URI. It is no URL for a browser if a client has sent
+// a host that is none, such as x:99999.
+const pathOf = uri => decodeURIComponent(uri.replace(/^\w+:\/\/[^/?]*/, "").replace(/\?.*/s, ""));
 
 const ellipsis = id => `${id.slice(0, 10)}…${id.slice(-6)}`;
 
