@@ -128,6 +128,46 @@ func TestGoexitInsideTheRead(t *testing.T) {
 	}
 }
 
+// Nor does it give away the buffer that another socket's message is in.
+func TestGoexitInsideTheReadAndItsBuffer(t *testing.T) {
+	const sockets = 20
+	in, out := make(chan struct{}), make(chan struct{})
+	gw := quiet()
+	gw.Handle("/", gateway.Callbacks{OnData: func(ctx context.Context, s *gateway.Socket, m gateway.Message) error {
+		switch string(m.Data) {
+		case "exit":
+			runtime.Goexit()
+		case "wait":
+			in <- struct{}{}
+			<-out
+		}
+		return s.Send(ctx, m)
+	}})
+	srv := serveTCP(t, gw, false)
+	for range sockets {
+		one, other := dialTCP(t, srv), dialTCP(t, srv)
+		one.upgrade("/")
+		other.upgrade("/")
+		one.write(append(masked(0x89, ""), masked(0x81, "hello")...)) // the ping has the reader return from the read
+		one.want(0x8a, "")
+		one.want(0x81, "hello")
+		other.write(masked(0x81, "wait"))
+		<-in
+		one.write(masked(0x81, "exit"))
+		one.wantClose(1011, "panic")
+		one.conn.Close()
+		out <- struct{}{}
+		other.want(0x81, "wait")
+		other.conn.Close()
+	}
+	if err := gw.Shutdown(t.Context()); err != nil {
+		t.Errorf("Shutdown = %v, want nil", err)
+	}
+	if gateway.ReadBufferTwice(4 * sockets) {
+		t.Error("a read buffer is in the pool twice: two sockets would read into it")
+	}
+}
+
 // What the endpoint sees does not depend on whether messages are served inside the
 // read, as over TCP, or not, as in memory; nor on how the stream is cut.
 func TestServedInsideTheReadAsOutside(t *testing.T) {
