@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/wsgateway/gateway"
+	"github.com/wsgateway/gateway/internal/leaktest"
 )
 
 // Messages that follow each other are served inside the read that brought them.
@@ -167,6 +168,47 @@ func TestGoexitInsideTheReadAndItsBuffer(t *testing.T) {
 		t.Error("a read buffer is in the pool twice: two sockets would read into it")
 	}
 }
+
+// A socket at rest keeps no read buffer, also when many were in use at a time.
+func TestNoReadBufferAtRest(t *testing.T) {
+	const sockets = 200
+	in, out := make(chan struct{}), make(chan struct{})
+	gw := quiet()
+	gw.Handle("/", gateway.Callbacks{OnData: func(context.Context, *gateway.Socket, gateway.Message) error {
+		in <- struct{}{}
+		<-out
+		return nil
+	}})
+	srv := serveTCP(t, gw, false)
+	peers := make([]*rawPeer, sockets)
+	for i := range peers {
+		peers[i] = dialTCP(t, srv)
+		peers[i].upgrade("/")
+	}
+	for _, first := range []string{"the ping has the reader return from the read", ""} {
+		for _, p := range peers {
+			if first != "" {
+				p.write(masked(0x89, first))
+			}
+			p.write(masked(0x81, "hello"))
+			<-in
+		}
+		busy, _ := footprint()
+		for range peers {
+			out <- struct{}{}
+		}
+		var rest float64
+		leaktest.Wait(func() bool {
+			rest, _ = footprint()
+			return busy-rest > sockets*readBuffer*3/4
+		})
+		if given := busy - rest; given < sockets*readBuffer*3/4 {
+			t.Errorf("%d sockets gave back %.0f bytes when their endpoints had returned, want their buffers of %d bytes each", sockets, given, readBuffer)
+		}
+	}
+}
+
+const readBuffer = 8 << 10
 
 // What the endpoint sees does not depend on whether messages are served inside the
 // read, as over TCP, or not, as in memory; nor on how the stream is cut.
