@@ -94,3 +94,17 @@ func ParseQuery(raw string) (Parameters, error) {
 	}
 	return parseQuery(raw)
 }
+
+// ReadBufferTwice reports whether one of the pooled read buffers is in the pool twice,
+// as far as n of them show it.
+func ReadBufferTwice(n int) bool {
+	seen := map[*[readBufSize]byte]bool{}
+	for range n {
+		buf := readBufs.Get().(*[readBufSize]byte)
+		if seen[buf] {
+			return true
+		}
+		seen[buf] = true
+	}
+	return false
+}

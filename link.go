@@ -126,6 +126,7 @@ func (l *link) fill() error {
 	if err := l.beforeRead(); err != nil {
 		return err
 	}
+	l.in = nil // it is empty, but would keep the buffer that it was in
 	if err := l.receive(l); err != nil {
 		return l.ended(err)
 	}
@@ -159,7 +160,11 @@ func (l *link) took(p []byte) (done bool) {
 	if l.raw == nil || !l.raw.stays || l.lib != nil || l.err != nil || l.at.Sub(before) >= slowTalker {
 		return false
 	}
-	return l.s.serveWhole()
+	if !l.s.serveWhole() {
+		return false
+	}
+	l.in = nil
+	return true
 }
 
 // wholeFrame is simpleFrame for a message of which all is here, so that taking it

@@ -207,12 +207,12 @@ func (o *outbox) putSync(ctx context.Context, f *frame) error {
 	o.uncork()
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	for !sent.written && !sent.lost {
+	for !sent.written && !sent.lost && !o.dead { // kill, which takes what is left, may be waiting for the caller
 		if err := o.waitLocked(ctx); err != nil {
 			return err
 		}
 	}
-	if sent.lost {
+	if !sent.written {
 		return ErrClosed
 	}
 	return nil

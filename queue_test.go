@@ -353,6 +353,29 @@ func TestSendSync(t *testing.T) {
 		p.Cut()
 		wantErr(t, "SendSync", <-got, gateway.ErrClosed)
 	})
+	bubble(t, "its own endpoint, with a context that ends much later", func(t *testing.T) {
+		gw := withLimits(gateway.Limits{})
+		got := make(chan error, 1)
+		ctx, cancel := context.WithTimeout(context.Background(), time.Hour)
+		defer cancel()
+		began := time.Now()
+		_, p := open(t, gw, &recorder{on: func(_ context.Context, s *gateway.Socket, ev gateway.Event) error {
+			if ev.Type == gateway.EventData {
+				got <- s.SendSync(ctx, gateway.Text(blocker)) // half written when the client is given up
+			}
+			return nil
+		}})
+		p.Stall()
+		p.Send(gateway.Text("go"))
+		wantErr(t, "SendSync", <-got, gateway.ErrClosed)
+		if waited := time.Since(began); waited > time.Minute {
+			t.Errorf("SendSync has waited %v, want it to end with the connection", waited)
+		}
+		synctest.Wait()
+		if lost := gw.Stats().Lost["closed"]; lost != 1 {
+			t.Errorf("%d messages are counted as lost with their socket, want 1", lost)
+		}
+	})
 	bubble(t, "close lets it be written", func(t *testing.T) {
 		gw, s, p, got := setup(t)
 		go func() { got <- gw.SendSync(t.Context(), s.ID(), gateway.Text("before")) }()

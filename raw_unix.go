@@ -56,6 +56,7 @@ func (c *rawConn) init(conn net.Conn) bool {
 // an end of the connection, it reported together with the data; see ended.
 func (c *rawConn) read(buf **[readBufSize]byte, sink readSink) error {
 	c.sink, c.buf, c.n, c.err = sink, *buf, 0, nil
+	*buf = nil // lest it be given back twice when an endpoint ends the goroutine inside the read
 	err := c.rc.Read(c.try)
 	*buf, c.buf, c.sink = c.buf, nil, nil
 	switch {

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/wsgateway/gateway"
+	"github.com/wsgateway/gateway/internal/leaktest"
 )
 
 // Messages that follow each other are served inside the read that brought them.
@@ -127,6 +128,87 @@ func TestGoexitInsideTheRead(t *testing.T) {
 		t.Errorf("the close event has %+v, want panic, 1011", c)
 	}
 }
+
+// Nor does it give away the buffer that another socket's message is in.
+func TestGoexitInsideTheReadAndItsBuffer(t *testing.T) {
+	const sockets = 20
+	in, out := make(chan struct{}), make(chan struct{})
+	gw := quiet()
+	gw.Handle("/", gateway.Callbacks{OnData: func(ctx context.Context, s *gateway.Socket, m gateway.Message) error {
+		switch string(m.Data) {
+		case "exit":
+			runtime.Goexit()
+		case "wait":
+			in <- struct{}{}
+			<-out
+		}
+		return s.Send(ctx, m)
+	}})
+	srv := serveTCP(t, gw, false)
+	for range sockets {
+		one, other := dialTCP(t, srv), dialTCP(t, srv)
+		one.upgrade("/")
+		other.upgrade("/")
+		one.write(append(masked(0x89, ""), masked(0x81, "hello")...)) // the ping has the reader return from the read
+		one.want(0x8a, "")
+		one.want(0x81, "hello")
+		other.write(masked(0x81, "wait"))
+		<-in
+		one.write(masked(0x81, "exit"))
+		one.wantClose(1011, "panic")
+		one.conn.Close()
+		out <- struct{}{}
+		other.want(0x81, "wait")
+		other.conn.Close()
+	}
+	if err := gw.Shutdown(t.Context()); err != nil {
+		t.Errorf("Shutdown = %v, want nil", err)
+	}
+	if gateway.ReadBufferTwice(4 * sockets) {
+		t.Error("a read buffer is in the pool twice: two sockets would read into it")
+	}
+}
+
+// A socket at rest keeps no read buffer, also when many were in use at a time.
+func TestNoReadBufferAtRest(t *testing.T) {
+	const sockets = 200
+	in, out := make(chan struct{}), make(chan struct{})
+	gw := quiet()
+	gw.Handle("/", gateway.Callbacks{OnData: func(context.Context, *gateway.Socket, gateway.Message) error {
+		in <- struct{}{}
+		<-out
+		return nil
+	}})
+	srv := serveTCP(t, gw, false)
+	peers := make([]*rawPeer, sockets)
+	for i := range peers {
+		peers[i] = dialTCP(t, srv)
+		peers[i].upgrade("/")
+	}
+	for _, first := range []string{"the ping has the reader return from the read", ""} {
+		for _, p := range peers {
+			if first != "" {
+				p.write(masked(0x89, first))
+			}
+			p.write(masked(0x81, "hello"))
+			<-in
+		}
+		busy, _ := footprint()
+		for range peers {
+			out <- struct{}{}
+		}
+		var rest float64
+		leaktest.Wait(func() bool {
+			rest, _ = footprint()
+			return busy-rest > sockets*readBuffer*3/4
+		})
+		if given := busy - rest; given < sockets*readBuffer*3/4 {
+			t.Errorf("%d sockets gave back %.0f bytes when their endpoints had returned, want their buffers of %d bytes each", sockets, given, readBuffer)
+		}
+	}
+}
+
+const readBuffer = 8 << 10
 
 // What the endpoint sees does not depend on whether messages are served inside the
 // read, as over TCP, or not, as in memory; nor on how the stream is cut.
