@@ -197,25 +197,25 @@ func (o *outbox) putWait(ctx context.Context, f *frame) error {
 }
 
 // putSync queues a frame like putWait, and waits until it is handed to the
-// operating system.
-func (o *outbox) putSync(ctx context.Context, f *frame) error {
+// operating system. It reports whether the frame was queued, whatever became of it.
+func (o *outbox) putSync(ctx context.Context, f *frame) (queued bool, err error) {
 	sent := new(notice)
 	f.notify = sent
 	if err := o.putWait(ctx, f); err != nil {
-		return err
+		return false, err
 	}
 	o.uncork()
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	for !sent.written && !sent.lost && !o.dead { // kill, which takes what is left, may be waiting for the caller
 		if err := o.waitLocked(ctx); err != nil {
-			return err
+			return true, err
 		}
 	}
 	if !sent.written {
-		return ErrClosed
+		return true, ErrClosed
 	}
-	return nil
+	return true, nil
 }
 
 // wait calls try, with o.mu held, until it returns true, again after every

@@ -334,6 +334,9 @@ func TestSendSync(t *testing.T) {
 		p.Resume()
 		wantText(t, p, blocker)
 		wantText(t, p, "late") // was in the queue already
+		if n := gw.Stats().MessagesOut; n != 2 {
+			t.Errorf("MessagesOut = %d when two messages have been written, want 2", n)
+		}
 	})
 	bubble(t, "its context has ended before", func(t *testing.T) {
 		gw, s, _, _ := setup(t)
@@ -372,8 +375,8 @@ func TestSendSync(t *testing.T) {
 			t.Errorf("SendSync has waited %v, want it to end with the connection", waited)
 		}
 		synctest.Wait()
-		if lost := gw.Stats().Lost["closed"]; lost != 1 {
-			t.Errorf("%d messages are counted as lost with their socket, want 1", lost)
+		if st := gw.Stats(); st.MessagesOut != 1 || st.Lost["closed"] != 1 {
+			t.Errorf("%d messages are counted as accepted, %d as lost with their socket, want 1 of each", st.MessagesOut, st.Lost["closed"])
 		}
 	})
 	bubble(t, "close lets it be written", func(t *testing.T) {

@@ -79,7 +79,11 @@ func (s *Socket) sendSync(ctx context.Context, m Message) error {
 	if err != nil {
 		return err
 	}
-	return s.sent(m, s.out.putSync(ctx, f))
+	queued, err := s.out.putSync(ctx, f)
+	if queued {
+		s.sent(m, nil)
+	}
+	return s.closedError(err)
 }
 
 // sent counts what was accepted.
