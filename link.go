@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"os"
 	"sync"
 	"time"
 )
@@ -139,7 +140,11 @@ func (l *link) fill() error {
 // receive reads into a buffer of the link's own.
 func (l *link) receive(sink readSink) error {
 	if l.raw != nil {
-		return l.raw.read(&l.buf, sink)
+		err := l.raw.read(&l.buf, sink)
+		for l.knocked(err) {
+			err = l.raw.read(&l.buf, sink)
+		}
+		return err
 	}
 	if l.small == nil {
 		l.small = make([]byte, smallBufSize)
@@ -180,6 +185,9 @@ func (l *link) readDirect(p []byte) (int, error) {
 		return 0, err
 	}
 	got, err := readSome(l.conn, p)
+	for l.knocked(err) {
+		got, err = readSome(l.conn, p)
+	}
 	if err != nil {
 		return 0, l.ended(err)
 	}
@@ -307,12 +315,22 @@ func (d *discarder) took(p []byte) bool {
 	return false
 }
 
-// notice wakes the reader if the connection has ended and the poller does not say so
-// any more; see rawConn.read.
-func (l *link) notice() {
-	if l.raw.ended() {
-		l.conn.(interface{ CloseRead() error }).CloseRead()
+// knock has the reader read if there is something that the poller does not report any
+// more; see rawConn.read. A deadline that has passed wakes it.
+func (l *link) knock() {
+	if l.raw.more() {
+		l.conn.SetReadDeadline(time.Unix(1, 0))
 	}
+}
+
+// knocked reports whether a read ended because of knock, and is to be done again.
+// Nobody else sets a deadline for reads.
+func (l *link) knocked(err error) bool {
+	if l.raw == nil || !errors.Is(err, os.ErrDeadlineExceeded) {
+		return false
+	}
+	l.conn.SetReadDeadline(time.Time{})
+	return true
 }
 
 // closeWrite ends our half of the connection.

@@ -13,6 +13,6 @@ type readSink interface{ took(p []byte) (done bool) }
 func (*rawConn) init(net.Conn) bool { return false }
 
 func (*rawConn) read(**[readBufSize]byte, readSink) error { panic("gateway: no raw connections") }
-func (*rawConn) ended() bool                              { panic("gateway: no raw connections") }
+func (*rawConn) more() bool                               { panic("gateway: no raw connections") }
 func (*rawConn) writeAll(writeSource, bool) (bool, error) { panic("gateway: no raw connections") }
 func (*rawConn) tryWrite([]byte) (n int, err error)       { panic("gateway: no raw connections") }

@@ -52,8 +52,9 @@ func (c *rawConn) init(conn net.Conn) bool {
 //
 // As long as the sink is done with what it gets, read goes on. It then waits for
 // the poller without the read that would find nothing: what comes after a read that
-// did not fill its buffer, the poller reports. What came before it and was no data,
-// an end of the connection, it reported together with the data; see ended.
+// did not fill its buffer, the poller reports. What had come before, it has reported
+// already, and such a read has most of it: all but an end of the connection, and what
+// is behind urgent data. See more.
 func (c *rawConn) read(buf **[readBufSize]byte, sink readSink) error {
 	c.sink, c.buf, c.n, c.err = sink, *buf, 0, nil
 	*buf = nil // lest it be given back twice when an endpoint ends the goroutine inside the read
@@ -99,14 +100,14 @@ func (c *rawConn) release() {
 	c.buf = nil
 }
 
-// ended reports whether nothing but the connection's end is left to be read.
-func (c *rawConn) ended() (ended bool) {
+// more reports whether there is something to be read, be it the connection's end.
+func (c *rawConn) more() (more bool) {
 	var next [1]byte
 	c.rc.Control(func(fd uintptr) {
-		n, _, err := syscall.Recvfrom(int(fd), next[:], syscall.MSG_PEEK|syscall.MSG_DONTWAIT)
-		ended = n <= 0 && err != syscall.EAGAIN && err != syscall.EINTR
+		_, _, err := syscall.Recvfrom(int(fd), next[:], syscall.MSG_PEEK|syscall.MSG_DONTWAIT)
+		more = err != syscall.EAGAIN && err != syscall.EINTR
 	})
-	return ended
+	return more
 }
 
 // A rawWriter is one write in progress.

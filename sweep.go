@@ -63,7 +63,7 @@ func (s *Socket) sweep(now int64) {
 		return
 	}
 	if over(s.lastIn.Load(), slowTalker) && s.unsure.CompareAndSwap(true, false) {
-		s.link.notice()
+		s.link.knock()
 	}
 	if start := s.msgStart.Load(); start != 0 && over(start, lim.MessageTimeout) {
 		s.beginClose(Closed{Cause: CauseMessageTimeout, Code: closePolicy})
