@@ -43,6 +43,9 @@ func (f *fanout) run() {
 		f.work()
 		return
 	}
+	flusher := &f.g.h.flusher
+	flusher.beginFanout()
+	defer flusher.endFanout()
 	var helpers sync.WaitGroup
 	for range min(runtime.GOMAXPROCS(0), (len(f.members)+fanoutChunk-1)/fanoutChunk) - 1 {
 		helpers.Go(f.work)

@@ -38,6 +38,8 @@ type crew struct {
 	waiting int
 	workers int
 
+	fanouts int // of the quick crew: large ones that are being queued
+
 	// Of the patient crew.
 	stuck  int         // workers that wait for a client
 	looks  uint        // that found all workers stuck
@@ -108,7 +110,7 @@ func (c *crew) pushLocked(which int, s *Socket) {
 
 // hireLocked reports whether the caller has to start one more worker.
 func (f *flusher) hireLocked(c *crew) bool {
-	backlog, most := backlogPerWorker, runtime.GOMAXPROCS(0)
+	backlog, most := backlogPerWorker, c.mostQuickLocked()
 	if c == &f.patient {
 		backlog, most = backlogPerPatient, patientWorkers
 	}
@@ -118,6 +120,30 @@ func (f *flusher) hireLocked(c *crew) bool {
 	}
 	c.workers++
 	return true
+}
+
+// mostQuickLocked is how many workers write to descriptors: one a core, and a core less
+// for each large fan-out that is being queued. The sooner that is done, the more there
+// is for each write to take.
+func (c *crew) mostQuickLocked() int { return max(1, runtime.GOMAXPROCS(0)-c.fanouts) }
+
+// beginFanout and endFanout tell of a large fan-out.
+func (f *flusher) beginFanout() {
+	f.quick.mu.Lock()
+	defer f.quick.mu.Unlock()
+	f.quick.fanouts++
+}
+
+func (f *flusher) endFanout() {
+	c := &f.quick
+	c.mu.Lock()
+	c.fanouts--
+	hire := 0
+	for c.waiting > 0 && f.hireLocked(c) {
+		hire++
+	}
+	c.mu.Unlock()
+	f.start(c, hire, 0)
 }
 
 // start starts workers that were hired after so many looks.
@@ -150,7 +176,7 @@ func (f *flusher) take(c *crew, looks *uint) *Socket {
 		l = &c.lines[1-c.turn]
 	}
 	s := l.first
-	if s == nil {
+	if s == nil || c == &f.quick && c.workers > c.mostQuickLocked() {
 		c.workers--
 		return nil
 	}
