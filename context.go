@@ -5,6 +5,7 @@ import (
 	"net"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -20,7 +21,7 @@ type socketContext struct {
 	mu     sync.Mutex
 	inner  context.Context // nil until it is needed
 	cancel context.CancelFunc
-	ended  bool
+	ended  atomic.Bool // set first of all
 }
 
 type socketKey struct{}
@@ -36,7 +37,7 @@ func (c *socketContext) get() context.Context {
 			stop := context.AfterFunc(c.end, cancel)
 			c.cancel = func() { stop(); cancel() }
 		}
-		if c.ended {
+		if c.ended.Load() {
 			c.cancel()
 		}
 	}
@@ -47,7 +48,7 @@ func (c *socketContext) get() context.Context {
 func (c *socketContext) finish() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.ended = true
+	c.ended.Store(true)
 	if c.cancel != nil {
 		c.cancel()
 	}
@@ -57,8 +58,11 @@ func (c *socketContext) Deadline() (time.Time, bool) { return time.Time{}, false
 func (c *socketContext) Done() <-chan struct{}       { return c.get().Done() }
 
 func (c *socketContext) Err() error {
+	if c.end == nil && !c.ended.Load() {
+		return nil
+	}
 	c.mu.Lock()
-	inner, ended := c.inner, c.ended
+	inner, ended := c.inner, c.ended.Load()
 	c.mu.Unlock()
 	switch {
 	case inner != nil:

@@ -8,29 +8,27 @@ import (
 
 // event delivers an open or data event and acts on the verdict. The open event
 // comes even if closing has begun, for a close event will.
-func (s *Socket) event(ev Event) {
+func (s *Socket) event(ev *Event) {
 	if !s.note(ev) && ev.Type != EventOpen {
 		return
 	}
-	s.busy.Store(true)
 	mode := int32(modeNow)
 	if s.link.waiting() > 0 {
 		mode = modeCollect
 	}
 	s.out.mode.Store(mode)
-	s.verdict(s.call(func() error { return s.route.ep.ServeEvent(&s.ctx, s, ev) }))
-	s.busy.Store(false)
+	s.verdict(s.call(func() error { return s.route.ep.ServeEvent(&s.ctx, s, *ev) }))
 }
 
 // note keeps the event for Info. It reports false once closing has begun.
-func (s *Socket) note(ev Event) bool {
+func (s *Socket) note(ev *Event) bool {
 	data := ev.Message.Data
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closing.Load() {
 		return false
 	}
-	s.last, s.size = ev, len(data)
+	s.last, s.size = *ev, len(data)
 	s.last.Message.Data = nil
 	switch {
 	case len(data) > s.h.opts.KeepMessage:

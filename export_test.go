@@ -49,7 +49,7 @@ func (l *Limiter) Take(at time.Duration, rate float64, burst int) time.Duration 
 }
 
 // Note keeps an event for Info, as the arrival of a message does.
-func (s *Socket) Note(ev Event) bool { return s.note(ev) }
+func (s *Socket) Note(ev Event) bool { return s.note(&ev) }
 
 // Match finds the route for an escaped path as an upgrade does: its pattern and
 // the values of its parameters, or the error that refuses it.

@@ -17,7 +17,7 @@ func (s *Socket) run() {
 			s.finish()
 		}
 	}()
-	s.event(Event{Type: EventOpen, Time: s.opened})
+	s.event(&Event{Type: EventOpen, Time: s.opened})
 	opened = true
 	if s.route.ignoresOpen {
 		s.loop()
@@ -99,7 +99,7 @@ func (s *Socket) serve(m Message) {
 	}
 	s.shard.messagesIn.Add(1)
 	s.shard.bytesIn.Add(uint64(len(m.Data)))
-	s.event(Event{Type: EventData, Time: at, Message: m})
+	s.event(&Event{Type: EventData, Time: at, Message: m})
 }
 
 // beforeRead is called before the reader may block: what was collected for the

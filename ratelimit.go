@@ -52,8 +52,8 @@ func (s *Socket) withinRate(at time.Time) bool {
 // pushes back. It reports false if the socket begins to close.
 func (s *Socket) delay(wait time.Duration) bool {
 	s.out.flushOwn()
-	s.busy.Store(true)
-	defer s.busy.Store(false)
+	s.delays.Store(true)
+	defer s.delays.Store(false)
 	lim := &s.route.lim
 	for wait > 0 {
 		t := time.NewTimer(wait)

@@ -40,7 +40,7 @@ type Socket struct {
 	lastIn   atomic.Int64 // bytes came
 	lastMsg  atomic.Int64 // a message came or went
 	msgStart atomic.Int64 // the message that is arriving began; 0: none is
-	busy     atomic.Bool  // the reader is not reading: an endpoint runs, or the rate delays
+	delays   atomic.Bool  // the reader does not read, for the rate delays
 	unsure   atomic.Bool  // there may have been more to read when the reader last went to wait; see rawConn.read
 	pingAt   int64        // a ping was sent and nothing came since; 0: none. Owned by the sweeper
 

@@ -58,7 +58,7 @@ func (s *Socket) sweep(now int64) {
 		s.beginClose(Closed{Cause: CauseExpired, Code: closePolicy})
 		return
 	}
-	if s.busy.Load() {
+	if s.delays.Load() || s.out.mode.Load() != modeQueue { // the reader is not reading
 		s.sweepBusy(now, over)
 		return
 	}
