@@ -122,10 +122,13 @@ func (f *flusher) hireLocked(c *crew) bool {
 	return true
 }
 
-// mostQuickLocked is how many workers write to descriptors: one a core, and a core less
-// for each large fan-out that is being queued. The sooner that is done, the more there
-// is for each write to take.
-func (c *crew) mostQuickLocked() int { return max(1, runtime.GOMAXPROCS(0)-c.fanouts) }
+// mostQuickLocked is how many workers write to descriptors: one a core, and one less for
+// each large fan-out that is being queued, but half of the cores at least. The sooner a
+// fan-out is queued, the more there is for each write to take.
+func (c *crew) mostQuickLocked() int {
+	cores := runtime.GOMAXPROCS(0)
+	return max(cores-c.fanouts, cores/2, 1)
+}
 
 // beginFanout and endFanout tell of a large fan-out.
 func (f *flusher) beginFanout() {
