@@ -11,7 +11,7 @@ import (
 const (
 	backlogPerWorker  = 1024
 	backlogPerPatient = 8
-	patientWorkers    = 64 // at most, that are not stuck
+	patientPerCore    = 2 // workers at most, that are not stuck, and one for each that is
 )
 
 // A worker of the patient crew says nothing while it waits for a client. So as long as
@@ -112,7 +112,7 @@ func (c *crew) pushLocked(which int, s *Socket) {
 func (f *flusher) hireLocked(c *crew) bool {
 	backlog, most := backlogPerWorker, c.mostQuickLocked()
 	if c == &f.patient {
-		backlog, most = backlogPerPatient, patientWorkers
+		backlog, most = backlogPerPatient, patientPerCore*runtime.GOMAXPROCS(0)+c.stuck
 	}
 	if free := c.workers - c.stuck; free > 0 && (c.waiting <= backlog*free || free >= most) {
 		f.lookLocked(c)
