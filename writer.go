@@ -168,19 +168,13 @@ func (o *outbox) flush(once bool) (more bool) {
 // socket does not end before it.
 func (o *outbox) drain() {
 	b := batch{o: o}
-	var err error
-	if raw := o.s.link.raw; raw != nil {
-		_, err = raw.writeAll(&b, true)
-	} else {
-		err = o.drainBlocking(&b)
-	}
-	if err != nil {
+	if _, err := o.s.link.raw.writeAll(&b, true); err != nil {
 		b.release()
 		o.fail()
 	}
 }
 
-// drainBlocking is drain for a connection that can only block.
+// drainBlocking writes to a connection that can only block.
 func (o *outbox) drainBlocking(b *batch) error {
 	for p := b.next(0); p != nil; {
 		o.mu.Lock()
