@@ -11,8 +11,11 @@ import (
 const (
 	backlogPerWorker  = 1024
 	backlogPerPatient = 8
-	patientPerCore    = 2 // workers at most, that are not stuck, and one for each that is
 )
+
+// patientPerCore is how many workers for each core the patient crew has at most that
+// are not stuck; it has one more for each that is.
+const patientPerCore = 2
 
 // A worker of the patient crew says nothing while it waits for a client. So as long as
 // sockets wait, the crew is looked at this often, and if nothing has gone on since, all

@@ -53,15 +53,24 @@ func (q *queue) push(f *frame, join bool) {
 	q.frames = append(q.frames, f)
 }
 
+// chunk returns the last frame if its buffer can be shared and the writer has not begun
+// it, or nil.
+func (q *queue) chunk() *frame {
+	last := len(q.frames) - 1
+	if last < q.untouched() || !q.frames[last].joins() {
+		return nil
+	}
+	return q.frames[last]
+}
+
 // join puts the frame's bytes behind those of the last one, if both are of the kind
 // that can share a buffer and the writer has not begun. It returns what is still to
 // be pushed, in a larger chunk if the last one is full.
 func (q *queue) join(f *frame) *frame {
-	last := len(q.frames) - 1
-	if last < q.untouched() || !f.joins() || !q.frames[last].joins() {
+	chunk := q.chunk()
+	if chunk == nil || !f.joins() {
 		return f
 	}
-	chunk := q.frames[last]
 	if len(chunk.b)+len(f.b) > cap(chunk.b) {
 		size := min(chunkGrowth*cap(chunk.b), maxChunk)
 		if cap(f.b) >= size {
@@ -80,15 +89,11 @@ func (q *queue) join(f *frame) *frame {
 
 // write puts a message into the last frame's buffer, if there is room and join would.
 func (q *queue) write(first byte, payload []byte) bool {
-	last := len(q.frames) - 1
-	if last < q.untouched() || !q.frames[last].joins() {
+	chunk := q.chunk()
+	if chunk == nil || len(chunk.b)+len(payload)+maxHeader > cap(chunk.b) {
 		return false
 	}
-	chunk := q.frames[last]
 	before := len(chunk.b)
-	if before+len(payload)+maxHeader > cap(chunk.b) {
-		return false
-	}
 	chunk.b = appendFrame(chunk.b, first, payload)
 	chunk.more++
 	q.size += len(chunk.b) - before
