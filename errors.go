@@ -23,25 +23,25 @@ type Error struct {
 // The errors of operations and of refused upgrades, by type. Errors that are
 // returned carry a text of their own; compare with errors.Is.
 var (
-	ErrInvalid      = newError("invalid_request", http.StatusBadRequest, "the request is not valid")
-	ErrUnauthorized = newError("unauthorized", http.StatusUnauthorized, "authentication is required")
-	ErrForbidden    = newError("forbidden", http.StatusForbidden, "not allowed")
-	ErrNotFound     = newError("not_found", http.StatusNotFound, "no socket has this id")
-	ErrNoRoute      = newError("no_route", http.StatusNotFound, "no route for this path")
-	ErrMethod       = newError("method_not_allowed", http.StatusMethodNotAllowed, "an upgrade is a GET request")
-	ErrClosed       = newError("closed", http.StatusGone, "the socket is closing or closed")
-	ErrTooLarge     = newError("too_large", http.StatusRequestEntityTooLarge, "the message is above the limit")
-	ErrUpgrade      = newError("upgrade_required", http.StatusUpgradeRequired, "this is a WebSocket endpoint (RFC 6455, version 13)")
-	ErrTooMany      = newError("too_many_sockets", http.StatusServiceUnavailable, "too many sockets")
-	ErrQueueFull    = newError("queue_full", http.StatusTooManyRequests, "the socket's outbound queue is full: its client reads too slowly")
-	ErrInternal     = newError("internal", http.StatusInternalServerError, "internal error")
-	ErrUnsupported  = newError("not_implemented", http.StatusNotImplemented, "not supported")
-	ErrShutdown     = newError("shutting_down", http.StatusServiceUnavailable, "the gateway is shutting down")
-	ErrUnreachable  = newError("unreachable", http.StatusServiceUnavailable, "the node that owns the socket does not answer")
-	ErrTimeout      = newError("timeout", http.StatusGatewayTimeout, "the caller's context ended first")
+	ErrInvalid      = sentinel("invalid_request", http.StatusBadRequest, "the request is not valid")
+	ErrUnauthorized = sentinel("unauthorized", http.StatusUnauthorized, "authentication is required")
+	ErrForbidden    = sentinel("forbidden", http.StatusForbidden, "not allowed")
+	ErrNotFound     = sentinel("not_found", http.StatusNotFound, "no socket has this id")
+	ErrNoRoute      = sentinel("no_route", http.StatusNotFound, "no route for this path")
+	ErrMethod       = sentinel("method_not_allowed", http.StatusMethodNotAllowed, "an upgrade is a GET request")
+	ErrClosed       = sentinel("closed", http.StatusGone, "the socket is closing or closed")
+	ErrTooLarge     = sentinel("too_large", http.StatusRequestEntityTooLarge, "the message is above the limit")
+	ErrUpgrade      = sentinel("upgrade_required", http.StatusUpgradeRequired, "this is a WebSocket endpoint (RFC 6455, version 13)")
+	ErrTooMany      = sentinel("too_many_sockets", http.StatusServiceUnavailable, "too many sockets")
+	ErrQueueFull    = sentinel("queue_full", http.StatusTooManyRequests, "the socket's outbound queue is full: its client reads too slowly")
+	ErrInternal     = sentinel("internal", http.StatusInternalServerError, "internal error")
+	ErrUnsupported  = sentinel("not_implemented", http.StatusNotImplemented, "not supported")
+	ErrShutdown     = sentinel("shutting_down", http.StatusServiceUnavailable, "the gateway is shutting down")
+	ErrUnreachable  = sentinel("unreachable", http.StatusServiceUnavailable, "the node that owns the socket does not answer")
+	ErrTimeout      = sentinel("timeout", http.StatusGatewayTimeout, "the caller's context ended first")
 )
 
-func newError(typ string, status int, text string) *Error {
+func sentinel(typ string, status int, text string) *Error {
 	return &Error{Type: typ, Message: text, Status: status}
 }
 
@@ -68,17 +68,26 @@ func (e *Error) Unwrap() error {
 	return e.Err
 }
 
-// withf returns an error of e's type and status with a text of its own.
-func (e *Error) withf(format string, args ...any) *Error {
-	return &Error{Type: e.Type, Status: e.Status, Message: fmt.Sprintf(format, args...)}
+// NewError returns an error of the type and status of typ, one of the errors above or
+// of your own, with a text that is put together as by [fmt.Errorf]. What %w wraps is
+// its cause, [Error.Err], which never leaves the process.
+func NewError(typ *Error, format string, args ...any) *Error {
+	err := fmt.Errorf(format, args...)
+	e := &Error{Type: typ.Type, Status: typ.Status, Message: err.Error()}
+	switch wrapped := err.(type) {
+	case interface{ Unwrap() error }:
+		e.Err = wrapped.Unwrap()
+	case interface{ Unwrap() []error }:
+		e.Err = err
+	}
+	return e
 }
 
-func invalidf(format string, args ...any) *Error { return ErrInvalid.withf(format, args...) }
+func invalidf(format string, args ...any) *Error { return NewError(ErrInvalid, format, args...) }
 
 // timeout is the error of a call whose context ended.
 func timeout(ctx context.Context) *Error {
-	cause := context.Cause(ctx)
-	return &Error{Type: ErrTimeout.Type, Status: ErrTimeout.Status, Message: ErrTimeout.Message + ": " + cause.Error(), Err: cause}
+	return NewError(ErrTimeout, "%s: %w", ErrTimeout.Message, context.Cause(ctx))
 }
 
 // ErrorOf returns the error object of any error: err's own *Error if there is
@@ -93,9 +102,9 @@ func ErrorOf(err error) Error {
 	case errors.As(err, &e) && e != nil:
 		return *e
 	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
-		return Error{Type: ErrTimeout.Type, Status: ErrTimeout.Status, Message: err.Error(), Err: err}
+		return *NewError(ErrTimeout, "%w", err)
 	}
-	return Error{Type: ErrInternal.Type, Status: ErrInternal.Status, Message: err.Error(), Err: err}
+	return *NewError(ErrInternal, "%w", err)
 }
 
 // fromOperation reports whether err is the failure of an operation on some
@@ -109,48 +118,3 @@ func fromOperation(err error) bool {
 	}
 	return false
 }
-
-// A CloseError is the verdict of an endpoint, or of the caller of CloseWith,
-// that a socket is to be closed, with the code and reason for the close frame
-// (RFC 6455, section 7.4).
-//
-// Code 0 means 1000. A code that may not be sent (below 1000, reserved, or
-// above 4999) becomes 1011. A reason of more than 123 bytes is cut at a
-// character boundary, and bytes that are not UTF-8 are replaced.
-type CloseError struct {
-	Code   int    // of the close frame
-	Reason string // empty means the cause
-
-	// Cause is what the close event reports; empty means [CauseEndpoint]. It is
-	// for endpoints that run other code, as package lua sets
-	// [CauseScriptError].
-	Cause Cause
-}
-
-// Error returns the code and the reason.
-func (e *CloseError) Error() string { return fmt.Sprintf("close %d %q", e.Code, e.Reason) }
-
-// A Cause says why a socket was closed. The same word is in the close event, the
-// log and the counters, and it is the close reason where nobody gave another.
-type Cause string
-
-// All causes, with the close code that goes with each.
-const (
-	CauseClient         Cause = "client"          // the peer closed; its code, 1005 if it sent none
-	CauseConnectionLost Cause = "connection_lost" // TCP ended without a close frame; 1006
-	CauseOperation      Cause = "operation"       // Close, CloseWith or CloseAll, also of a Group; 1000 or the caller's
-	CauseEndpoint       Cause = "endpoint"        // the endpoint's verdict; its code, 1011 for a plain error
-	CausePanic          Cause = "panic"           // the endpoint panicked; 1011
-	CauseScriptError    Cause = "script_error"    // a script failed, and its solution closes then; 1011
-	CauseRouteRemoved   Cause = "route_removed"   // its pattern was removed; 1012
-	CauseRateLimited    Cause = "rate_limited"    // above the rate, policy RateClose; 1008
-	CauseSlowConsumer   Cause = "slow_consumer"   // its queue stayed full, or a write did not finish; 1008
-	CauseTooLarge       Cause = "too_large"       // a message above the read limit; 1009
-	CauseProtocolError  Cause = "protocol_error"  // not RFC 6455; 1002
-	CauseInvalidUTF8    Cause = "invalid_utf8"    // text that is not UTF-8; 1007
-	CauseMessageTimeout Cause = "message_timeout" // a message took too long to arrive; 1008
-	CauseIdle           Cause = "idle"            // no message in either direction; 1001
-	CausePingTimeout    Cause = "ping_timeout"    // a ping was left unanswered; 1001
-	CauseExpired        Cause = "expired"         // what admitted the socket has run out; 1008
-	CauseDrain          Cause = "drain"           // Shutdown; 1001
-)

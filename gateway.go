@@ -130,7 +130,7 @@ func (h *Handler) upgrade(w http.ResponseWriter, r *http.Request) *Error {
 	conn, brw, hijackErr := hj.Hijack()
 	if hijackErr != nil {
 		h.log.Error("upgrade impossible", "error", hijackErr)
-		return ErrInternal.withf("the connection cannot be taken over from %T: %v", hj, hijackErr)
+		return NewError(ErrInternal, "the connection cannot be taken over from %T: %v", hj, hijackErr)
 	}
 	early, _ := brw.Reader.Peek(brw.Reader.Buffered())
 	s.link.init(s, conn, early, up.extension != "")
@@ -192,7 +192,7 @@ func (h *Handler) refusal(err error) *Error {
 	}
 	h.log.Error("Authorize failed", "error", err)
 	if e.Is(ErrTimeout) {
-		return ErrTimeout.withf("the check of this request took too long")
+		return NewError(ErrTimeout, "the check of this request took too long")
 	}
 	return ErrInternal
 }
@@ -392,6 +392,5 @@ func (h *Handler) Shutdown(ctx context.Context) error {
 	for s := range h.hub.all() {
 		go s.link.abort(true) // ends with the event that its endpoint may be in
 	}
-	return &Error{Type: ErrTimeout.Type, Status: ErrTimeout.Status, Err: context.Cause(ctx),
-		Message: fmt.Sprintf("shutdown: %d sockets were not closed in time and have been cut", n)}
+	return NewError(ErrTimeout, "shutdown: %d sockets were not closed in time and have been cut: %w", n, context.Cause(ctx))
 }

@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"iter"
+	"net/http"
 	"net/netip"
 	"sync"
 	"sync/atomic"
@@ -103,9 +104,11 @@ func (b *hub) reserve(h *Handler, c *client) *Error {
 	case b.closed:
 		return ErrShutdown
 	case h.opts.MaxSockets >= 0 && b.n >= h.opts.MaxSockets:
-		return ErrTooMany.withf("the gateway has its %d sockets", b.n)
+		return NewError(ErrTooMany, "the gateway has its %d sockets", b.n)
 	case most >= 0 && !c.exempt && b.perAddr[c.addr] >= most:
-		return &Error{Type: ErrTooMany.Type, Status: 429, Message: "this address has too many sockets"}
+		err := NewError(ErrTooMany, "this address has too many sockets")
+		err.Status = http.StatusTooManyRequests
+		return err
 	}
 	b.n++
 	if !c.exempt {

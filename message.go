@@ -67,7 +67,7 @@ func Binary(b []byte) Message { return Message{Type: MessageBinary, Data: b} }
 func JSON(v any) (Message, error) {
 	b, err := json.Marshal(v)
 	if err != nil {
-		return Message{}, &Error{Type: ErrInvalid.Type, Status: ErrInvalid.Status, Message: "message: " + err.Error(), Err: err}
+		return Message{}, NewError(ErrInvalid, "message: %w", err)
 	}
 	return Message{Type: MessageText, Data: b}, nil
 }

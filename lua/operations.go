@@ -69,7 +69,7 @@ func (m *machine) done() vm.Value {
 const perSocket = 4
 
 func invalid(text string) error {
-	return &gateway.Error{Type: gateway.ErrInvalid.Type, Status: gateway.ErrInvalid.Status, Message: text}
+	return gateway.NewError(gateway.ErrInvalid, "%s", text)
 }
 
 func (m *machine) socketID(arg vm.Value) (string, error) {

@@ -55,7 +55,7 @@ func contained[T, R any](ctx context.Context, m *machine, fn func(context.Contex
 	defer func() {
 		if p := recover(); p != nil {
 			m.program.host.log.ErrorContext(ctx, "service panicked", "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
-			err = &gateway.Error{Type: gateway.ErrInternal.Type, Status: gateway.ErrInternal.Status, Message: "the service failed"}
+			err = gateway.NewError(gateway.ErrInternal, "the service failed")
 		}
 	}()
 	return fn(ctx, args)

@@ -48,8 +48,7 @@ func admit(r *http.Request) (*gateway.Admission, error) {
 	name := r.URL.Query().Get("name")
 	for _, s := range []string{name, r.PathValue("room")} {
 		if s == "" || utf8.RuneCountInString(s) > maxName {
-			return nil, &gateway.Error{Type: "invalid_request", Status: http.StatusBadRequest,
-				Message: "a room and the name in it have 1 to 40 characters"}
+			return nil, gateway.NewError(gateway.ErrInvalid, "a room and the name in it have 1 to 40 characters")
 		}
 	}
 	return &gateway.Admission{Values: map[string]string{"name": name}}, nil

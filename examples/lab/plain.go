@@ -23,7 +23,7 @@ func (l *lab) plain(method, pattern string, fn http.HandlerFunc) {
 	l.mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
 		if r.Method != method && (method != http.MethodGet || r.Method != http.MethodHead) {
 			w.Header().Set("Allow", method)
-			refuse(w, &gateway.Error{Type: gateway.ErrMethod.Type, Message: "this page is for " + method, Status: gateway.ErrMethod.Status})
+			refuse(w, gateway.NewError(gateway.ErrMethod, "this page is for %s", method))
 			return
 		}
 		fn(w, r)
@@ -50,5 +50,5 @@ func reply(w http.ResponseWriter, status int, v any) {
 }
 
 func invalid(text string) error {
-	return &gateway.Error{Type: gateway.ErrInvalid.Type, Message: text, Status: gateway.ErrInvalid.Status}
+	return gateway.NewError(gateway.ErrInvalid, "%s", text)
 }

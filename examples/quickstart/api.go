@@ -71,7 +71,7 @@ func (a api) send(r *http.Request) (any, error) {
 	}
 	if m.Type == gateway.MessageBinary {
 		if m.Data, err = base64.StdEncoding.DecodeString(body.Message); err != nil {
-			return nil, &gateway.Error{Type: "invalid_request", Status: http.StatusBadRequest, Message: "message: " + err.Error()}
+			return nil, gateway.NewError(gateway.ErrInvalid, "message: %w", err)
 		}
 	}
 	return nil, a.gw.Send(r.Context(), r.PathValue("id"), m)
@@ -87,7 +87,7 @@ func badBody(err error) error {
 	if tooLarge := (*http.MaxBytesError)(nil); errors.As(err, &tooLarge) {
 		return gateway.ErrTooLarge
 	}
-	return &gateway.Error{Type: "invalid_request", Status: http.StatusBadRequest, Message: "body: " + err.Error()}
+	return gateway.NewError(gateway.ErrInvalid, "body: %w", err)
 }
 
 // answer writes what fn returns: 204 for nil, JSON for a value, and for an error

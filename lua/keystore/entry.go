@@ -2,7 +2,6 @@ package keystore
 
 import (
 	"container/heap"
-	"fmt"
 	"time"
 
 	"github.com/wsgateway/gateway"
@@ -47,8 +46,8 @@ func (s *Store) find(key string) (*entry, error) {
 // nil. On error nothing has changed.
 func (s *Store) put(key string, e *entry, value any, size int) (*entry, error) {
 	if size > s.opts.MaxValueBytes {
-		return nil, &gateway.Error{Type: gateway.ErrTooLarge.Type, Status: gateway.ErrTooLarge.Status,
-			Message: fmt.Sprintf("key %.80q: the value has %d bytes, expected at most %d", key, size, s.opts.MaxValueBytes)}
+		return nil, gateway.NewError(gateway.ErrTooLarge, "key %.80q: the value has %d bytes, expected at most %d",
+			key, size, s.opts.MaxValueBytes)
 	}
 	size += len(key) + partSize
 	grow := size

@@ -10,7 +10,6 @@ package keystore
 import (
 	"cmp"
 	"context"
-	"fmt"
 	"maps"
 	"math"
 	"net/http"
@@ -267,7 +266,7 @@ func after(ttl float64) (time.Time, error) {
 }
 
 func invalidf(format string, args ...any) error {
-	return &gateway.Error{Type: gateway.ErrInvalid.Type, Status: gateway.ErrInvalid.Status, Message: fmt.Sprintf(format, args...)}
+	return gateway.NewError(gateway.ErrInvalid, format, args...)
 }
 
 func wrongType(key, kind, want string) error {

@@ -153,13 +153,13 @@ func (h *Handler) checkOrigin(r *http.Request, c *client) *Error {
 		return nil
 	}
 	if len(origins) > 1 {
-		return ErrForbidden.withf("the request has %d Origin headers", len(origins))
+		return NewError(ErrForbidden, "the request has %d Origin headers", len(origins))
 	}
 	origin := strings.ToLower(strings.TrimSpace(origins[0]))
 	if slices.Contains(h.opts.AllowOrigins, origin) || sameHost(origin, strings.ToLower(c.host)) {
 		return nil
 	}
-	return ErrForbidden.withf("pages of origin %.100q may not connect: see Options.AllowOrigins", origin)
+	return NewError(ErrForbidden, "pages of origin %.100q may not connect: see Options.AllowOrigins", origin)
 }
 
 // sameHost compares host and port. The scheme does not matter, for a proxy in

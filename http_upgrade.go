@@ -21,7 +21,7 @@ type upgrade struct {
 // this.
 func checkUpgrade(r *http.Request) (upgrade, *Error) {
 	if r.ProtoMajor >= 2 {
-		return upgrade{}, ErrUnsupported.withf("a WebSocket over HTTP/%d is not supported: use HTTP/1.1", r.ProtoMajor)
+		return upgrade{}, NewError(ErrUnsupported, "a WebSocket over HTTP/%d is not supported: use HTTP/1.1", r.ProtoMajor)
 	}
 	if err := checkUpgradeTokens(r); err != nil {
 		return upgrade{}, err
@@ -30,7 +30,7 @@ func checkUpgrade(r *http.Request) (upgrade, *Error) {
 		return upgrade{}, invalidf("an upgrade request has no body")
 	}
 	if v := r.Header["Sec-Websocket-Version"]; len(v) != 1 || strings.TrimSpace(v[0]) != "13" {
-		return upgrade{}, ErrUpgrade.withf("Sec-WebSocket-Version must be 13")
+		return upgrade{}, NewError(ErrUpgrade, "Sec-WebSocket-Version must be 13")
 	}
 	keys := r.Header["Sec-Websocket-Key"]
 	if len(keys) != 1 {
@@ -52,13 +52,13 @@ func checkUpgradeTokens(r *http.Request) *Error {
 	switch {
 	case !hasToken(r.Header["Upgrade"], "websocket"):
 		if r.Header.Get("Upgrade") != "" && hasToken(r.Header["Connection"], "upgrade") {
-			return ErrUnsupported.withf("the upgrade asked for is not to websocket")
+			return NewError(ErrUnsupported, "the upgrade asked for is not to websocket")
 		}
-		return ErrUpgrade.withf("this is a WebSocket endpoint: the request is not an upgrade")
+		return NewError(ErrUpgrade, "this is a WebSocket endpoint: the request is not an upgrade")
 	case !hasToken(r.Header["Connection"], "upgrade"):
-		return ErrUpgrade.withf("the Connection header does not contain Upgrade")
+		return NewError(ErrUpgrade, "the Connection header does not contain Upgrade")
 	case !r.ProtoAtLeast(1, 1):
-		return ErrUpgrade.withf("a WebSocket needs HTTP/1.1, the request is %.20q", r.Proto)
+		return NewError(ErrUpgrade, "a WebSocket needs HTTP/1.1, the request is %.20q", r.Proto)
 	case r.Method != http.MethodGet:
 		return ErrMethod
 	}
@@ -141,7 +141,7 @@ func hijackerOf(w http.ResponseWriter) (http.Hijacker, *Error) {
 		}
 		u, ok := w.(interface{ Unwrap() http.ResponseWriter })
 		if !ok {
-			return nil, ErrInternal.withf("the connection cannot be taken over: %T has neither Hijack nor Unwrap", w)
+			return nil, NewError(ErrInternal, "the connection cannot be taken over: %T has neither Hijack nor Unwrap", w)
 		}
 		w = u.Unwrap()
 	}

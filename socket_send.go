@@ -34,7 +34,7 @@ func (s *Socket) encode(m Message) (*frame, error) {
 
 func (s *Socket) checkSize(m Message) error {
 	if limit := s.route.lim.SendLimit; limit >= 0 && int64(len(m.Data)) > limit {
-		return ErrTooLarge.withf("the message has %d bytes, the limit is %d", len(m.Data), limit)
+		return NewError(ErrTooLarge, "the message has %d bytes, the limit is %d", len(m.Data), limit)
 	}
 	return nil
 }
