@@ -86,8 +86,8 @@ func TestLibraryIsBehindOneFile(t *testing.T) {
 			}
 		}
 	}
-	if !slices.Equal(importers, []string{"library.go"}) {
-		t.Errorf("the WebSocket library is imported by %q, want library.go alone", importers)
+	if !slices.Equal(importers, []string{"conn_library.go"}) {
+		t.Errorf("the WebSocket library is imported by %q, want conn_library.go alone", importers)
 	}
 }
 
