@@ -38,9 +38,12 @@ func (h *Handler) Group(name string) Group { return Group{h: h, name: name} }
 // All returns the group of every open socket. Nobody joins or leaves it.
 func (h *Handler) All() Group { return Group{h: h, all: true} }
 
-// Groups returns the names of the groups that have members, in lexical order. On
-// one node it cannot fail.
-func (h *Handler) Groups(ctx context.Context) ([]string, error) { return h.groups.names(), nil }
+// Groups returns the names of the groups that have members, in a cluster on any node,
+// in lexical order. On one node it cannot fail; in a cluster the error names the nodes
+// that did not answer.
+func (h *Handler) Groups(ctx context.Context) ([]string, error) {
+	return h.namesElsewhere(ctx, h.groups.names())
+}
 
 // Except returns the group without the sockets that have these ids, for Send,
 // CloseWith and Members. Ids that nobody has are ignored.
@@ -64,7 +67,7 @@ func (g Group) OnRefused(fn func(id string, err error)) Group {
 func (g Group) Join(ctx context.Context, id string) error {
 	s, err := g.socket(id)
 	if err != nil {
-		return err
+		return g.foreign(ctx, OpJoin, id, err)
 	}
 	return s.join(g.name)
 }
@@ -75,7 +78,7 @@ func (g Group) Join(ctx context.Context, id string) error {
 func (g Group) Leave(ctx context.Context, id string) error {
 	s, err := g.socket(id)
 	if err != nil {
-		return err
+		return g.foreign(ctx, OpLeave, id, err)
 	}
 	s.leave(g.name)
 	return nil
@@ -108,10 +111,14 @@ func (g Group) Len(ctx context.Context) (int, error) {
 	if err := g.check(); err != nil {
 		return 0, err
 	}
+	return g.h.countElsewhere(ctx, g.lenHere(), g.op(OpLen))
+}
+
+func (g Group) lenHere() int {
 	if g.all {
-		return g.h.everyone.len(), nil
+		return g.h.everyone.len()
 	}
-	return g.h.groups.len(g.name), nil
+	return g.h.groups.len(g.name)
 }
 
 // Members yields the members, in no order. An error is the last that it yields,
@@ -127,14 +134,11 @@ func (g Group) Members(ctx context.Context) iter.Seq2[Member, error] {
 			if s == nil || g.excepts(s.id) {
 				continue
 			}
-			member := Member{SocketID: s.id, Opened: s.opened}
-			if s.admit != nil {
-				member.Values = maps.Clone(s.admit.Values)
-			}
-			if !yield(member, nil) {
+			if !yield(s.member(), nil) {
 				return
 			}
 		}
+		g.membersElsewhere(ctx, yield)
 	}
 }
 
@@ -148,14 +152,19 @@ func (g Group) CloseWith(ctx context.Context, code int, reason string) (int, err
 	if err != nil {
 		return 0, err
 	}
-	n := 0
+	op := g.op(OpGroupClose)
+	op.Code, op.Reason = code, reason
+	return g.h.countElsewhere(ctx, g.closeHere(code, reason), op)
+}
+
+func (g Group) closeHere(code int, reason string) (n int) {
 	for _, m := range g.members() {
 		s := m.socket.Load()
 		if s != nil && !g.excepts(s.id) && s.beginClose(Closed{Cause: CauseOperation, Code: code, Reason: reason}) {
 			n++
 		}
 	}
-	return n, nil
+	return n
 }
 
 // Send puts the message into the queue of every member and returns how many
@@ -173,9 +182,18 @@ func (g Group) Send(ctx context.Context, m Message) (int, error) {
 	if ctx.Err() != nil {
 		return 0, timeout(ctx)
 	}
+	n := g.sendHere(m)
+	if g.h.opts.Engine == nil {
+		return n, nil
+	}
+	return g.sendElsewhere(ctx, n, m)
+}
+
+// sendHere sends a checked message to the members on this node.
+func (g Group) sendHere(m Message) int {
 	members := g.members()
 	if len(members) == 0 {
-		return 0, nil
+		return 0
 	}
 	f := &fanout{g: g, m: m, members: members}
 	f.plain = sharedFrame(m, m.Data, false)
@@ -183,7 +201,7 @@ func (g Group) Send(ctx context.Context, m Message) (int, error) {
 	for _, r := range f.refused {
 		g.refused(r.id, r.err)
 	}
-	return int(f.accepted.Load()), nil
+	return int(f.accepted.Load())
 }
 
 func (g Group) members() []*membership {
@@ -269,12 +287,13 @@ func (gs *groups) shard(name string) *groupShard {
 	return &gs.shards[maphash.String(gs.seed, name)%shardCount]
 }
 
-func (gs *groups) add(m *membership) {
+// add reports whether the group is a new one.
+func (gs *groups) add(m *membership) (first bool) {
 	sh := gs.shard(m.name)
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
 	g := sh.byName[m.name]
-	if g == nil {
+	if first = g == nil; first {
 		if sh.byName == nil {
 			sh.byName = map[string]*group{}
 		}
@@ -282,9 +301,11 @@ func (gs *groups) add(m *membership) {
 		sh.byName[m.name] = g
 	}
 	g.add(m)
+	return first
 }
 
-func (gs *groups) left(name string) {
+// left reports whether the group is no more.
+func (gs *groups) left(name string) (last bool) {
 	sh := gs.shard(name)
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
@@ -293,7 +314,9 @@ func (gs *groups) left(name string) {
 		if len(sh.byName) == 0 {
 			sh.byName = nil // maps do not shrink
 		}
+		return true
 	}
+	return false
 }
 
 func (gs *groups) get(name string) *group {
@@ -331,22 +354,30 @@ func (gs *groups) names() []string {
 
 // join adds the socket to a group whose name was checked.
 func (s *Socket) join(name string) error {
+	first, err := s.enter(name)
+	if first {
+		s.h.interest(name)
+	}
+	return err
+}
+
+// enter is join; first says that the group had no member before.
+func (s *Socket) enter(name string) (first bool, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closing.Load() {
-		return ErrClosed
+		return false, ErrClosed
 	}
 	if s.memberLocked(name) >= 0 {
-		return nil
+		return false, nil
 	}
 	if most := s.h.opts.MaxGroupsPerSocket; most >= 0 && len(s.groups) >= most {
-		return invalidf("the socket is in %d groups, the limit", len(s.groups))
+		return false, invalidf("the socket is in %d groups, the limit", len(s.groups))
 	}
 	m := &membership{name: name}
 	m.socket.Store(s)
 	s.groups = append(s.groups, m)
-	s.h.groups.add(m)
-	return nil
+	return s.h.groups.add(m), nil
 }
 
 // memberLocked returns the index of the group in s.groups, or -1.
@@ -365,7 +396,9 @@ func (s *Socket) leave(name string) {
 	s.groups = slices.Delete(s.groups, i, i+1)
 	s.mu.Unlock()
 	m.end(s)
-	s.h.groups.left(name)
+	if s.h.groups.left(name) {
+		s.h.interest(name)
+	}
 }
 
 // joinAdmitted joins the groups of the socket's admission.
@@ -393,7 +426,9 @@ func (s *Socket) leaveAll() {
 	s.mu.Unlock()
 	for _, m := range groups {
 		m.end(s)
-		s.h.groups.left(m.name)
+		if s.h.groups.left(m.name) {
+			s.h.interest(m.name)
+		}
 	}
 	if s.all.socket.Load() != nil {
 		s.all.end(s)

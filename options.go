@@ -60,6 +60,12 @@ type Options struct {
 	// negative: no cap.
 	MaxGroupsPerSocket int
 
+	// Engine makes this process a node of a cluster: every operation then acts on the
+	// sockets of all nodes, see package cluster. Shutdown closes it. Nil: there is one
+	// node. An engine whose node name is not valid, or that serves another Handler,
+	// panics.
+	Engine Engine
+
 	// Limits are those of every route that does not set its own.
 	Limits
 }
