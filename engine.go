@@ -107,8 +107,8 @@ type Result struct {
 
 // A Refusal is the error of one member that did not accept a group's message.
 type Refusal struct {
-	SocketID string
-	Err      error
+	SocketID string // of the member
+	Err      error  // as a send to it alone would have returned it
 }
 
 // A NodeState says what is known of a node.
@@ -124,7 +124,7 @@ const (
 type Node struct {
 	Name    string    `json:"name"`       // the first 10 characters of its sockets' ids
 	Self    bool      `json:"self"`       // it is this process
-	State   NodeState `json:"state"`      //
+	State   NodeState `json:"state"`      // as far as this process knows
 	Sockets int       `json:"sockets"`    // open or closing, when it was last heard of
 	Version string    `json:"version"`    // of the program that runs there, or ""
 	Since   time.Time `json:"since"`      // when it started
