@@ -77,7 +77,7 @@ const (
 // An Op is one operation on its way to where it is carried out. Which fields count
 // depends on its kind.
 type Op struct {
-	Kind    OpKind
+	Kind    OpKind  // what to do
 	Socket  string  // the id
 	Message Message // to send
 
