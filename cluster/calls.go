@@ -15,6 +15,7 @@ import (
 // The errors of calls that the node itself ends.
 var (
 	errLost    = gateway.NewError(gateway.ErrUnreachable, "the node that owns the socket is silent")
+	errForeign = gateway.NewError(gateway.ErrUnreachable, "the node that owns the socket is of a version that does not go with this one's")
 	errDown    = gateway.NewError(gateway.ErrUnreachable, "this node has no connection to the cluster")
 	errNobody  = gateway.NewError(gateway.ErrUnreachable, "the node that owns the socket does not listen now")
 	errBacklog = gateway.NewError(gateway.ErrUnreachable, "too much waits to be sent to the node that owns the socket")

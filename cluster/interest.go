@@ -108,6 +108,7 @@ func (in *interest) tell(p *peer) {
 type peerGroups struct {
 	mu       sync.RWMutex
 	known    bool // otherwise it may have members of all
+	tooMany  bool // it has more than are kept, and nobody asks again
 	version  uint64
 	groups   map[groupHash]struct{}
 	building map[groupHash]struct{} // of a snapshot that has not come in full
@@ -139,7 +140,7 @@ func (p *peer) wantGroups() {
 	g := &p.groups
 	g.mu.Lock()
 	now := time.Now()
-	ask := !g.known && (g.asked.IsZero() || now.Sub(g.asked) >= 2*p.n.opts.Heartbeat)
+	ask := !g.known && !g.tooMany && (g.asked.IsZero() || now.Sub(g.asked) >= 2*p.n.opts.Heartbeat)
 	if ask {
 		g.asked = now
 	}
@@ -178,6 +179,7 @@ func (p *peer) interestRecord(r *reader) bool {
 		g.known, g.groups = false, nil // the next sign of life asks
 	case has == 1:
 		g.groups[hash] = struct{}{}
+		g.boundLocked(p.n.opts.MaxGroups)
 	default:
 		delete(g.groups, hash)
 		if len(g.groups) == 0 {
@@ -185,6 +187,16 @@ func (p *peer) interestRecord(r *reader) bool {
 		}
 	}
 	g.version = version
+	return true
+}
+
+// boundLocked gives up knowing the groups of a peer that has more than may be kept, and
+// reports whether it did.
+func (g *peerGroups) boundLocked(most int) bool {
+	if max(len(g.groups), len(g.building)) <= most {
+		return false
+	}
+	g.known, g.tooMany, g.groups, g.building = false, true, nil, nil
 	return true
 }
 
@@ -204,6 +216,9 @@ func (p *peer) snapshotRecord(r *reader) bool {
 	}
 	for len(r.b) > 0 {
 		g.building[groupHash(r.take(len(groupHash{})))] = struct{}{}
+	}
+	if g.boundLocked(p.n.opts.MaxGroups) {
+		return true
 	}
 	if flags&snapshotLast != 0 {
 		g.known, g.version, g.groups, g.building = true, version, g.building, nil

@@ -28,6 +28,7 @@ type life struct {
 	lease      time.Duration
 	number     uint64 // of its last sign of life
 	maxVersion byte   // of the codec; 0: not known
+	foreign    bool   // there is no version that both read
 	sockets    int
 	draining   bool
 	version    string
@@ -42,6 +43,12 @@ func (p *peer) isNew() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.life.isNew()
+}
+
+func (p *peer) isForeign() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.life.foreign
 }
 
 func (p *peer) state() state {
@@ -120,7 +127,7 @@ func (n *Node) sender(name string) *peer {
 func (n *Node) heard(p *peer) {
 	now := time.Now()
 	p.mu.Lock()
-	before := p.life.state
+	before, foreign := p.life.state, p.life.foreign
 	p.life.state, p.life.heard = leased, now
 	if p.life.first.IsZero() {
 		p.life.first = now
@@ -133,7 +140,10 @@ func (n *Node) heard(p *peer) {
 	n.mu.Lock()
 	n.left.remove(p.name)
 	n.mu.Unlock()
-	n.log.Info("node is there", "peer", p.name, "again", before == lost)
+	n.log.Info("node is there", "peer", p.name, "again", before == lost, "readable", !foreign)
+	if foreign {
+		return
+	}
 	if before == lost { // it was told of nothing meanwhile
 		n.interest.tell(p)
 		notify(n.flushSoon)
@@ -303,10 +313,6 @@ func (n *Node) Beat(b []byte) {
 		}
 		return
 	}
-	if b[29] < n.min || b[28] > n.max {
-		n.drop(dropVersion) // there is no version that both read
-		return
-	}
 	p := n.sender(name)
 	if p == nil {
 		return
@@ -318,6 +324,7 @@ func (n *Node) Beat(b []byte) {
 	if fresh {
 		l.number = number
 		l.maxVersion = b[29]
+		l.foreign = b[29] < n.min || b[28] > n.max
 		l.draining = b[30]&1 != 0
 		l.lease = leases * min(max(time.Duration(binary.BigEndian.Uint32(b[39:]))*time.Millisecond, minHeartbeat), maxHeartbeat)
 		l.since = time.UnixMilli(int64(binary.BigEndian.Uint64(b[43:])))
@@ -330,6 +337,10 @@ func (n *Node) Beat(b []byte) {
 		return
 	}
 	n.heard(p)
+	if p.isForeign() {
+		n.drop(dropVersion)
+		return
+	}
 	p.interestBeat(binary.BigEndian.Uint64(b[31:]))
 	if b[1] == beatHello {
 		notify(n.answerHello)
@@ -353,6 +364,9 @@ func (n *Node) Nodes(ctx context.Context) ([]gateway.Node, error) {
 		p.mu.Unlock()
 		if l.state == unheard {
 			continue
+		}
+		if l.foreign {
+			l.state = lost // as good as
 		}
 		nodes = append(nodes, gateway.Node{
 			Name: p.name, State: nodeState(l.state, l.draining), Sockets: l.sockets,

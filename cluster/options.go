@@ -38,6 +38,11 @@ type Options struct {
 	// counted. Zero means 1,000.
 	MaxNodes int
 
+	// MaxGroups bounds how many groups are kept of each other node, 16 bytes and the
+	// map's share for each. A node that has more is asked about every group. Zero means
+	// 2,000,000.
+	MaxGroups int
+
 	// MaxQueuedBytes bounds what waits to be handed to the transport for one node. Calls
 	// beyond it are unreachable. Zero means 64 MiB.
 	MaxQueuedBytes int
@@ -71,7 +76,8 @@ func (o *Options) check() (Options, error) {
 	}
 	for name, v := range map[string]int64{
 		"Heartbeat": int64(c.Heartbeat), "GoneAfter": int64(c.GoneAfter), "CallTimeout": int64(c.CallTimeout),
-		"MaxNodes": int64(c.MaxNodes), "MaxQueuedBytes": int64(c.MaxQueuedBytes), "MaxSlow": int64(c.MaxSlow),
+		"MaxNodes": int64(c.MaxNodes), "MaxGroups": int64(c.MaxGroups),
+		"MaxQueuedBytes": int64(c.MaxQueuedBytes), "MaxSlow": int64(c.MaxSlow),
 	} {
 		if v < 0 {
 			return c, fmt.Errorf("cluster: Options.%s is negative; leave it at 0 for the default", name)
@@ -81,6 +87,7 @@ func (o *Options) check() (Options, error) {
 	c.GoneAfter = cmp.Or(c.GoneAfter, time.Minute)
 	c.CallTimeout = cmp.Or(c.CallTimeout, 5*time.Second)
 	c.MaxNodes = cmp.Or(c.MaxNodes, 1000)
+	c.MaxGroups = cmp.Or(c.MaxGroups, 2_000_000)
 	c.MaxQueuedBytes = cmp.Or(c.MaxQueuedBytes, 64<<20)
 	c.MaxSlow = cmp.Or(c.MaxSlow, 256)
 	if c.Heartbeat < minHeartbeat || c.Heartbeat > maxHeartbeat {

@@ -93,6 +93,8 @@ func (p *peer) ask(op *gateway.Op, deadline time.Time, patience time.Duration, w
 
 func (p *peer) askableLocked() error {
 	switch {
+	case p.life.foreign:
+		return errForeign
 	case p.life.state == lost:
 		return errLost
 	case p.queued > p.n.opts.MaxQueuedBytes:

@@ -30,6 +30,7 @@ type Network struct {
 	cuts   map[[2]string]bool
 	mute   bool                 // frames are lost, signs of life are not
 	hidden map[string]time.Time // nobody listens under these names until then
+	tap    func(from, to string, frame []byte)
 	sent   uint64
 	beats  uint64
 	bytes  uint64
@@ -135,6 +136,14 @@ func (w *Network) with(name string, fn func(t *Transport)) {
 	if t := w.nodes[name]; t != nil {
 		fn(t)
 	}
+}
+
+// Tap has fn called with every frame that is handed over, before any fault. It must not
+// call the network, and must not keep the frame.
+func (w *Network) Tap(fn func(from, to string, frame []byte)) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.tap = fn
 }
 
 // Sent returns how many frames and signs of life were handed over so far, each counted
@@ -308,6 +317,9 @@ func (t *Transport) Send(to string, number uint64, frame []byte) error {
 	}
 	t.w.sent++
 	t.w.bytes += uint64(len(frame))
+	if t.w.tap != nil {
+		t.w.tap(t.name, to, frame)
+	}
 	frame = slices.Clone(frame)
 	t.later(func() { t.send(to, number, frame) })
 	return nil
