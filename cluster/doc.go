@@ -36,7 +36,9 @@
 // # Groups
 //
 // Every node knows of which groups the others have members, so what is sent to a group
-// goes to nodes that have some, and each answers how many accepted it. A node that may
+// goes to nodes that have some, and each answers how many accepted it. Who joins a socket
+// to a group can send to it at once; to other nodes the first member on a node is known a
+// moment later, about as long as a message takes. A node that may
 // have missed a change is asked for everything again, and until then taken for one that
 // has members of every group.
 package cluster
