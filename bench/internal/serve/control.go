@@ -16,12 +16,12 @@ import (
 	"github.com/wsgateway/gateway/bench/internal/message"
 )
 
-// control is how the parent asks for work and figures, over HTTP on a port of
+// control is how the parent asks for workload and figures, over HTTP on a port of
 // its own.
 type control struct {
 	s server
 
-	mu   sync.Mutex // one work at a time
+	mu   sync.Mutex // one request at a time
 	next uint32     // number of the next message
 
 	victim string // the socket that /fill sends to

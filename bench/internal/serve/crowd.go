@@ -227,7 +227,7 @@ func (c *crowdClient) Write(p []byte) (int, error) {
 		case bytes.HasPrefix(rest, crowdFrame):
 			rest = rest[len(crowdFrame):]
 			n++
-		case rest[0] == 0x89 && len(rest) >= 2 && len(rest) >= 2+int(rest[1]): // no work is so long that a pong is due
+		case rest[0] == 0x89 && len(rest) >= 2 && len(rest) >= 2+int(rest[1]): // no workload is so long that a pong is due
 			rest = rest[2+int(rest[1]):]
 		case bytes.HasPrefix(rest, []byte("HTTP/1.1 101 ")):
 			rest = nil

@@ -16,7 +16,7 @@ import (
 type ours struct{ gw *gateway.Handler }
 
 // newGateway is the gateway with its defaults. Only the limit of messages per
-// second is off, in works that exceed it.
+// second is off, in workloads that exceed it.
 func newGateway(cfg Config) (server, error) {
 	opts := &gateway.Options{Compression: cfg.Deflate}
 	if cfg.Flood {

@@ -1,4 +1,4 @@
-package works
+package workloads
 
 import (
 	"slices"
@@ -14,7 +14,7 @@ const Ours = "gateway"
 // Peers are the servers that "the best peer" is one of.
 var Peers = []string{"coder", "gorilla", "melody", "gws", "centrifuge"}
 
-// The servers of a work.
+// The servers of a workload.
 var (
 	websockets = []string{"coder", "gorilla", "melody", "gws", Ours}
 	withPeers  = []string{"coder", "gorilla", "melody", "gws", "centrifuge", Ours}
@@ -23,11 +23,11 @@ var (
 	fromOneK   = []string{"gateway-1k", "gateway-10k", "gateway-100k"}
 )
 
-// flood is for works whose clients send more than five messages per second.
+// flood is for workloads whose clients send more than five messages per second.
 var flood = serve.Config{Flood: true}
 
-// All is every work, in the order of the tables.
-var All = []*Work{
+// All is every workload, in the order of the tables.
+var All = []*Workload{
 	{
 		Key: "echo", Title: "echo 64 B, 100 sockets, one in flight", Unit: "message", Metric: CPU,
 		Servers: withRaw, run: echo(100, load.Echo{Sizes: []int{64}, Window: 1}),
@@ -143,7 +143,7 @@ var All = []*Work{
 	},
 }
 
-// Servers are all servers that any work has, raw TCP and the peers first.
+// Servers are all servers that any workload has, raw TCP and the peers first.
 func Servers() []string {
 	out := append([]string{"raw"}, Peers...)
 	for _, w := range All {
