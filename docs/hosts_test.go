@@ -32,7 +32,7 @@ var hostImports = map[string]string{
 
 // TestHostsPage builds all Go code on the page for hosts, each fragment inside a
 // function.
-func TestHostsPage(t *testing.T) { mdtest.Build(t, "..", "lua-hosts.md", hostPackage) }
+func TestHostsPage(t *testing.T) { mdtest.Build(t, "..", "lua-hosts.md", 5, hostPackage) }
 
 // hostPackage makes a fragment a package.
 func hostPackage(code string) string {
