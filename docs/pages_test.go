@@ -52,7 +52,8 @@ func TestEveryPageIsLinked(t *testing.T) {
 			t.Errorf("no other page links to %s", page)
 		}
 	}
-	for _, page := range []string{"ARCHITECTURE.md", "CONTRIBUTING.md", "CHANGELOG.md", "bench/README.md"} {
+	for _, page := range []string{"ARCHITECTURE.md", "CONTRIBUTING.md", "CHANGELOG.md",
+		"bench/README.md"} {
 		mdtest.Links(t, filepath.Join("..", filepath.FromSlash(page)))
 	}
 }

@@ -47,7 +47,8 @@ func Example() {
 				t.Errorf("%d sockets are open after 59 minutes, want 1", n)
 			}
 			time.Sleep(time.Minute)
-			if code, reason := p.Closed(); code != 4000 || reason != "the hour is over" || time.Since(start) != time.Hour {
+			if code, reason := p.Closed(); code != 4000 || reason != "the hour is over" ||
+				time.Since(start) != time.Hour {
 				t.Errorf("closed with %d %q after %v", code, reason, time.Since(start))
 			}
 		})

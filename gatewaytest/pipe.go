@@ -29,7 +29,8 @@ func (a addr) String() string  { return string(a) }
 // newPipe returns the two ends of a connection.
 func newPipe(client, server addr) (*conn, *conn) {
 	a, b := newStream(), newStream()
-	return &conn{local: client, remote: server, in: a, out: b}, &conn{local: server, remote: client, in: b, out: a}
+	return &conn{local: client, remote: server, in: a, out: b},
+		&conn{local: server, remote: client, in: b, out: a}
 }
 
 func (c *conn) Read(p []byte) (int, error)  { return c.in.read(p) }

@@ -41,7 +41,9 @@ func NewServer(tb testing.TB, handler http.Handler) *Server {
 	served.Go(func() { srv.Serve(l) })
 	s := &Server{listener: l}
 	transport := &http.Transport{
-		DialContext:       func(ctx context.Context, _, _ string) (net.Conn, error) { return l.dial(ctx) },
+		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			return l.dial(ctx)
+		},
 		DisableKeepAlives: true,
 	}
 	s.client.Transport = transport
@@ -96,7 +98,8 @@ func (s *Server) DialRequest(tb testing.TB, r *http.Request) (*Peer, *http.Respo
 		},
 	}}
 	header := r.Header.Clone()
-	opts := &websocket.DialOptions{HTTPClient: &client, HTTPHeader: header, Host: r.Host, CompressionMode: websocket.CompressionDisabled}
+	opts := &websocket.DialOptions{HTTPClient: &client, HTTPHeader: header, Host: r.Host,
+		CompressionMode: websocket.CompressionDisabled}
 	if offered := header.Values("Sec-WebSocket-Protocol"); len(offered) > 0 {
 		opts.Subprotocols = offered
 		header.Del("Sec-WebSocket-Protocol")

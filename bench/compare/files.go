@@ -61,7 +61,8 @@ func loadAll(files []string) (report.Run, error) {
 func merge(all *report.Run, r report.Run) {
 	for _, w := range r.Workloads {
 		all.Results[w] = r.Results[w]
-		all.Failed = slices.DeleteFunc(all.Failed, func(f string) bool { return strings.HasPrefix(f, w+",") })
+		all.Failed = slices.DeleteFunc(all.Failed,
+			func(f string) bool { return strings.HasPrefix(f, w+",") })
 		if !slices.Contains(all.Workloads, w) {
 			all.Workloads = append(all.Workloads, w)
 		}

@@ -54,13 +54,15 @@ func parse(args []string) (o options, err error) {
 		"gateway means gateway-bare and the like too")
 	f.IntVar(&o.rounds, "rounds", 0, "`number` of rounds; 0: 5, or 1 with -quick")
 	f.DurationVar(&o.time, "time", 0, "`length` of a measurement; 0: 1.5s, or 0.3s with -quick")
-	f.StringVar(&o.write, "write", "", "put the tables into `files`, as a,b, between the lines made for them; "+
-		"chart and details go to bench/ of this directory")
+	f.StringVar(&o.write, "write", "",
+		"put the tables into `files`, as a,b, between the lines made for them; "+
+			"chart and details go to bench/ of this directory")
 	f.StringVar(&o.save, "json", "", "keep all samples in `file`")
 	f.StringVar(&o.from, "from", "", "measure nothing, report the samples of `a,b`; "+
 		"of a workload that is in several files, those of the last")
-	f.StringVar(&o.profile, "profile", "", "write CPU and heap profiles of the servers below `directory`; "+
-		"figures are worse then")
+	f.StringVar(&o.profile, "profile", "",
+		"write CPU and heap profiles of the servers below `directory`; "+
+			"figures are worse then")
 	f.BoolVar(&o.list, "list", false, "list workloads and servers")
 	if err := f.Parse(args); err != nil {
 		return o, err

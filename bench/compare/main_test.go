@@ -57,7 +57,8 @@ func TestEveryWorkloadRuns(t *testing.T) {
 }
 
 func TestWrongServersAndWorkloadsAreNamed(t *testing.T) {
-	for _, args := range [][]string{{"-only", "echo,nothing"}, {"-servers", "nobody"}, {"-only", "binary", "-servers", "raw"}, {"stray"}} {
+	for _, args := range [][]string{{"-only", "echo,nothing"}, {"-servers", "nobody"},
+		{"-only", "binary", "-servers", "raw"}, {"stray"}} {
 		if err := run(context.Background(), args); err == nil {
 			t.Errorf("run %q gave no error", args)
 		}
@@ -66,7 +67,8 @@ func TestWrongServersAndWorkloadsAreNamed(t *testing.T) {
 
 func TestServerThatDoesNotStart(t *testing.T) {
 	w := *workloads.All[0]
-	if _, err := w.Run(context.Background(), "nobody", workloads.Smoke, ""); err == nil || !strings.Contains(err.Error(), "nobody") {
+	if _, err := w.Run(context.Background(), "nobody", workloads.Smoke, ""); err == nil ||
+		!strings.Contains(err.Error(), "nobody") {
 		t.Errorf("error = %v, want one that names the server", err)
 	}
 }
@@ -157,7 +159,8 @@ func TestRunsOfOtherMachinesAreNotMerged(t *testing.T) {
 	dir := t.TempDir()
 	a, b := filepath.Join(dir, "a"), filepath.Join(dir, "b")
 	for file, cores := range map[string]int{a: 2, b: 4} {
-		if err := save(file, report.Run{Machine: report.Machine{Cores: cores}, Results: workloads.Results{}}); err != nil {
+		if err := save(file,
+			report.Run{Machine: report.Machine{Cores: cores}, Results: workloads.Results{}}); err != nil {
 			t.Fatal(err)
 		}
 	}

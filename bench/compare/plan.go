@@ -49,7 +49,8 @@ func (p *plan) run(ctx context.Context, r *report.Run) {
 	}
 }
 
-func (p *plan) step(ctx context.Context, r *report.Run, w *workloads.Workload, server string, round int) {
+func (p *plan) step(ctx context.Context, r *report.Run, w *workloads.Workload, server string,
+	round int) {
 	profile, err := p.profileName(w.Key, server)
 	var s workloads.Sample
 	if err == nil {

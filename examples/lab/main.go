@@ -23,11 +23,13 @@ import (
 
 func main() {
 	var cfg config
-	flag.StringVar(&cfg.addr, "addr", "127.0.0.1:9001", "listen on `host:port`; port 0 takes a free one")
+	flag.StringVar(&cfg.addr, "addr", "127.0.0.1:9001",
+		"listen on `host:port`; port 0 takes a free one")
 	flag.Int64Var(&cfg.limit, "limit", 16<<20, "largest message of /echo, in `bytes`, in and out")
 	flag.BoolVar(&cfg.deflate, "deflate", false, "negotiate permessage-deflate")
 	flag.DurationVar(&cfg.ping, "ping", 5*time.Second, "ping `interval`, and the time to answer")
-	flag.StringVar(&cfg.logFile, "log", "", "write everything logged to `file` as JSON; without it, warnings go to stderr")
+	flag.StringVar(&cfg.logFile, "log", "",
+		"write everything logged to `file` as JSON; without it, warnings go to stderr")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, os.Interrupt)
 	defer stop()

@@ -21,7 +21,8 @@ type Run struct {
 	Results   workloads.Results
 	Failed    []string // what went wrong, a line each
 
-	Commands []string // several where runs were put together; of a workload that several did, the last counts
+	// several where runs were put together; of a workload that several did, the last counts
+	Commands []string
 }
 
 // Summary is the goals, what came of them, and the comparison of all servers.
@@ -77,7 +78,8 @@ func Details(r Run) string {
 
 func intro(r Run) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "Made with `%s` on %s: %s. ", strings.Join(r.Commands, "`, then `"), r.Date, r.Machine)
+	fmt.Fprintf(&b, "Made with `%s` on %s: %s. ", strings.Join(r.Commands, "`, then `"), r.Date,
+		r.Machine)
 	b.WriteString("Every server is a process of its own beside the load generator, on loopback")
 	if r.Rounds > 1 {
 		fmt.Fprintf(&b, "; the servers take turns, %d rounds; values are medians, "+
@@ -105,7 +107,8 @@ func goals(r Run) string {
 	if rows == nil {
 		return ""
 	}
-	return table([]string{"workload", "figure", "gateway", "compared with", "ratio", "goal", "reached"}, rows)
+	return table([]string{"workload", "figure", "gateway", "compared with", "ratio", "goal",
+		"reached"}, rows)
 }
 
 func value(g workloads.Goal, o workloads.Outcome) string {
@@ -173,7 +176,8 @@ func comparison(r Run) string {
 			row = append(row, metrics[w.Metric].format(r.Results.Median(w.Key, s, w.Metric)))
 		}
 		best := r.Results.Best(w.Key, w.Metric)
-		q := measure.Ratios(r.Results.Rounds(w.Key, workloads.Ours, w.Metric), r.Results.Rounds(w.Key, best, w.Metric))
+		q := measure.Ratios(r.Results.Rounds(w.Key, workloads.Ours, w.Metric),
+			r.Results.Rounds(w.Key, best, w.Metric))
 		rows = append(rows, append(row, ratio(q)))
 	}
 	return table(head, rows)
@@ -196,9 +200,11 @@ func alone(r Run) string {
 			if against == s {
 				against = ""
 			} else {
-				q = measure.Ratios(r.Results.Rounds(w.Key, s, w.Metric), r.Results.Rounds(w.Key, against, w.Metric))
+				q = measure.Ratios(r.Results.Rounds(w.Key, s, w.Metric),
+					r.Results.Rounds(w.Key, against, w.Metric))
 			}
-			rows = append(rows, []string{w.Title, s, metrics[w.Metric].name(w), metrics[w.Metric].format(v), against, ratio(q)})
+			rows = append(rows,
+				[]string{w.Title, s, metrics[w.Metric].name(w), metrics[w.Metric].format(v), against, ratio(q)})
 		}
 	}
 	if rows == nil {
@@ -211,7 +217,8 @@ func alone(r Run) string {
 // its name begins with.
 func first(w *workloads.Workload, server string) string {
 	kind, _, _ := strings.Cut(server, "-")
-	i := slices.IndexFunc(w.Servers, func(s string) bool { return s == kind || strings.HasPrefix(s, kind+"-") })
+	i := slices.IndexFunc(w.Servers,
+		func(s string) bool { return s == kind || strings.HasPrefix(s, kind+"-") })
 	return w.Servers[i]
 }
 
@@ -219,7 +226,8 @@ func first(w *workloads.Workload, server string) string {
 func columns(r Run, compared []*workloads.Workload) []string {
 	all := append(append([]string{"raw"}, workloads.Peers...), workloads.Ours)
 	return slices.DeleteFunc(all, func(s string) bool {
-		return !slices.ContainsFunc(compared, func(w *workloads.Workload) bool { return r.Results.Has(w.Key, s, w.Metric) })
+		return !slices.ContainsFunc(compared,
+			func(w *workloads.Workload) bool { return r.Results.Has(w.Key, s, w.Metric) })
 	})
 }
 
@@ -250,7 +258,9 @@ func detail(r Run, w *workloads.Workload) string {
 		if best == "" {
 			against = first(w, s)
 		}
-		row = append(row, ratio(measure.Ratios(r.Results.Rounds(w.Key, s, w.Metric), r.Results.Rounds(w.Key, against, w.Metric))))
+		row = append(row,
+			ratio(measure.Ratios(r.Results.Rounds(w.Key, s, w.Metric),
+				r.Results.Rounds(w.Key, against, w.Metric))))
 		rows = append(rows, row)
 	}
 	head = append(append([]string{"server"}, head...), metrics[w.Metric].name(w)+", ratio to "+name)

@@ -35,8 +35,10 @@ func (c column) format(v float64) string {
 
 // order is that of the columns.
 var order = []workloads.Metric{
-	workloads.CPU, workloads.Slowdown, workloads.Held, workloads.Last, workloads.Rate, workloads.P50, workloads.P99, workloads.P999,
-	workloads.Allocs, workloads.AllocBytes, workloads.Resident, workloads.Heap, workloads.Stack, workloads.Goroutines,
+	workloads.CPU, workloads.Slowdown, workloads.Held, workloads.Last, workloads.Rate, workloads.P50,
+	workloads.P99, workloads.P999,
+	workloads.Allocs, workloads.AllocBytes, workloads.Resident, workloads.Heap, workloads.Stack,
+	workloads.Goroutines,
 }
 
 var metrics = map[workloads.Metric]column{

@@ -15,12 +15,15 @@ import (
 func sample() report.Run {
 	r := report.Run{
 		Machine: report.Machine{CPU: "Test CPU", Cores: 2, Go: "go1.26", OS: "linux/amd64"},
-		Date:    "2026-01-02", Rounds: 3, Commands: []string{"go run ./bench/compare", "go run ./bench/compare -only idle"},
+		Date:    "2026-01-02", Rounds: 3,
+		Commands:  []string{"go run ./bench/compare", "go run ./bench/compare -only idle"},
 		Workloads: []string{"echo16", "idle"}, Results: workloads.Results{},
 	}
 	for round, slow := range []float64{1, 2, 1.5} {
-		for server, v := range map[string]float64{"raw": 6, "gws": 6.2, "melody": 8, workloads.Ours: 3.1} {
-			r.Results.Put("echo16", server, round, workloads.Sample{workloads.CPU: v * slow, workloads.Rate: 100_000 / slow})
+		for server, v := range map[string]float64{"raw": 6, "gws": 6.2, "melody": 8,
+			workloads.Ours: 3.1} {
+			r.Results.Put("echo16", server, round,
+				workloads.Sample{workloads.CPU: v * slow, workloads.Rate: 100_000 / slow})
 		}
 		r.Results.Put("idle", "gws", round, workloads.Sample{workloads.Resident: 11_980})
 	}
@@ -76,20 +79,24 @@ func TestTablesAreWhole(t *testing.T) {
 // and of a baseline: each is compared with the first of its kind.
 func TestWorkloadsWithoutPeersAreCompared(t *testing.T) {
 	r := report.Run{Workloads: []string{"spread", "registered"}, Results: workloads.Results{}}
-	for server, v := range map[string]float64{"gateway-1k": 1, "gateway-10k": 1.25, "gateway-100k": 3, "map-1k": 0.1, "map-100k": 0.4} {
+	for server, v := range map[string]float64{"gateway-1k": 1, "gateway-10k": 1.25, "gateway-100k": 3,
+		"map-1k": 0.1, "map-100k": 0.4} {
 		r.Results.Put("spread", server, 0, workloads.Sample{workloads.CPU: v})
 		r.Results.Put("registered", server, 0, workloads.Sample{workloads.CPU: v})
 	}
-	for name, text := range map[string]string{"summary": report.Summary(r), "details": report.Details(r)} {
+	for name, text := range map[string]string{"summary": report.Summary(r),
+		"details": report.Details(r)} {
 		lines := strings.Join(strings.Fields(text), " ")
 		for _, want := range map[string][]string{
 			"summary": {
 				"| 1.25 (gateway-10k) | gateway-1k 1.00 | 1.25 | at most 1.50 × gateway-1k | yes |",
 				"| 3.00 (gateway-100k) | gateway-1k 1.00 | 3.00 | at most 1.50 × gateway-1k | **no** |",
-				"| gateway-100k | CPU µs/send | 3.00 | gateway-1k | 3.00 |", "| map-1k | CPU µs/send | 0.10 | | |",
+				"| gateway-100k | CPU µs/send | 3.00 | gateway-1k | 3.00 |",
+				"| map-1k | CPU µs/send | 0.10 | | |",
 				"| map-100k | CPU µs/send | 0.40 | map-1k | 4.00 |",
 			},
-			"details": {"ratio to the first |", "| gateway-100k | 3.00 | 3.00 |", "| map-100k | 0.40 | 4.00 |"},
+			"details": {"ratio to the first |", "| gateway-100k | 3.00 | 3.00 |",
+				"| map-100k | 0.40 | 4.00 |"},
 		}[name] {
 			if !strings.Contains(lines, want) {
 				t.Errorf("%s lacks %q:\n%s", name, want, text)

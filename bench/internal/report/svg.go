@@ -69,7 +69,8 @@ func Chart(r Run) string {
 		y += height + panelGap
 	}
 	width := 2*chartMargin + min(perRow, len(shown))*(panelWidth+panelGap) - panelGap
-	return fmt.Sprintf(`<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 %d %d" width="%[1]d" height="%[2]d" role="img">
+	return fmt.Sprintf(`<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 %d %d"
+	width="%[1]d" height="%[2]d" role="img">
 <title>%s</title>
 <style>%s</style>
 <rect class="ground" width="100%%" height="100%%" rx="6"/>

@@ -68,7 +68,8 @@ func (g Goal) Check(r Results) (o Outcome, ok bool) {
 	if g.Against == BestPeer {
 		o.Against = r.Best(g.Workload, g.Metric)
 	}
-	o.Ratio = measure.Ratios(r.Rounds(g.Workload, of, g.Metric), r.Rounds(g.Workload, o.Against, g.Metric))
+	o.Ratio = measure.Ratios(r.Rounds(g.Workload, of, g.Metric),
+		r.Rounds(g.Workload, o.Against, g.Metric))
 	o.Reached = o.Ratio.Median <= g.Limit
 	return o, o.Ratio.Rounds > 0
 }

@@ -27,7 +27,8 @@ func TestGoalsAreCheckedRoundByRound(t *testing.T) {
 		r.Put("echo16", workloads.Ours, round, workloads.Sample{workloads.CPU: 4 * slow})
 		r.Put("echo16", "gws", round, workloads.Sample{workloads.CPU: 10 * slow})
 	}
-	o, ok := workloads.Goal{Workload: "echo16", Metric: workloads.CPU, Against: workloads.BestPeer, Limit: 0.5}.Check(r)
+	o, ok := workloads.Goal{Workload: "echo16", Metric: workloads.CPU, Against: workloads.BestPeer,
+		Limit: 0.5}.Check(r)
 	if !ok || !o.Reached || o.Against != "gws" || o.Ratio.Median != 0.4 || o.Ratio.Max != 0.4 {
 		t.Errorf("Check = %+v, %v; want reached with 0.4 against gws", o, ok)
 	}

@@ -73,7 +73,8 @@ const limit = 2 * time.Minute
 
 // Run does the workload once, with a fresh process of the named server. Profiles
 // of the measured time go to files that begin with profile, unless it is "".
-func (w *Workload) Run(ctx context.Context, server string, scale Scale, profile string) (_ Sample, err error) {
+func (w *Workload) Run(ctx context.Context, server string, scale Scale,
+	profile string) (_ Sample, err error) {
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	s, err := proc.Start(ctx, server, w.Config)
@@ -88,7 +89,8 @@ func (w *Workload) Run(ctx context.Context, server string, scale Scale, profile 
 		}
 	}()
 	t := &trial{Server: s, name: server, scale: scale, profile: profile}
-	t.target = load.Target{Addr: s.Service, Dialect: dialect(server), TLS: w.Config.TLS, Deflate: w.Config.Deflate}
+	t.target = load.Target{Addr: s.Service, Dialect: dialect(server), TLS: w.Config.TLS,
+		Deflate: w.Config.Deflate}
 	return w.run(ctx, t)
 }
 
