@@ -11,7 +11,7 @@ import (
 	"github.com/wsgateway/gateway/gatewaytest"
 )
 
-// The endpoint that is to be tested: it says good-bye to who is silent for long.
+// The endpoint under test closes sockets that are silent for long.
 func clock() gateway.Endpoint {
 	return gateway.Callbacks{
 		OnOpen: func(ctx context.Context, s *gateway.Socket) error {

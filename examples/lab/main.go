@@ -1,7 +1,7 @@
-// Lab is the server that test programs drive: a route for each thing a gateway
-// can be asked to do, the operations over plain HTTP, and figures of the
-// process. It is no example of an application: /info shows credentials and
-// nothing asks who is calling. Keep it on the loopback interface.
+// Lab is the server that test programs drive. It has a route for each thing that a
+// gateway can do, the operations over plain HTTP, and figures of the process. It is not
+// an example of an application: /info shows credentials, and everybody may call it.
+// Keep it on the loopback interface.
 package main
 
 import (
@@ -86,7 +86,7 @@ func run(ctx context.Context, cfg config, out io.Writer) error {
 	case <-ctx.Done():
 	}
 	// The gateway first: http.Server.Shutdown neither sees nor closes sockets,
-	// and the health route is to answer meanwhile.
+	// and the health route has to answer meanwhile.
 	drained := within(clientGrace, l.gw.Shutdown)
 	if errors.Is(drained, gateway.ErrTimeout) {
 		logger.Warn("clients that did not answer were cut", "error", drained)
