@@ -12,7 +12,7 @@ import (
 
 // TestReadmeCompiles builds all Go code in README.md: whole programs as they are,
 // fragments inside a function.
-func TestReadmeCompiles(t *testing.T) { mdtest.Build(t, ".", "README.md", 3, mdtest.Program) }
+func TestReadmeCompiles(t *testing.T) { mdtest.Build(t, ".", "README.md", 4, mdtest.Program) }
 
 // TestReadmeIsShort keeps the README a page that is read in one sitting. What does not
 // fit belongs in docs/.
