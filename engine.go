@@ -22,7 +22,7 @@ type Engine interface {
 
 	// Bind is called once, by New, with the function that carries out on this node
 	// what other nodes ask for. The function may be called from many goroutines. It
-	// waits only in OpSendSync; a message and its fields may be used again once it has
+	// waits only in OpSendSync and OpSendWait; a message and its fields may be used again once it has
 	// returned.
 	Bind(local func(ctx context.Context, op Op) (Result, error))
 
@@ -71,6 +71,7 @@ const (
 	OpGroupSend  OpKind = 11 // Message to the members but Except: Result.N accepted it
 	OpGroupClose OpKind = 12 // closes the members but Except with Code and Reason: Result.N
 	OpMember     OpKind = 13 // whether Group has members here, 1 or 0 in Result.N
+	OpSendWait   OpKind = 15 // Message to Socket, and waits for room
 	OpStatus     OpKind = 14 // Result.N sockets are open or closing; Result.Draining
 )
 
@@ -138,7 +139,8 @@ func (h *Handler) Nodes(ctx context.Context) ([]Node, error) {
 	if h.opts.Engine != nil {
 		return h.opts.Engine.Nodes(ctx)
 	}
-	n := Node{Name: h.node, Self: true, State: NodeUp, Sockets: h.hub.count(), Since: h.epoch, Heard: time.Now()}
+	n := Node{Name: h.node, Self: true, State: NodeUp, Sockets: h.hub.count(), Since: h.epoch,
+		Heard: time.Now()}
 	if h.hub.isClosed() {
 		n.State = NodeDraining
 	}
@@ -216,7 +218,7 @@ func (h *Handler) countElsewhere(ctx context.Context, here int, op Op) (int, err
 // check of the public methods is made again.
 func (h *Handler) local(ctx context.Context, op Op) (Result, error) {
 	switch op.Kind {
-	case OpSend, OpSendSync, OpClose, OpInfo, OpJoin, OpLeave:
+	case OpSend, OpSendSync, OpSendWait, OpClose, OpInfo, OpJoin, OpLeave:
 		return h.localSocket(ctx, op)
 	case OpList:
 		return h.idPage(op)
@@ -241,12 +243,15 @@ func (h *Handler) localSocket(ctx context.Context, op Op) (Result, error) {
 	}
 	g := h.Group(op.Group)
 	switch op.Kind {
-	case OpSend, OpSendSync:
+	case OpSend, OpSendSync, OpSendWait:
 		if err := checkMessage(op.Message); err != nil {
 			return Result{}, err
 		}
 		if op.Kind == OpSendSync {
 			return Result{}, s.sendSync(ctx, op.Message)
+		}
+		if op.Kind == OpSendWait {
+			return Result{}, s.sendWait(ctx, op.Message)
 		}
 		return Result{}, s.send(ctx, op.Message)
 	case OpClose:

@@ -32,7 +32,10 @@ type wire struct {
 
 func (w *wire) Node() string { return w.name }
 
-func (w *wire) Bind(local func(context.Context, gateway.Op) (gateway.Result, error)) { w.local = local }
+func (w *wire) Bind(local func(context.Context, gateway.Op) (gateway.Result,
+	error)) {
+	w.local = local
+}
 
 func (w *wire) note(op gateway.Op) {
 	if w.check != nil {
@@ -179,7 +182,8 @@ func TestEngine(t *testing.T) {
 
 	run("what is no id goes nowhere", func(t *testing.T, a, b *wired) {
 		good := nameB + "abcdefghijklmnopqrstuvwxyz"
-		for _, id := range []string{nameB, good + "a", good[1:], "BBBBBBBB22" + good[10:], "bbbbbbbb.*" + good[10:], nameA + good[10:]} {
+		for _, id := range []string{nameB, good + "a", good[1:], "BBBBBBBB22" + good[10:],
+			"bbbbbbbb.*" + good[10:], nameA + good[10:]} {
 			wantErr(t, "Send to "+id, a.Send(ctx, id, gateway.Text("x")), gateway.ErrNotFound)
 			wantErr(t, "Close of "+id, a.Close(ctx, id), gateway.ErrNotFound)
 		}
@@ -199,7 +203,8 @@ func TestEngine(t *testing.T) {
 		wantText(t, p, "1")
 		wantText(t, p, "2")
 		info, err := a.Info(ctx, id)
-		if err != nil || info.SocketID != id || info.Node != nameB || !slices.Equal(info.Groups, []string{"lobby"}) {
+		if err != nil || info.SocketID != id || info.Node != nameB || !slices.Equal(info.Groups,
+			[]string{"lobby"}) {
 			t.Errorf("Info = %v, %v, want that of %s", info, err, id)
 		}
 		wantErr(t, "Join", a.Group("g").Join(ctx, id), nil)
@@ -211,7 +216,8 @@ func TestEngine(t *testing.T) {
 		wantClosed(t, p, 4001, "away")
 		synctest.Wait()
 		wantErr(t, "Close", a.Close(ctx, id), gateway.ErrNotFound)
-		want := []gateway.OpKind{gateway.OpSend, gateway.OpSendSync, gateway.OpInfo, gateway.OpJoin, gateway.OpLeave, gateway.OpClose, gateway.OpClose}
+		want := []gateway.OpKind{gateway.OpSend, gateway.OpSendSync, gateway.OpInfo, gateway.OpJoin,
+			gateway.OpLeave, gateway.OpClose, gateway.OpClose}
 		if got := a.wire.asked(); !slices.Equal(got, want) {
 			t.Errorf("the engine was asked for %v, want %v", got, want)
 		}
@@ -291,10 +297,13 @@ func TestEngine(t *testing.T) {
 		b.open(t)
 		a.wire.silent = []string{nameB}
 		ids, err := a.List(ctx)
-		if e := gateway.ErrorOf(err); !slices.Equal(ids, []string{id}) || !errors.Is(err, gateway.ErrUnreachable) || !slices.Equal(e.Nodes, []string{nameB}) {
-			t.Errorf("List = %q, %v of nodes %q, want %q and unreachable of %s", ids, err, e.Nodes, id, nameB)
+		if e := gateway.ErrorOf(err); !slices.Equal(ids, []string{id}) || !errors.Is(err,
+			gateway.ErrUnreachable) || !slices.Equal(e.Nodes, []string{nameB}) {
+			t.Errorf("List = %q, %v of nodes %q, want %q and unreachable of %s", ids, err, e.Nodes, id,
+				nameB)
 		}
-		if n, err := a.All().Send(ctx, gateway.Text("x")); n != 1 || !errors.Is(err, gateway.ErrUnreachable) {
+		if n, err := a.All().Send(ctx, gateway.Text("x")); n != 1 || !errors.Is(err,
+			gateway.ErrUnreachable) {
 			t.Errorf("Send = %d, %v, want 1 and unreachable", n, err)
 		}
 		got, _ := json.Marshal(gateway.ErrorOf(err))
@@ -305,7 +314,8 @@ func TestEngine(t *testing.T) {
 		ctx, cancel := context.WithCancel(ctx)
 		cancel()
 		if ids, err := a.List(ctx); len(ids) != 1 || !errors.Is(err, gateway.ErrTimeout) {
-			t.Errorf("List with a context that has ended = %q, %v, want the local id and a timeout", ids, err)
+			t.Errorf("List with a context that has ended = %q, %v, want the local id and a timeout", ids,
+				err)
 		}
 	})
 
@@ -338,8 +348,10 @@ func TestEngine(t *testing.T) {
 }
 
 func TestEngineWithAWrongNamePanics(t *testing.T) {
-	for _, name := range []string{"", "short", "UPPERCASE2", "has spaces", "01234567ab", "abcdefghijk"} {
-		wantPanic(t, "New with node "+name, "Engine", func() { gateway.New(&gateway.Options{Engine: &wire{name: name}}) })
+	for _, name := range []string{"", "short", "UPPERCASE2", "has spaces", "01234567ab",
+		"abcdefghijk"} {
+		wantPanic(t, "New with node "+name, "Engine",
+			func() { gateway.New(&gateway.Options{Engine: &wire{name: name}}) })
 	}
 }
 
@@ -349,10 +361,12 @@ func TestNodesWithoutAnEngine(t *testing.T) {
 		id := s.ID()
 		h := quiet()
 		nodes, err := h.Nodes(context.Background())
-		if err != nil || len(nodes) != 1 || !nodes[0].Self || nodes[0].State != gateway.NodeUp || !gateway.ValidNode(nodes[0].Name) {
+		if err != nil || len(nodes) != 1 || !nodes[0].Self || nodes[0].State != gateway.NodeUp ||
+			!gateway.ValidNode(nodes[0].Name) {
 			t.Errorf("Nodes = %v, %v, want this process alone", nodes, err)
 		}
-		wantErr(t, "Send to an id of another gateway", h.Send(context.Background(), id, gateway.Text("x")), gateway.ErrNotFound)
+		wantErr(t, "Send to an id of another gateway", h.Send(context.Background(), id,
+			gateway.Text("x")), gateway.ErrNotFound)
 		wantErr(t, "Shutdown", h.Shutdown(context.Background()), nil)
 		if nodes, _ := h.Nodes(context.Background()); nodes[0].State != gateway.NodeDraining {
 			t.Errorf("the state after Shutdown is %s, want draining", nodes[0].State)

@@ -6,10 +6,11 @@ import (
 	"iter"
 	"maps"
 	"slices"
-	"sync"
 	"sync/atomic"
 	"time"
 	"unicode/utf8"
+
+	"github.com/wsgateway/gateway/internal/lockorder"
 )
 
 const maxGroupName = 256 // bytes
@@ -160,7 +161,7 @@ func (g Group) CloseWith(ctx context.Context, code int, reason string) (int, err
 func (g Group) closeHere(code int, reason string) (n int) {
 	for _, m := range g.members() {
 		s := m.socket.Load()
-		if s != nil && !g.excepts(s.id) && s.beginClose(Closed{Cause: CauseOperation, Code: code, Reason: reason}) {
+		if s != nil && !g.excepts(s.id) && s.close(Closed{Cause: CauseOperation, Code: code, Reason: reason}) {
 			n++
 		}
 	}
@@ -179,8 +180,8 @@ func (g Group) Send(ctx context.Context, m Message) (int, error) {
 	if err := checkMessage(m); err != nil {
 		return 0, err
 	}
-	if ctx.Err() != nil {
-		return 0, timeout(ctx)
+	if err := contextEnded(ctx); err != nil {
+		return 0, err
 	}
 	n := g.sendHere(m)
 	if g.h.opts.Engine == nil {
@@ -196,7 +197,7 @@ func (g Group) sendHere(m Message) int {
 		return 0
 	}
 	f := &fanout{g: g, m: m, members: members}
-	f.plain = sharedFrame(m, m.Data, false)
+	f.plain = f.share(m.Data, false)
 	f.run()
 	for _, r := range f.refused {
 		g.refused(r.id, r.err)
@@ -230,7 +231,7 @@ func (m *membership) end(s *Socket) {
 // without a lock and without a copy: members are only appended, those that left
 // stay behind, empty, until half of the slice is empty and a new one is made.
 type group struct {
-	mu   sync.Mutex
+	mu   lockorder.Mutex[rankGroup]
 	list []*membership
 	live int // members that have not left
 }
@@ -279,7 +280,7 @@ type groups struct {
 }
 
 type groupShard struct {
-	mu     sync.RWMutex
+	mu     lockorder.RWMutex[rankGroupShard]
 	byName map[string]*group
 }
 
@@ -385,20 +386,25 @@ func (s *Socket) memberLocked(name string) int {
 	return slices.IndexFunc(s.groups, func(m *membership) bool { return m.name == name })
 }
 
+// leave ends the membership before any other join or leave of the socket goes on.
 func (s *Socket) leave(name string) {
+	if s.quit(name) {
+		s.h.interest(name)
+	}
+}
+
+// quit is leave; last says that the group has no members any more.
+func (s *Socket) quit(name string) (last bool) {
 	s.mu.Lock()
+	defer s.mu.Unlock()
 	i := s.memberLocked(name)
-	if i < 0 || s.closing.Load() { // a closing socket leaves all by itself
-		s.mu.Unlock()
-		return
+	if i < 0 || s.closing.Load() { // a closing socket has left all
+		return false
 	}
 	m := s.groups[i]
 	s.groups = slices.Delete(s.groups, i, i+1)
-	s.mu.Unlock()
 	m.end(s)
-	if s.h.groups.left(name) {
-		s.h.interest(name)
-	}
+	return s.h.groups.left(name)
 }
 
 // joinAdmitted joins the groups of the socket's admission.
@@ -418,22 +424,21 @@ func (s *Socket) joinAdmitted() {
 	}
 }
 
-// leaveAll ends all memberships; closing has begun, so there come no new ones.
-// The names stay for the close event.
-func (s *Socket) leaveAll() {
-	s.mu.Lock()
-	groups := s.groups
-	s.mu.Unlock()
-	for _, m := range groups {
+// leaveAllLocked ends all memberships; closing has begun, so there come no new ones.
+// The names stay for the close event. It returns the groups of which an engine is to be
+// told that they have ended, once no lock is held.
+func (s *Socket) leaveAllLocked() (over []string) {
+	for _, m := range s.groups {
 		m.end(s)
-		if s.h.groups.left(m.name) {
-			s.h.interest(m.name)
+		if s.h.groups.left(m.name) && s.h.opts.Engine != nil {
+			over = append(over, m.name)
 		}
 	}
 	if s.all.socket.Load() != nil {
 		s.all.end(s)
 		s.h.everyone.left()
 	}
+	return over
 }
 
 func groupNames(memberships []*membership) []string {

@@ -15,12 +15,17 @@ import (
 // The errors of calls that the node itself ends.
 var (
 	errLost    = gateway.NewError(gateway.ErrUnreachable, "the node that owns the socket is silent")
-	errForeign = gateway.NewError(gateway.ErrUnreachable, "the node that owns the socket is of a version that does not go with this one's")
-	errDown    = gateway.NewError(gateway.ErrUnreachable, "this node has no connection to the cluster")
-	errNobody  = gateway.NewError(gateway.ErrUnreachable, "the node that owns the socket does not listen now")
-	errBacklog = gateway.NewError(gateway.ErrUnreachable, "too much waits to be sent to the node that owns the socket")
-	errLeft    = gateway.NewError(gateway.ErrTimeout, "this node left the cluster before an answer came")
-	errCut     = gateway.NewError(gateway.ErrTimeout, "the connection to the cluster was lost before an answer came")
+	errForeign = gateway.NewError(gateway.ErrUnreachable,
+		"the node that owns the socket is of a version that does not go with this one's")
+	errDown   = gateway.NewError(gateway.ErrUnreachable, "this node has no connection to the cluster")
+	errNobody = gateway.NewError(gateway.ErrUnreachable,
+		"the node that owns the socket does not listen now")
+	errBacklog = gateway.NewError(gateway.ErrUnreachable,
+		"too much waits to be sent to the node that owns the socket")
+	errLeft = gateway.NewError(gateway.ErrTimeout,
+		"this node left the cluster before an answer came")
+	errCut = gateway.NewError(gateway.ErrTimeout,
+		"the connection to the cluster was lost before an answer came")
 	errSilent  = gateway.NewError(gateway.ErrTimeout, "the node fell silent before it answered")
 	errPatient = gateway.NewError(gateway.ErrTimeout, "the node did not answer in time")
 	errEnded   = gateway.NewError(gateway.ErrShutdown, "this node has left the cluster")
@@ -28,7 +33,8 @@ var (
 )
 
 func tooLarge(most int) error {
-	return gateway.NewError(gateway.ErrTooLarge, "the message is larger than the cluster carries: a frame has at most %d bytes", most)
+	return gateway.NewError(gateway.ErrTooLarge,
+		"the message is larger than the cluster carries: a frame has at most %d bytes", most)
 }
 
 // sendError says what became of a frame that the transport did not take.
@@ -117,7 +123,8 @@ func (n *Node) askOwner(ctx context.Context, owner string, op *gateway.Op) (gate
 }
 
 func timeout(ctx context.Context) error {
-	return gateway.NewError(gateway.ErrTimeout, "%s: %w", gateway.ErrTimeout.Message, context.Cause(ctx))
+	return gateway.NewError(gateway.ErrTimeout, "%s: %w", gateway.ErrTimeout.Message,
+		context.Cause(ctx))
 }
 
 // deadline returns when a call is given up, and how long the owner may take. SendSync
@@ -126,7 +133,7 @@ func (n *Node) deadline(ctx context.Context, kind gateway.OpKind) (time.Time, ti
 	if at, ok := ctx.Deadline(); ok {
 		return time.Time{}, max(time.Millisecond, time.Until(at))
 	}
-	if kind == gateway.OpSendSync {
+	if kind == gateway.OpSendSync || kind == gateway.OpSendWait {
 		return time.Time{}, 0
 	}
 	return time.Now().Add(n.opts.CallTimeout), n.opts.CallTimeout
@@ -325,7 +332,8 @@ func (s *survey) error() error {
 	slices.Sort(s.silent)
 	names := slices.Compact(s.silent)
 	e := gateway.ErrorOf(s.err)
-	err := gateway.NewError(&e, "of %d other nodes these did not answer: %s (%w)", s.asked, strings.Join(names, ", "), s.err)
+	err := gateway.NewError(&e, "of %d other nodes these did not answer: %s (%w)", s.asked,
+		strings.Join(names, ", "), s.err)
 	err.Nodes = names
 	return err
 }

@@ -24,18 +24,25 @@ func TestOperationsOnForeignSockets(t *testing.T) {
 			text := numbered(i)
 			wantErr(t, "Send", from.Send(ctx, id, gateway.Text(text)), nil)
 			wantErr(t, "SendSync", from.SendSync(ctx, id, gateway.Binary([]byte{byte(i)})), nil)
-			wantText(t, p, text, string(rune(i)))
+			wantErr(t, "SendWait", from.SendWait(ctx, id, gateway.Text("wait")), nil)
+			wantText(t, p, text, string(rune(i)), "wait")
 			info, err := from.Info(ctx, id)
 			wantErr(t, "Info", err, nil)
 			local, _ := m[1].Info(ctx, id)
-			if fmt.Sprintf("%+v", info.Last) != fmt.Sprintf("%+v", local.Last) || !info.Opened.Equal(local.Opened) ||
-				info.URI != local.URI || info.Node != m[1].name() || info.Values["user"] != "ann" || !slices.Equal(info.Groups, []string{"lobby"}) {
+			if fmt.Sprintf("%+v", info.Last) != fmt.Sprintf("%+v", local.Last) ||
+				!info.Opened.Equal(local.Opened) ||
+				info.URI != local.URI || info.Node != m[1].name() || info.Values["user"] != "ann" ||
+				!slices.Equal(info.Groups, []string{"lobby"}) {
 				t.Errorf("Info from node %d = %+v, want %+v", i, info, local)
 			}
-			wantErr(t, "Send of a type that is none", from.Send(ctx, id, gateway.Message{}), gateway.ErrInvalid)
-			wantErr(t, "Send above SendLimit", from.Send(ctx, id, gateway.Binary(make([]byte, 1<<20+1))), gateway.ErrTooLarge)
-			wantErr(t, "Send to nobody's node", from.Send(ctx, unknown, gateway.Text("x")), gateway.ErrNotFound)
-			wantErr(t, "Send to no socket", from.Send(ctx, id[:10]+unknown[10:], gateway.Text("x")), gateway.ErrNotFound)
+			wantErr(t, "Send of a type that is none", from.Send(ctx, id, gateway.Message{}),
+				gateway.ErrInvalid)
+			wantErr(t, "Send above SendLimit", from.Send(ctx, id, gateway.Binary(make([]byte, 1<<20+1))),
+				gateway.ErrTooLarge)
+			wantErr(t, "Send to nobody's node", from.Send(ctx, unknown, gateway.Text("x")),
+				gateway.ErrNotFound)
+			wantErr(t, "Send to no socket", from.Send(ctx, id[:10]+unknown[10:], gateway.Text("x")),
+				gateway.ErrNotFound)
 		}
 		wantErr(t, "CloseWith", m[0].CloseWith(ctx, id, 4000, "off"), nil)
 		if code, reason := p.Closed(); code != 4000 || reason != "off" {
@@ -251,7 +258,8 @@ func TestCallers(t *testing.T) {
 		id, p := m[1].open(t)
 		ended, cancel := context.WithCancel(ctx)
 		cancel()
-		wantErr(t, "Send with an ended context", m[0].Send(ended, id, gateway.Text("x")), gateway.ErrTimeout)
+		wantErr(t, "Send with an ended context", m[0].Send(ended, id, gateway.Text("x")),
+			gateway.ErrTimeout)
 		wantNothing(t, p)
 		w.Set(clustertest.Faults{Lose: 1})
 		start := time.Now()

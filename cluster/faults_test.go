@@ -21,7 +21,8 @@ func TestKilledNode(t *testing.T) {
 		id, _ := m[1].open(t, "room")
 		other, p := m[2].open(t, "room")
 		w.Kill(m[1].name())
-		wantErr(t, "Send to a node that nobody listens for", m[0].Send(ctx, id, gateway.Text("x")), gateway.ErrUnreachable)
+		wantErr(t, "Send to a node that nobody listens for", m[0].Send(ctx, id, gateway.Text("x")),
+			gateway.ErrUnreachable)
 		if s := m[0].states(t); s[m[1].name()] != gateway.NodeLost {
 			t.Errorf("nodes: %v, want %s lost", s, m[1].name())
 		}
@@ -88,7 +89,8 @@ func TestOutageAndReturn(t *testing.T) {
 		theirs, pt := b.open(t)
 		w.Disconnect(a.name())
 		synctest.Wait()
-		wantErr(t, "Send to a foreign socket", a.Send(ctx, theirs, gateway.Text("x")), gateway.ErrUnreachable)
+		wantErr(t, "Send to a foreign socket", a.Send(ctx, theirs, gateway.Text("x")),
+			gateway.ErrUnreachable)
 		wantErr(t, "Send to an own socket", a.Send(ctx, mine, gateway.Text("own")), nil)
 		wantText(t, pm, "own")
 		ids, err := a.List(ctx)
@@ -121,13 +123,15 @@ func TestGoodBye(t *testing.T) {
 		wantErr(t, "Shutdown", m[1].Shutdown(ctx), nil)
 		p.Closed()
 		synctest.Wait()
-		wantErr(t, "Send to a node that has left", m[0].Send(ctx, id, gateway.Text("x")), gateway.ErrNotFound)
+		wantErr(t, "Send to a node that has left", m[0].Send(ctx, id, gateway.Text("x")),
+			gateway.ErrNotFound)
 		ids, err := m[0].List(ctx)
 		wantErr(t, "List", err, nil)
 		if len(ids) != 0 || len(m[0].states(t)) != 1 {
 			t.Errorf("List = %q, nodes %v, want nothing of the one that left", ids, m[0].states(t))
 		}
-		wantErr(t, "Send by the one that left", m[1].Send(ctx, m[0].name()+unknown[10:], gateway.Text("x")), gateway.ErrShutdown)
+		wantErr(t, "Send by the one that left", m[1].Send(ctx, m[0].name()+unknown[10:],
+			gateway.Text("x")), gateway.ErrShutdown)
 		wantErr(t, "Shutdown again", m[1].Shutdown(ctx), nil)
 	})
 }
@@ -152,7 +156,8 @@ func TestDrainingIsSeen(t *testing.T) {
 // nor turn the order round, nor deliver what was refused.
 func TestNeverTwiceNeverOutOfOrder(t *testing.T) {
 	for _, f := range []clustertest.Faults{
-		{Lose: 0.1}, {Duplicate: 0.5}, {Reorder: 0.3}, {Lose: 0.1, Duplicate: 0.3, Reorder: 0.2, Delay: time.Millisecond},
+		{Lose: 0.1}, {Duplicate: 0.5}, {Reorder: 0.3}, {Lose: 0.1, Duplicate: 0.3, Reorder: 0.2,
+			Delay: time.Millisecond},
 	} {
 		bubble(t, fmt.Sprintf("%+v", f), func(t *testing.T) {
 			w := clustertest.NewNetwork(7)

@@ -62,7 +62,8 @@ func parseHeader(b []byte) (h header, records []byte, ok bool) {
 	h.count = int(binary.BigEndian.Uint32(b[offCount:]))
 	records = b[headerLen:]
 	ok = gateway.ValidNode(h.from) && gateway.ValidNode(h.to) &&
-		uint32(len(records)) == binary.BigEndian.Uint32(b[offLength:]) && h.count <= len(records)/recordLen
+		uint32(len(records)) == binary.BigEndian.Uint32(b[offLength:]) &&
+		h.count <= len(records)/recordLen
 	return h, records, ok
 }
 

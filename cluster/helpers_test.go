@@ -50,9 +50,11 @@ func serve(t *testing.T, node *cluster.Node) *member {
 	t.Helper()
 	m := &member{node: node}
 	m.Handler = gateway.New(&gateway.Options{
-		Engine: node, Logger: slog.New(slog.DiscardHandler), Limits: gateway.Limits{MessagesPerSecond: -1},
+		Engine: node, Logger: slog.New(slog.DiscardHandler),
+		Limits: gateway.Limits{MessagesPerSecond: -1},
 		Authorize: func(r *http.Request) (*gateway.Admission, error) {
-			return &gateway.Admission{Values: map[string]string{"user": r.Header.Get("User")}, Groups: r.Header["Group"]}, nil
+			return &gateway.Admission{Values: map[string]string{"user": r.Header.Get("User")},
+				Groups: r.Header["Group"]}, nil
 		},
 	})
 	m.Handle("/", gateway.Callbacks{OnOpen: func(ctx context.Context, s *gateway.Socket) error {

@@ -96,7 +96,8 @@ func (in *interest) tell(p *peer) {
 		flags, part = 0, part[:0]
 	}
 	for hash := range in.groups {
-		if part = append(part, hash[:]...); len(part) == cap(part) && len(part) == hashesInPart*len(hash) {
+		if part = append(part, hash[:]...); len(part) == cap(part) &&
+			len(part) == hashesInPart*len(hash) {
 			send()
 		}
 	}

@@ -236,7 +236,10 @@ func (n *Node) heart() {
 func (n *Node) checkLeases(now time.Time) {
 	for _, p := range n.list() {
 		p.mu.Lock()
-		p.failLocked(errPatient, func(c pending) bool { return !c.deadline.IsZero() && now.After(c.deadline) })
+		p.failLocked(errPatient, func(c pending) bool {
+			return !c.deadline.IsZero() &&
+				now.After(c.deadline)
+		})
 		state, silent, lease := p.life.state, now.Sub(p.life.heard), p.life.lease
 		idle := len(p.calls) == 0
 		p.mu.Unlock()
@@ -300,7 +303,8 @@ func (n *Node) Beat(b []byte) {
 	if !n.started.Load() {
 		return
 	}
-	if len(b) < beatLen || b[0] != 0 || len(b) < beatLen+int(b[59]) || !gateway.ValidNode(string(b[2:12])) {
+	if len(b) < beatLen || b[0] != 0 || len(b) < beatLen+int(b[59]) ||
+		!gateway.ValidNode(string(b[2:12])) {
 		n.drop(dropMalformed)
 		return
 	}
@@ -326,7 +330,8 @@ func (n *Node) Beat(b []byte) {
 		l.maxVersion = b[29]
 		l.foreign = b[29] < n.min || b[28] > n.max
 		l.draining = b[30]&1 != 0
-		l.lease = leases * min(max(time.Duration(binary.BigEndian.Uint32(b[39:]))*time.Millisecond, minHeartbeat), maxHeartbeat)
+		l.lease = leases * min(max(time.Duration(binary.BigEndian.Uint32(b[39:]))*time.Millisecond,
+			minHeartbeat), maxHeartbeat)
 		l.since = time.UnixMilli(int64(binary.BigEndian.Uint64(b[43:])))
 		l.sockets = int(min(binary.BigEndian.Uint64(b[51:]), 1<<31-1))
 		l.version = string(b[beatLen : beatLen+int(b[59])])

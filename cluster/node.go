@@ -73,7 +73,8 @@ func join(ctx context.Context, t Transport, o Options, oldest, newest byte) (*No
 		opts: o, log: o.Logger.With("node", o.Name), name: o.Name, since: now, transport: t,
 		incarnation: uint64(now.UnixNano()), slow: make(chan struct{}, o.MaxSlow),
 		min: oldest, max: newest, peers: map[string]*peer{},
-		answerHello: make(chan struct{}, 1), flushSoon: make(chan struct{}, 1), states: make(chan change, 16),
+		answerHello: make(chan struct{}, 1), flushSoon: make(chan struct{}, 1), states: make(chan change,
+			16),
 		stop: make(chan struct{}), closed: make(chan struct{}),
 	}
 	n.up.Store(true)
@@ -84,7 +85,8 @@ func join(ctx context.Context, t Transport, o Options, oldest, newest byte) (*No
 	n.maxFrame = t.MaxFrame()
 	if n.maxFrame < minFrame {
 		n.transport.Close(ctx)
-		return nil, fmt.Errorf("cluster: the transport carries frames of at most %d bytes; it must be %d at least", n.maxFrame, minFrame)
+		return nil, fmt.Errorf("cluster: the transport carries frames of at most %d bytes; it must be "+
+			"%d at least", n.maxFrame, minFrame)
 	}
 	n.started.Store(true)
 	notify(n.flushSoon)
@@ -289,8 +291,10 @@ func (n *Node) drop(why dropReason) { n.counts.dropped[why].Add(1) }
 func (n *Node) Stats() Stats {
 	c := &n.counts
 	s := Stats{
-		FramesIn: c.framesIn.Load(), BytesIn: c.bytesIn.Load(), FramesOut: c.framesOut.Load(), BytesOut: c.bytesOut.Load(),
-		Calls: c.calls.Load(), Answers: c.answers.Load(), Served: c.served.Load(), Dropped: map[string]uint64{},
+		FramesIn: c.framesIn.Load(), BytesIn: c.bytesIn.Load(), FramesOut: c.framesOut.Load(),
+		BytesOut: c.bytesOut.Load(),
+		Calls:    c.calls.Load(), Answers: c.answers.Load(), Served: c.served.Load(),
+		Dropped: map[string]uint64{},
 	}
 	for i, name := range dropNames {
 		s.Dropped[name] = c.dropped[i].Load()

@@ -48,7 +48,7 @@ type Options struct {
 	MaxQueuedBytes int
 
 	// MaxSlow bounds the questions of other nodes that are answered in goroutines of
-	// their own: SendSync, and pages of lists. Calls beyond it are unreachable. Zero
+	// their own: SendSync, SendWait, and pages of lists. Calls beyond it are unreachable. Zero
 	// means 256.
 	MaxSlow int
 
@@ -72,11 +72,13 @@ func (o *Options) check() (Options, error) {
 		c.Name = strings.ToLower(rand.Text()[:nameLen])
 	}
 	if !gateway.ValidNode(c.Name) {
-		return c, fmt.Errorf("cluster: Options.Name %.40q is not 10 characters of a to z and 2 to 7; leave it empty for a random name", c.Name)
+		return c, fmt.Errorf("cluster: Options.Name %.40q is not 10 characters of a to z and 2 to 7; "+
+			"leave it empty for a random name", c.Name)
 	}
 	for name, v := range map[string]int64{
-		"Heartbeat": int64(c.Heartbeat), "GoneAfter": int64(c.GoneAfter), "CallTimeout": int64(c.CallTimeout),
-		"MaxNodes": int64(c.MaxNodes), "MaxGroups": int64(c.MaxGroups),
+		"Heartbeat": int64(c.Heartbeat), "GoneAfter": int64(c.GoneAfter),
+		"CallTimeout": int64(c.CallTimeout),
+		"MaxNodes":    int64(c.MaxNodes), "MaxGroups": int64(c.MaxGroups),
 		"MaxQueuedBytes": int64(c.MaxQueuedBytes), "MaxSlow": int64(c.MaxSlow),
 	} {
 		if v < 0 {
@@ -91,10 +93,12 @@ func (o *Options) check() (Options, error) {
 	c.MaxQueuedBytes = cmp.Or(c.MaxQueuedBytes, 64<<20)
 	c.MaxSlow = cmp.Or(c.MaxSlow, 256)
 	if c.Heartbeat < minHeartbeat || c.Heartbeat > maxHeartbeat {
-		return c, fmt.Errorf("cluster: Options.Heartbeat is %v; it must be %v to %v", c.Heartbeat, minHeartbeat, maxHeartbeat)
+		return c, fmt.Errorf("cluster: Options.Heartbeat is %v; it must be %v to %v", c.Heartbeat,
+			minHeartbeat, maxHeartbeat)
 	}
 	if c.GoneAfter < leases*c.Heartbeat {
-		return c, fmt.Errorf("cluster: Options.GoneAfter is %v; it must be at least %d heartbeats of %v", c.GoneAfter, leases, c.Heartbeat)
+		return c, fmt.Errorf("cluster: Options.GoneAfter is %v; it must be at least %d heartbeats of %v",
+			c.GoneAfter, leases, c.Heartbeat)
 	}
 	if c.Logger == nil {
 		c.Logger = slog.Default()
@@ -104,7 +108,8 @@ func (o *Options) check() (Options, error) {
 	}
 	c.Version = strings.ToValidUTF8(c.Version, "")
 	if len(c.Version) > maxVersionText {
-		return c, fmt.Errorf("cluster: Options.Version has %d bytes; it must have at most %d", len(c.Version), maxVersionText)
+		return c, fmt.Errorf("cluster: Options.Version has %d bytes; it must have at most %d",
+			len(c.Version), maxVersionText)
 	}
 	return c, nil
 }

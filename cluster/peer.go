@@ -74,7 +74,8 @@ func (n *Node) meet(name string) *peer {
 
 // ask puts an operation into the stream to the peer. The waiter gets the answer, or an
 // error; if ask returns one, it gets nothing. The caller flushes.
-func (p *peer) ask(op *gateway.Op, deadline time.Time, patience time.Duration, w waiter) (id uint64, err error) {
+func (p *peer) ask(op *gateway.Op, deadline time.Time, patience time.Duration, w waiter) (id uint64,
+	err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if err := p.askableLocked(); err != nil {

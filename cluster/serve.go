@@ -108,7 +108,7 @@ func (n *Node) record(p *peer, kind byte, body []byte) bool {
 func (n *Node) serve(p *peer, id uint64, patience time.Duration, op gateway.Op) {
 	n.counts.served.Add(1)
 	switch op.Kind {
-	case gateway.OpSendSync, gateway.OpList, gateway.OpGroups, gateway.OpMembers:
+	case gateway.OpSendSync, gateway.OpSendWait, gateway.OpList, gateway.OpGroups, gateway.OpMembers:
 	default:
 		res, err := n.here(context.Background(), op)
 		p.reply(id, res, err)
@@ -117,7 +117,8 @@ func (n *Node) serve(p *peer, id uint64, patience time.Duration, op gateway.Op) 
 	select {
 	case n.slow <- struct{}{}:
 	default:
-		p.reply(id, gateway.Result{}, gateway.NewError(gateway.ErrUnreachable, "node %s answers as many questions as it may at a time: ask again", n.name))
+		p.reply(id, gateway.Result{}, gateway.NewError(gateway.ErrUnreachable,
+			"node %s answers as many questions as it may at a time: ask again", n.name))
 		return
 	}
 	op.Message.Data = bytes.Clone(op.Message.Data)
@@ -170,7 +171,8 @@ func (p *peer) reply(id uint64, res gateway.Result, err error) {
 		p.appendReply(id, replyMore, part, nil)
 	}
 	if failed := p.appendReply(id, 0, res, err); failed != nil {
-		p.appendReply(id, 0, gateway.Result{}, gateway.NewError(gateway.ErrInternal, "the answer cannot be sent: %w", failed))
+		p.appendReply(id, 0, gateway.Result{}, gateway.NewError(gateway.ErrInternal,
+			"the answer cannot be sent: %w", failed))
 	}
 }
 
@@ -187,7 +189,8 @@ func (p *peer) appendReply(id uint64, flags byte, res gateway.Result, err error)
 		whole, badResult := appendResult(b, &res)
 		if badResult != nil {
 			failed = badResult
-			return appendError(append(b[:len(b)-1], replyError), gateway.NewError(gateway.ErrInternal, "the answer cannot be written down"))
+			return appendError(append(b[:len(b)-1], replyError), gateway.NewError(gateway.ErrInternal,
+				"the answer cannot be written down"))
 		}
 		return whole
 	})

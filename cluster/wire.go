@@ -77,7 +77,8 @@ func appendOp(b []byte, op *gateway.Op) []byte {
 
 // opSize is at most how many bytes an operation takes in a frame with nothing else.
 func opSize(op *gateway.Op) int {
-	n := 64 + idTail + len(op.Message.Data) + len(op.Message.Key) + len(op.Group) + len(op.Reason) + len(op.Page)
+	n := 64 + idTail + len(op.Message.Data) + len(op.Message.Key)
+	n += len(op.Group) + len(op.Reason) + len(op.Page)
 	for _, id := range op.Except {
 		n += len(id) + binary.MaxVarintLen32
 	}

@@ -36,14 +36,16 @@ func (*nowhere) Close(context.Context) error { return nil }
 // A stand is a node that is fed by hand; what it carries out is written down.
 func stand(tb testing.TB, name string) (n *Node, out *nowhere, ops *[]gateway.Op) {
 	out, ops = &nowhere{}, new([]gateway.Op)
-	o, err := (&Options{Name: name, Heartbeat: time.Minute, GoneAfter: time.Hour, MaxGroups: 100, Logger: slog.New(slog.DiscardHandler)}).check()
+	o, err := (&Options{Name: name, Heartbeat: time.Minute, GoneAfter: time.Hour, MaxGroups: 100,
+		Logger: slog.New(slog.DiscardHandler)}).check()
 	if err != nil {
 		tb.Fatal(err)
 	}
 	n = &Node{
 		opts: o, log: o.Logger, name: name, incarnation: 1, transport: out, maxFrame: out.MaxFrame(),
 		slow: make(chan struct{}, 1), min: oldestVersion, max: codecVersion, peers: map[string]*peer{},
-		answerHello: make(chan struct{}, 1), flushSoon: make(chan struct{}, 1), states: make(chan change, 1),
+		answerHello: make(chan struct{}, 1), flushSoon: make(chan struct{}, 1), states: make(chan change,
+			1),
 		stop: make(chan struct{}), closed: make(chan struct{}),
 	}
 	n.interest.groups = map[groupHash]struct{}{}
@@ -52,7 +54,7 @@ func stand(tb testing.TB, name string) (n *Node, out *nowhere, ops *[]gateway.Op
 	n.Bind(func(ctx context.Context, op gateway.Op) (gateway.Result, error) {
 		switch op.Kind {
 		case gateway.OpStatus, gateway.OpMember:
-		case gateway.OpSendSync, gateway.OpList, gateway.OpGroups, gateway.OpMembers: // not in turn
+		case gateway.OpSendSync, gateway.OpSendWait, gateway.OpList, gateway.OpGroups, gateway.OpMembers:
 		default:
 			*ops = append(*ops, op)
 		}
@@ -85,17 +87,21 @@ func request(id uint64, op gateway.Op) func(b []byte) []byte {
 }
 
 var everyOp = gateway.Op{
-	Kind: gateway.OpGroupSend, Socket: nameB + tail, Message: gateway.Message{Type: gateway.MessageText, Data: []byte("hello"), Key: "k"},
-	Group: "room", All: true, Except: []string{nameA + tail, "any"}, Refuse: true, Code: 4000, Reason: "why", Page: "\x01p", Limit: 9,
+	Kind: gateway.OpGroupSend, Socket: nameB + tail,
+	Message: gateway.Message{Type: gateway.MessageText, Data: []byte("hello"), Key: "k"},
+	Group:   "room", All: true, Except: []string{nameA + tail,
+		"any"}, Refuse: true, Code: 4000, Reason: "why", Page: "\x01p", Limit: 9,
 }
 
 func TestOpsTravel(t *testing.T) {
-	for _, op := range []gateway.Op{{}, everyOp, {Kind: gateway.OpSend, Socket: nameB + tail, Message: gateway.Binary([]byte{})}} {
+	for _, op := range []gateway.Op{{}, everyOp, {Kind: gateway.OpSend, Socket: nameB + tail,
+		Message: gateway.Binary([]byte{})}} {
 		r := reader{b: appendOp(nil, &op)}
 		if got := r.op(nameB); r.bad || len(r.b) != 0 || !reflect.DeepEqual(got, op) {
 			t.Errorf("the operation %+v arrives as %+v (bad %v, %d bytes left)", op, got, r.bad, len(r.b))
 		}
-		if n := opSize(&op); n < headerLen+len(appendRequest(beginRecord(nil, 1), 1<<63, time.Hour, &op)) {
+		if n := opSize(&op); n < headerLen+len(appendRequest(beginRecord(nil, 1), 1<<63, time.Hour,
+			&op)) {
 			t.Errorf("opSize of %+v = %d, which is too little", op, n)
 		}
 	}
@@ -103,18 +109,24 @@ func TestOpsTravel(t *testing.T) {
 
 func TestResultsTravel(t *testing.T) {
 	info := gateway.Info{
-		SocketID: nameA + tail, Node: nameA, URI: "ws://h/p?q=1", Route: "/p", RemoteAddr: "1.2.3.4:5", Subprotocol: "s",
-		Header: http.Header{"Host": {"h"}, "X": {"1", "2"}}, Parameters: gateway.Parameters{"q": {"1"}},
-		Values: map[string]string{"u": "v"}, Groups: []string{"g"}, Opened: time.Unix(1, 234567).UTC(), LastSize: 3,
+		SocketID: nameA + tail, Node: nameA, URI: "ws://h/p?q=1", Route: "/p", RemoteAddr: "1.2.3.4:5",
+		Subprotocol: "s",
+		Header:      http.Header{"Host": {"h"}, "X": {"1", "2"}}, Parameters: gateway.Parameters{"q": {"1"}},
+		Values: map[string]string{"u": "v"}, Groups: []string{"g"}, Opened: time.Unix(1,
+			234567).UTC(), LastSize: 3,
 		Last: gateway.Event{
 			Type: gateway.EventClose, Time: time.Unix(9, 1).UTC(), Message: gateway.Binary([]byte{0xff, 0}),
-			Closed: gateway.Closed{Cause: gateway.CauseIdle, Code: 1001, Reason: "r", Err: errors.New("lost")},
+			Closed: gateway.Closed{Cause: gateway.CauseIdle, Code: 1001, Reason: "r",
+				Err: errors.New("lost")},
 		},
 	}
 	for _, res := range []gateway.Result{
-		{}, {N: 5, Next: "n", Draining: true}, {IDs: []string{nameA + tail}}, {Names: []string{"a", ""}}, {Info: &info},
-		{Members: []gateway.Member{{SocketID: nameA + tail, Opened: time.Unix(3, 4), Values: map[string]string{"a": "b"}}, {SocketID: nameA + tail, Opened: time.Unix(0, 0)}}},
-		{Refused: []gateway.Refusal{{SocketID: nameA + tail, Err: gateway.NewError(gateway.ErrQueueFull, "full")}}},
+		{}, {N: 5, Next: "n", Draining: true}, {IDs: []string{nameA + tail}}, {Names: []string{"a",
+			""}}, {Info: &info},
+		{Members: []gateway.Member{{SocketID: nameA + tail, Opened: time.Unix(3, 4),
+			Values: map[string]string{"a": "b"}}, {SocketID: nameA + tail, Opened: time.Unix(0, 0)}}},
+		{Refused: []gateway.Refusal{{SocketID: nameA + tail, Err: gateway.NewError(gateway.ErrQueueFull,
+			"full")}}},
 	} {
 		b, err := appendResult(nil, &res)
 		if err != nil {
@@ -130,13 +142,18 @@ func TestResultsTravel(t *testing.T) {
 // A frame that is cut anywhere, or has bytes too many, does nothing and is counted.
 func TestTruncatedFrames(t *testing.T) {
 	n, _, ops := stand(t, nameB)
-	whole := frameOf(1, 2, func(b []byte) []byte { return request(2, everyOp)(request(1, everyOp)(b)) })
+	whole := frameOf(1, 2, func(b []byte) []byte {
+		return request(2, everyOp)(request(1,
+			everyOp)(b))
+	})
 	for i := range whole {
 		n.Frame(whole[:i])
 	}
 	n.Frame(append(whole[:len(whole):len(whole)], 0))
-	if d := n.Stats().Dropped; len(*ops) != 0 || d["malformed"] != uint64(len(whole)+1) || len(n.list()) != 0 {
-		t.Errorf("%d operations, dropped %v, %d peers; want none, all and none", len(*ops), d, len(n.list()))
+	if d := n.Stats().Dropped; len(*ops) != 0 || d["malformed"] != uint64(len(whole)+1) ||
+		len(n.list()) != 0 {
+		t.Errorf("%d operations, dropped %v, %d peers; want none, all and none", len(*ops), d,
+			len(n.list()))
 	}
 	n.Frame(whole)
 	n.Frame(whole)
@@ -173,8 +190,10 @@ func TestFramesThatAreNotOurs(t *testing.T) {
 	n.Beat(beat[:20])
 	copy(beat[2:], "a.*.>aaaaa")
 	n.Beat(beat)
-	if d := n.Stats().Dropped; len(*ops) != 0 || d["departed"] != 2 || d["misrouted"] != 2 || d["malformed"] != 3 {
-		t.Errorf("%d operations, dropped %v; want none, 2 of the departed, 2 misrouted, 3 malformed", len(*ops), d)
+	if d := n.Stats().Dropped; len(*ops) != 0 || d["departed"] != 2 || d["misrouted"] != 2 ||
+		d["malformed"] != 3 {
+		t.Errorf("%d operations, dropped %v; want none, 2 of the departed, 2 misrouted, 3 malformed",
+			len(*ops), d)
 	}
 	for _, f := range out.frames {
 		if to := string(f[offTo:offIncarnation]); to != nameA {
@@ -208,13 +227,16 @@ func TestGroupsOfAPeerAreBounded(t *testing.T) {
 	n.Frame(frameOf(2, 1, snapshot(snapshotFirst, 0, 60)))
 	n.Frame(frameOf(3, 1, snapshot(0, 60, 60)))
 	n.Frame(frameOf(4, 1, snapshot(snapshotLast, 120, 60)))
-	if g := &p.groups; g.known || !g.tooMany || len(g.groups)+len(g.building) != 0 || !g.mayHave(groupHash{1}) {
-		t.Errorf("after too many groups: known %v, %d kept; want none kept and all possible", g.known, len(g.groups))
+	if g := &p.groups; g.known || !g.tooMany || len(g.groups)+len(g.building) != 0 ||
+		!g.mayHave(groupHash{1}) {
+		t.Errorf("after too many groups: known %v, %d kept; want none kept and all possible", g.known,
+			len(g.groups))
 	}
 }
 
 func FuzzFrame(f *testing.F) {
-	f.Add(frameOf(1, 2, func(b []byte) []byte { return request(2, everyOp)(request(1, everyOp)(b)) }), uint16(0), byte(0))
+	f.Add(frameOf(1, 2, func(b []byte) []byte { return request(2, everyOp)(request(1, everyOp)(b)) }),
+		uint16(0), byte(0))
 	for kind := byte(1); kind <= 7; kind++ {
 		f.Add(frameOf(1, 1, func(b []byte) []byte {
 			at := len(b)

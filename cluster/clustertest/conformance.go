@@ -150,7 +150,8 @@ func (r *record) wait(what string, done func() bool) {
 		case <-over:
 			r.mu.Lock()
 			defer r.mu.Unlock()
-			r.t.Fatalf("%s: not within %v; %d frames, %d beats, undelivered %v", what, Patience, len(r.frames), len(r.beats), r.undelivered)
+			r.t.Fatalf("%s: not within %v; %d frames, %d beats, undelivered %v", what, Patience,
+				len(r.frames), len(r.beats), r.undelivered)
 		}
 	}
 }
@@ -223,7 +224,8 @@ func largest(t *testing.T, s *suite) {
 	s.send(a, names[1], 3, []byte("small"))
 	b.wait("both", func() bool { return len(b.frames) == 2 })
 	if !bytes.Equal(b.frames[0], frame) || string(b.frames[1]) != "small" {
-		t.Errorf("frames of %d and %d bytes came, want the largest and the small one", len(b.frames[0]), len(b.frames[1]))
+		t.Errorf("frames of %d and %d bytes came, want the largest and the small one", len(b.frames[0]),
+			len(b.frames[1]))
 	}
 }
 
@@ -248,7 +250,8 @@ func taken(t *testing.T, s *suite) {
 	ctx, cancel := context.WithTimeout(context.Background(), Patience)
 	defer cancel()
 	second := s.next()
-	if err := second.Start(ctx, names[0], &record{t: t, shut: true}); !errors.Is(err, cluster.ErrNameTaken) {
+	if err := second.Start(ctx, names[0], &record{t: t, shut: true}); !errors.Is(err,
+		cluster.ErrNameTaken) {
 		t.Fatalf("Start under a name that is taken = %v, want ErrNameTaken", err)
 	}
 	s.stop(a)

@@ -21,7 +21,8 @@ func socketOf(name string) string { return name + strings.Repeat("s", 26) }
 func join(t *testing.T, tr cluster.Transport, name string) (*cluster.Node, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), Patience)
 	defer cancel()
-	n, err := cluster.Join(ctx, tr, &cluster.Options{Name: name, Heartbeat: 200 * time.Millisecond, Logger: slog.New(slog.DiscardHandler)})
+	n, err := cluster.Join(ctx, tr, &cluster.Options{Name: name, Heartbeat: 200 * time.Millisecond,
+		Logger: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		return nil, err
 	}
@@ -97,7 +98,8 @@ func crossTalk(all []*cluster.Node) error {
 			if err != nil || ids != len(all)-1 {
 				mu.Lock()
 				defer mu.Unlock()
-				failed = append(failed, fmt.Errorf("the list of the others has %d ids, %v; want %d", ids, err, len(all)-1))
+				failed = append(failed, fmt.Errorf("the list of the others has %d ids, %v; want %d", ids, err,
+					len(all)-1))
 			}
 		})
 	}
@@ -106,13 +108,15 @@ func crossTalk(all []*cluster.Node) error {
 }
 
 func call(ctx context.Context, from *cluster.Node, to string, size int) error {
-	op := gateway.Op{Kind: gateway.OpSend, Socket: socketOf(to), Message: gateway.Binary(make([]byte, size))}
+	op := gateway.Op{Kind: gateway.OpSend, Socket: socketOf(to), Message: gateway.Binary(make([]byte,
+		size))}
 	if r, err := from.Do(ctx, op); err != nil || r.N != size {
 		return fmt.Errorf("%s asks %s: %d, %v; want %d", from.Node(), to, r.N, err, size)
 	}
 	op.Socket = to + strings.Repeat("t", 26)
 	if _, err := from.Do(ctx, op); !errors.Is(err, gateway.ErrNotFound) {
-		return fmt.Errorf("%s asks %s for a socket that is not there: %v; want not_found", from.Node(), to, err)
+		return fmt.Errorf("%s asks %s for a socket that is not there: %v; want not_found", from.Node(),
+			to, err)
 	}
 	return nil
 }

@@ -48,7 +48,8 @@ type Faults struct {
 // NewNetwork returns a network without faults. The seed decides what they hit.
 func NewNetwork(seed uint64) *Network {
 	return &Network{
-		rand: rand.New(rand.NewPCG(seed, seed)), nodes: map[string]*Transport{}, cuts: map[[2]string]bool{},
+		rand: rand.New(rand.NewPCG(seed,
+			seed)), nodes: map[string]*Transport{}, cuts: map[[2]string]bool{},
 		hidden: map[string]time.Time{},
 	}
 }
@@ -344,7 +345,10 @@ func (t *Transport) send(to string, number uint64, frame []byte) {
 		t.put(&t.frames, w.faults.Delay, event{undelivered: to, number: number})
 		return
 	}
-	w.pass(func(delay time.Duration) { other.put(&other.frames, delay, event{frame: slices.Clone(frame)}) })
+	w.pass(func(delay time.Duration) {
+		other.put(&other.frames, delay,
+			event{frame: slices.Clone(frame)})
+	})
 }
 
 // pass does to a frame what the faults say.

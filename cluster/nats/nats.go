@@ -86,7 +86,8 @@ func NewTransport(url string, opts *Options) (cluster.Transport, error) {
 		return nil, err
 	}
 	if o.MaxPendingMessages < 0 || o.MaxPendingBytes < 0 {
-		return nil, fmt.Errorf("nats: Options: MaxPendingMessages and MaxPendingBytes must not be negative; leave them at 0 for the defaults")
+		return nil, fmt.Errorf("nats: Options: MaxPendingMessages and MaxPendingBytes must not be " +
+			"negative; leave them at 0 for the defaults")
 	}
 	if o.MaxPendingMessages == 0 {
 		o.MaxPendingMessages = defaultMessages
@@ -98,21 +99,26 @@ func NewTransport(url string, opts *Options) (cluster.Transport, error) {
 	case o.Conn != nil && url != "":
 		return nil, fmt.Errorf("nats: give either a URL or Options.Conn, not both")
 	case o.Conn != nil && len(o.Connect) > 0:
-		return nil, fmt.Errorf("nats: Options.Connect is for a new connection; set the options of Options.Conn where it is made")
+		return nil, fmt.Errorf("nats: Options.Connect is for a new connection; set the options of " +
+			"Options.Conn where it is made")
 	case o.Conn == nil && url == "":
 		url = nats.DefaultURL
 	}
-	return &transport{url: url, opts: o, nc: o.Conn, subject: o.Prefix + ".n.", beats: o.Prefix + ".beat"}, nil
+	return &transport{url: url, opts: o, nc: o.Conn, subject: o.Prefix + ".n.",
+		beats: o.Prefix + ".beat"}, nil
 }
 
 func checkPrefix(prefix string) error {
 	for token := range strings.SplitSeq(prefix, ".") {
-		if token == "" || strings.Trim(token, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_") != "" {
-			return fmt.Errorf("nats: Options.Prefix %.60q: it must be tokens of letters, digits, - and _, separated by dots", prefix)
+		if token == "" || strings.Trim(token,
+			"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_") != "" {
+			return fmt.Errorf("nats: Options.Prefix %.60q: it must be tokens of letters, digits, - and _, "+
+				"separated by dots", prefix)
 		}
 	}
 	if len(prefix) > maxPrefix {
-		return fmt.Errorf("nats: Options.Prefix has %d bytes; it must have at most %d", len(prefix), maxPrefix)
+		return fmt.Errorf("nats: Options.Prefix has %d bytes; it must have at most %d", len(prefix),
+			maxPrefix)
 	}
 	return nil
 }

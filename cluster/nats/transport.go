@@ -89,7 +89,8 @@ func (t *transport) Start(ctx context.Context, name string, h cluster.Handler) (
 	defer cancel()
 	t.before = t.nc.LastError()
 	if !t.nc.HeadersSupported() {
-		return errors.New("nats: the server is too old: it must support headers (2.2 or later), with which it says that nobody listens")
+		return errors.New("nats: the server is too old: it must support headers (2.2 or later), with " +
+			"which it says that nobody listens")
 	}
 	if err := t.askForName(ctx); err != nil {
 		return err
@@ -136,8 +137,10 @@ func (t *transport) flush(ctx context.Context) error {
 		return fmt.Errorf("nats: the server does not answer: %w", err)
 	}
 	err := t.nc.LastError()
-	if errors.Is(err, nats.ErrPermissionViolation) && err != t.before && strings.Contains(err.Error(), t.opts.Prefix+".") {
-		return fmt.Errorf("nats: a permission is missing (publish and subscribe to %s.> are needed): %w", t.opts.Prefix, err)
+	if errors.Is(err, nats.ErrPermissionViolation) && err != t.before && strings.Contains(err.Error(),
+		t.opts.Prefix+".") {
+		return fmt.Errorf("nats: a permission is missing (publish and subscribe to %s.> are needed): %w",
+			t.opts.Prefix, err)
 	}
 	return nil
 }
@@ -248,7 +251,8 @@ func (t *transport) result(err error) error {
 	}
 	for _, notSent := range []error{
 		nats.ErrConnectionClosed, nats.ErrReconnectBufExceeded, nats.ErrConnectionDraining,
-		nats.ErrDisconnected, nats.ErrConnectionReconnecting, nats.ErrBadSubject, nats.ErrInvalidConnection,
+		nats.ErrDisconnected, nats.ErrConnectionReconnecting, nats.ErrBadSubject,
+		nats.ErrInvalidConnection,
 	} {
 		if errors.Is(err, notSent) {
 			return fmt.Errorf("%w: %w", cluster.ErrDown, err)

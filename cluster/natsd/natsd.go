@@ -102,7 +102,8 @@ func Start(opts *Options) (*Server, error) {
 	if !listens(s, so) {
 		s.Shutdown()
 		s.WaitForShutdown()
-		return nil, fmt.Errorf("natsd: the server does not listen on %q and %q: is a port in use?", o.Listen, o.Clients)
+		return nil, fmt.Errorf("natsd: the server does not listen on %q and %q: is a port in use?",
+			o.Listen, o.Clients)
 	}
 	return &Server{s}, nil
 }
@@ -128,7 +129,8 @@ func listens(s *server.Server, so *server.Options) bool {
 // server translates the options for the server.
 func (o *Options) server() (*server.Options, error) {
 	so := &server.Options{
-		ServerName: "", DontListen: true, NoSigs: true, NoLog: true, JetStream: false, MaxPayload: int32(1 << 20),
+		ServerName: "", DontListen: true, NoSigs: true, NoLog: true, JetStream: false,
+		MaxPayload: int32(1 << 20),
 		MaxPending: 256 << 20, // an ordinary pause of a node must not make it a slow consumer
 	}
 	if o.MaxFrame != 0 {
@@ -138,7 +140,8 @@ func (o *Options) server() (*server.Options, error) {
 		so.MaxPayload = int32(o.MaxFrame)
 	}
 	if o.Clients != "" {
-		host, port, err := address("Clients", o.Clients, o.ClientToken != "" || o.ClientTLS != nil, "ClientToken or ClientTLS")
+		host, port, err := address("Clients", o.Clients, o.ClientToken != "" || o.ClientTLS != nil,
+			"ClientToken or ClientTLS")
 		if err != nil {
 			return nil, err
 		}
@@ -148,7 +151,8 @@ func (o *Options) server() (*server.Options, error) {
 	so.Authorization = o.ClientToken
 	if o.Listen == "" {
 		if len(o.Routes) > 0 || o.Advertise != "" {
-			return nil, fmt.Errorf("natsd: Options.Routes and Advertise need Options.Listen: servers connect to each other both ways")
+			return nil, fmt.Errorf("natsd: Options.Routes and Advertise need Options.Listen: servers " +
+				"connect to each other both ways")
 		}
 		return so, nil
 	}
@@ -167,7 +171,8 @@ func (o *Options) cluster(so *server.Options) error {
 	c.Name, c.Host, c.Port, c.Advertise = "gateway", host, port, o.Advertise
 	c.TLSConfig, c.TLSTimeout = o.TLS, 5
 	c.Compression.Mode = server.CompressionOff
-	c.ConnectRetries = 1 << 30 // of servers that are heard of; the routes of the options are tried for ever
+	// Of servers that are heard of; the routes of the options are tried for ever.
+	c.ConnectRetries = 1 << 30
 	if o.TLS != nil {
 		c.TLSConfig = o.TLS.Clone()
 		c.TLSConfig.ClientAuth = tls.RequireAndVerifyClientCert
@@ -198,7 +203,8 @@ func address(name, hostPort string, secured bool, by string) (host string, port 
 		return "", 0, fmt.Errorf("natsd: Options.%s %q is not host:port", name, hostPort)
 	}
 	if ip := net.ParseIP(host); !secured && host != "localhost" && (ip == nil || !ip.IsLoopback()) {
-		return "", 0, fmt.Errorf("natsd: Options.%s %q can be reached from other machines: set %s, or listen on 127.0.0.1", name, hostPort, by)
+		return "", 0, fmt.Errorf("natsd: Options.%s %q can be reached from other machines: set %s, or "+
+			"listen on 127.0.0.1", name, hostPort, by)
 	}
 	if port == 0 {
 		port = server.RANDOM_PORT
@@ -269,7 +275,8 @@ func NewTransport(opts *Options) (*Transport, error) {
 	}
 	if o.Conn != nil {
 		s.Close()
-		return nil, fmt.Errorf("natsd: Options.NATS.Conn is not for a server of one's own; use package nats with it")
+		return nil, fmt.Errorf("natsd: Options.NATS.Conn is not for a server of one's own; use package " +
+			"nats with it")
 	}
 	o.Connect = append([]natsgo.Option{natsgo.InProcessServer(s.s)}, o.Connect...)
 	if opts != nil && opts.ClientToken != "" {

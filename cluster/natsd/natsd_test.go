@@ -233,7 +233,10 @@ func TestServerRestart(t *testing.T) {
 	}
 	wantErr(t, "Join of a group meanwhile", a.Group("g").Join(ctx, own), nil)
 	start(t, natsd.Options{Clients: strings.TrimPrefix(url, "nats://")})
-	eventually(t, "sends work again", func() bool { return a.Send(ctx, id, gateway.Text("back")) == nil })
+	eventually(t, "sends work again", func() bool {
+		return a.Send(ctx, id,
+			gateway.Text("back")) == nil
+	})
 	for {
 		text := string(p.Receive().Data)
 		if text == "x" {
@@ -270,9 +273,12 @@ func TestPrefixes(t *testing.T) {
 
 // A node that may not use its subjects fails at the start and says which.
 func TestPermissions(t *testing.T) {
-	allow := func(subjects ...string) *server.SubjectPermission { return &server.SubjectPermission{Allow: subjects} }
+	allow := func(subjects ...string) *server.SubjectPermission {
+		return &server.SubjectPermission{Allow: subjects}
+	}
 	user := func(name string, pub, sub *server.SubjectPermission) *server.User {
-		return &server.User{Username: name, Password: "p", Permissions: &server.Permissions{Publish: pub, Subscribe: sub}}
+		return &server.User{Username: name, Password: "p", Permissions: &server.Permissions{Publish: pub,
+			Subscribe: sub}}
 	}
 	s, err := server.NewServer(&server.Options{
 		Host: "127.0.0.1", Port: server.RANDOM_PORT, NoSigs: true, NoLog: true,
@@ -311,8 +317,10 @@ func TestPermissions(t *testing.T) {
 			{"nopub", "mine", "mine.n.permission.f"}, {"all", "theirs", "theirs."},
 		} {
 			_, err := join(c.user, c.prefix, own)
-			if err == nil || !strings.Contains(err.Error(), c.subject) || !strings.Contains(err.Error(), c.prefix+".>") {
-				t.Errorf("Join as %s with prefix %s = %v, want an error that names %s and %s.>", c.user, c.prefix, err, c.subject, c.prefix)
+			if err == nil || !strings.Contains(err.Error(), c.subject) || !strings.Contains(err.Error(),
+				c.prefix+".>") {
+				t.Errorf("Join as %s with prefix %s = %v, want an error that names %s and %s.>", c.user,
+					c.prefix, err, c.subject, c.prefix)
 			}
 		}
 	}
@@ -346,13 +354,16 @@ func TestWrongOptions(t *testing.T) {
 		"not both":        {Conn: &natsgo.Conn{}},
 		"must not be neg": {MaxPendingBytes: -1},
 	} {
-		if _, err := nats.Join(ctx, "nats://127.0.0.1:1", &o); err == nil || !strings.Contains(err.Error(), text) {
+		if _, err := nats.Join(ctx, "nats://127.0.0.1:1", &o); err == nil ||
+			!strings.Contains(err.Error(), text) {
 			t.Errorf("Join with %+v = %v, want an error that says %q", o, err, text)
 		}
 	}
 	_, err := nats.Join(ctx, "nats://user:secret@127.0.0.1:1", nil)
-	if err == nil || strings.Contains(err.Error(), "secret") || !strings.Contains(err.Error(), "127.0.0.1:1") {
-		t.Errorf("Join without a server = %v, want an error with the address and without the password", err)
+	if err == nil || strings.Contains(err.Error(), "secret") || !strings.Contains(err.Error(),
+		"127.0.0.1:1") {
+		t.Errorf("Join without a server = %v, want an error with the address and without the password",
+			err)
 	}
 }
 
@@ -372,7 +383,8 @@ func TestNoPorts(t *testing.T) {
 func TestClusterTLS(t *testing.T) {
 	config := certificate(t)
 	a := start(t, natsd.Options{Listen: "127.0.0.1:0", TLS: config})
-	start(t, natsd.Options{Listen: "127.0.0.1:0", TLS: certificate(t), Routes: []string{a.Addr()}}) // a stranger's
+	start(t, natsd.Options{Listen: "127.0.0.1:0", TLS: certificate(t),
+		Routes: []string{a.Addr()}}) // a stranger's
 	b := start(t, natsd.Options{Listen: "127.0.0.1:0", TLS: config, Routes: []string{a.Addr()}})
 	eventually(t, "the two are connected", func() bool { return a.Routes() == 1 && b.Routes() == 1 })
 }
@@ -385,9 +397,10 @@ func certificate(t *testing.T) *tls.Config {
 		t.Fatal(err)
 	}
 	template := &x509.Certificate{
-		SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(time.Hour), IsCA: true, BasicConstraintsValid: true,
-		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
-		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
+		SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(time.Hour), IsCA: true,
+		BasicConstraintsValid: true,
+		IPAddresses:           []net.IP{net.IPv4(127, 0, 0, 1)},
+		ExtKeyUsage:           []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
 	}
 	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
 	if err != nil {
@@ -400,7 +413,8 @@ func certificate(t *testing.T) *tls.Config {
 	pool := x509.NewCertPool()
 	pool.AddCert(cert)
 	return &tls.Config{
-		Certificates: []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: key}}, RootCAs: pool, ClientCAs: pool,
+		Certificates: []tls.Certificate{{Certificate: [][]byte{der},
+			PrivateKey: key}}, RootCAs: pool, ClientCAs: pool,
 	}
 }
 
