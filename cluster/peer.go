@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"runtime"
 	"sync"
 	"time"
 
@@ -229,6 +230,13 @@ func (p *peer) flush() {
 		return
 	}
 	p.writer = true
+	if len(p.calls) > 1 {
+		// Callers come in crowds, for answers come in frames: let the others of this
+		// crowd put their calls into the same one.
+		p.mu.Unlock()
+		runtime.Gosched()
+		p.mu.Lock()
+	}
 	for len(p.frames) > 0 {
 		f := p.frames[0]
 		p.frames[0] = nil
