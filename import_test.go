@@ -108,8 +108,8 @@ func TestForbiddenImports(t *testing.T) {
 		},
 		"cluster": {
 			"the cluster knows operations, not what asks for them": {module + "/lua", webSocketLibrary},
-			"how bytes travel is a transport's":                     {"net", "net/http"},
-			"test helpers stay out of programs":                     testHelpers,
+			"how bytes travel is a transport's":                    {"net", "net/http"},
+			"test helpers stay out of programs":                    testHelpers,
 		},
 		"lua/keystore":        {"test helpers stay out of programs": testHelpers},
 		"lua/internal/vm":     {"the machine knows no gateway": {module}, "test helpers stay out of programs": testHelpers},

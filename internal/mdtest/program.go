@@ -15,7 +15,7 @@ var imports = map[string]string{
 	"natsgo":  "github.com/nats-io/nats.go",
 
 	"clustertest": "github.com/wsgateway/gateway/cluster/clustertest",
-	"context": "context", "errors": "errors", "fmt": "fmt", "http": "net/http",
+	"context":     "context", "errors": "errors", "fmt": "fmt", "http": "net/http",
 	"json": "encoding/json", "log": "log", "netip": "net/netip", "os": "os",
 	"signal": "os/signal", "slog": "log/slog", "strings": "strings", "syscall": "syscall",
 	"testing": "testing", "time": "time",
