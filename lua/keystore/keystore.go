@@ -13,11 +13,11 @@ import (
 	"maps"
 	"math"
 	"net/http"
-	"strings"
 	"sync"
 	"time"
 
 	"github.com/wsgateway/gateway"
+	"github.com/wsgateway/gateway/lua/keystore/internal/rules"
 )
 
 // Options bound a [Store]. Zero fields are the defaults; a negative one means
@@ -190,7 +190,7 @@ func (s *Store) List(_ context.Context, args ListArgs) (ListResult, error) {
 	defer s.lock()()
 	keys := []string{}
 	last, end := s.order.scan(args.Cursor, maxScan, func(key string) bool {
-		if s.entries[key] != nil && matches(args.Match, key) {
+		if s.entries[key] != nil && rules.Matches(args.Match, key) {
 			keys = append(keys, key)
 		}
 		return len(keys) < count
@@ -210,7 +210,7 @@ type ClearArgs struct {
 func (s *Store) Clear(_ context.Context, args ClearArgs) (*Nothing, error) {
 	defer s.lock()()
 	for _, e := range maps.Clone(s.entries) {
-		if matches(args.Match, e.key) {
+		if rules.Matches(args.Match, e.key) {
 			s.remove(e)
 		}
 	}
@@ -228,29 +228,6 @@ type Info struct {
 func (s *Store) Info(_ context.Context, _ Nothing) (Info, error) {
 	defer s.lock()()
 	return Info{len(s.entries), s.bytes}, nil
-}
-
-// matches reports whether a key is selected by a filter.
-func matches(filter, key string) bool {
-	if !strings.ContainsAny(filter, "*?") {
-		return strings.Contains(key, filter)
-	}
-	f, k, star, mark := 0, 0, -1, 0
-	for k < len(key) {
-		switch {
-		case f < len(filter) && filter[f] == '*':
-			star, mark = f, k
-			f++
-		case f < len(filter) && (filter[f] == '?' || filter[f] == key[k]):
-			f, k = f+1, k+1
-		case star >= 0: // let the last star take one byte more
-			mark++
-			f, k = star+1, mark
-		default:
-			return false
-		}
-	}
-	return strings.Trim(filter[f:], "*") == ""
 }
 
 // after returns the time ttl seconds from now; zero for a ttl of 0.
