@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"strconv"
 	"sync/atomic"
+	"unicode/utf8"
 
 	"github.com/wsgateway/gateway"
 	"github.com/wsgateway/gateway/lua/internal/vm"
@@ -48,13 +49,14 @@ func (e *endpoint) ServeEvent(ctx context.Context, s *gateway.Socket, ev gateway
 
 // An event is what runs now.
 type event struct {
-	ctx    context.Context
-	socket socket
-	ev     gateway.Event
-	script *script
-	route  string
-	info   *gateway.Info // made when first needed
-	table  vm.Value      // websocketInfo
+	ctx     context.Context
+	trigger string // of Trigger: service and event; "" for an event of a socket
+	socket  socket // nil for one of Trigger
+	ev      gateway.Event
+	script  *script
+	route   string
+	info    *gateway.Info // made when first needed
+	table   vm.Value      // websocketInfo
 }
 
 func (e *event) fullInfo() *gateway.Info {
@@ -73,32 +75,36 @@ func (p *program) serve(ctx context.Context, pattern string, s socket, ev gatewa
 		return nil
 	}
 	e := &event{ctx: ctx, socket: s, ev: ev, script: sc, route: pattern}
-	m, err := p.pool.get()
-	if err != nil {
-		p.host.failed(e, err)
-		sc.count.add(vm.Usage{}, err)
-		return err
-	}
-	usage, err := m.serve(e)
-	p.pool.put(m)
-	sc.count.add(usage, err)
-	if err != nil {
-		p.host.failed(e, err)
-	}
-	return err
-}
-
-func (m *machine) serve(e *event) (vm.Usage, error) {
-	// A script may keep websocketInfo, and with it a message that it has not read.
-	defer func() { m.MayKeep(len(e.ev.Message.Data)) }()
-	return m.Run(func() error {
-		m.Host, m.Place = e, e.script.place
+	return p.run(e, func(m *machine) error {
 		result, err := m.dispatch(e)
 		if err != nil || result == nil || e.ev.Type == gateway.EventClose {
 			return err
 		}
 		return m.reply(e, result)
 	})
+}
+
+// run runs f in one of the VMs, under the budgets. The error is what went wrong in
+// the script, logged and counted already.
+func (p *program) run(e *event, f func(m *machine) error) error {
+	m, err := p.pool.get()
+	if err != nil {
+		p.host.failed(e, err)
+		e.script.count.add(vm.Usage{}, err)
+		return err
+	}
+	usage, err := m.Run(func() error {
+		m.Host, m.Place = e, e.script.place
+		return f(m)
+	})
+	// A script may keep websocketInfo, and with it a message that it has not read.
+	m.MayKeep(len(e.ev.Message.Data))
+	p.pool.put(m)
+	e.script.count.add(usage, err)
+	if err != nil {
+		p.host.failed(e, err)
+	}
+	return err
 }
 
 // dispatch calls what the event is for, and returns what is to be sent back.
@@ -140,8 +146,11 @@ func (m *machine) callScript(s *script, info, response vm.Value) (vm.Value, erro
 // custom one may call it.
 func (m *machine) defaultHandler(c *vm.Call) error {
 	e, _ := m.Host.(*event)
-	if e == nil {
+	switch {
+	case e == nil:
 		return errors.New("there is no event while modules load")
+	case e.socket == nil:
+		return errors.New("the event is none of a socket's")
 	}
 	s := m.program.byRoute[e.route]
 	if s == nil {
@@ -162,6 +171,9 @@ func (m *machine) reply(e *event, result vm.Value) error {
 		return fmt.Errorf("%s: the result cannot be sent: %w", e.script.place, err)
 	}
 	m.Output(len(text))
+	if !utf8.ValidString(text) {
+		return fmt.Errorf("%s: the result cannot be sent: %w", e.script.place, errNotText)
+	}
 	m.Pause(func() { err = e.socket.Send(e.ctx, gateway.Text(text)) })
 	var refused *gateway.Error
 	if errors.As(err, &refused) && !errors.Is(err, gateway.ErrInvalid) && !errors.Is(err, gateway.ErrTooLarge) {

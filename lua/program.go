@@ -1,6 +1,7 @@
 package lua
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"regexp"
@@ -15,27 +16,37 @@ import (
 
 // A program is a compiled solution. It never changes, but for its pool of VMs.
 type program struct {
-	host     *Host
-	solution source.Solution
-	routes   []string // patterns
-	modules  []module
-	byRoute  map[string]*script
-	handler  *script // nil: the default routing
-	pool     pool
+	host      *Host
+	solution  source.Solution
+	routes    []string // patterns
+	modules   []module
+	byRoute   map[string]*script
+	handler   *script            // nil: the default routing
+	events    map[string]*script // handlers of other events, by source.EventKey
+	functions map[string]*script // functions of modules that handle events, by name
+	advice    []Problem          // warnings that came up while the program was tried
+	linker    *linker            // until the modules have run once
+	pool      pool
 }
 
 type module struct {
-	name  string // for require
-	chunk *vm.Chunk
+	name    string // for require
+	script  source.Script
+	private bool // of the host: only require runs it, and its variables are its own
+	chunk   *vm.Chunk
 }
 
-// A script is the code of one endpoint, or the event handler.
+// A script is the code of one endpoint, or an event handler.
 type script struct {
-	pattern string // "" for the handler
-	file    string
-	place   string // of errors that no line of the script has made: where it begins
-	chunk   *vm.Chunk
-	count   *counters
+	pattern  string // "" for a handler
+	event    string // of a handler: its service and event, as written
+	file     string
+	source   source.Script
+	function string // of an event handler: what the function is called that the script may define
+	before   string // what the wrapper puts in front of the body
+	place    string // of errors that no line of the script has made: where it begins
+	chunk    *vm.Chunk
+	count    *counters
 }
 
 // A script's chunk returns the function that runs per event. What the wrapper
@@ -43,7 +54,19 @@ type script struct {
 const (
 	scriptBefore = "return function(websocketInfo, response) local websocket_info = websocketInfo; "
 	scriptAfter  = "\nend"
+
+	socketEvent = "websocket websocket_info"
 )
+
+// eventBefore is scriptBefore for the handler of an event that is none of a
+// socket's. Scripts of the original platform know the argument by one of its names.
+func eventBefore(name string) string {
+	before := "return function(event) local data = event; "
+	if isName(name) && name != "event" && name != "data" {
+		before += "local " + name + " = event; "
+	}
+	return before
+}
 
 // compileTimeout is for one solution. In the worst case the time that compiling
 // takes is cubic in the length of a script.
@@ -51,29 +74,48 @@ const compileTimeout = 10 * time.Second
 
 // compile compiles everything and reports all problems, in order.
 func (h *Host) compile(ctx context.Context, sol *source.Solution) (*program, []Problem) {
-	p := &program{host: h, solution: *sol, routes: sol.Routes(), byRoute: make(map[string]*script, len(sol.Endpoints))}
-	problems := slices.Clone(sol.Problems)
 	ctx, cancel := context.WithTimeout(ctx, compileTimeout)
 	defer cancel()
-	c := compiler{ctx: ctx}
-	for _, m := range sol.Modules {
-		chunk := c.chunk(m.Script, "", "")
-		p.modules = append(p.modules, module{m.Name, chunk})
+	p := &program{
+		host: h, solution: *sol, routes: sol.Routes(), linker: newLinker(ctx, sol),
+		byRoute: make(map[string]*script, len(sol.Endpoints)), events: make(map[string]*script, len(sol.Events)),
 	}
+	problems := slices.Clone(sol.Problems)
+	c := &p.linker.compiler
+	for _, m := range sol.Modules {
+		chunk := c.module(m.Script, vm.Link{Export: p.linker.exported})
+		p.modules = append(p.modules, module{name: m.Name, script: m.Script, chunk: chunk})
+	}
+	p.modules = append(p.modules, h.libraries...)
 	for _, e := range sol.Endpoints {
-		p.byRoute[e.Pattern] = &script{pattern: e.Pattern, file: e.File, place: placeOf(e.Script), chunk: c.chunk(e.Script, scriptBefore, scriptAfter)}
+		s := newScript(e.Script, scriptBefore)
+		s.pattern, s.chunk = e.Pattern, c.script(s)
+		p.byRoute[e.Pattern] = s
 	}
 	if sol.Handler != nil {
-		p.handler = &script{file: sol.Handler.File, place: placeOf(*sol.Handler), chunk: c.chunk(*sol.Handler, scriptBefore, scriptAfter)}
+		p.handler = newScript(*sol.Handler, scriptBefore)
+		p.handler.event, p.handler.chunk = socketEvent, c.script(p.handler)
+	}
+	for _, e := range sol.Events {
+		s := newScript(e.Script, eventBefore(e.Name))
+		s.event, s.function, s.chunk = e.Service+" "+e.Name, functionName(e.Service, e.Name), c.script(s)
+		p.events[e.Key()] = s
 	}
 	problems = append(problems, c.problems...)
-	slices.SortStableFunc(problems, func(a, b Problem) int {
-		if a.File != b.File {
-			return strings.Compare(a.File, b.File)
-		}
-		return a.Line - b.Line
-	})
+	c.problems = nil
+	sortProblems(problems)
 	return p, problems
+}
+
+// sortProblems orders them by file and line.
+func sortProblems(problems []Problem) {
+	slices.SortStableFunc(problems, func(a, b Problem) int {
+		return cmp.Or(strings.Compare(a.File, b.File), cmp.Compare(a.Line, b.Line))
+	})
+}
+
+func newScript(s source.Script, before string) *script {
+	return &script{file: s.File, source: s, before: before, place: placeOf(s)}
 }
 
 func placeOf(s source.Script) string { return s.File + ":" + strconv.Itoa(s.Line) }
@@ -83,20 +125,36 @@ type compiler struct {
 	problems []Problem
 }
 
-// chunk compiles one script, or notes a problem and returns nil.
-func (c *compiler) chunk(s source.Script, before, after string) *vm.Chunk {
+// module compiles a module, or notes a problem and returns nil.
+func (c *compiler) module(s source.Script, link vm.Link) *vm.Chunk {
+	return c.compile(s, func(above string) (*vm.Chunk, error) {
+		return vm.CompileModule(c.ctx, above+s.Body, s.File, link)
+	})
+}
+
+// script compiles what runs for events, or notes a problem and returns nil. An end
+// too many or too few must not be told of, or taken for, that of the wrapper, so the
+// body is compiled alone as well.
+func (c *compiler) script(s *script) *vm.Chunk {
+	return c.compile(s.source, func(above string) (*vm.Chunk, error) {
+		if _, err := vm.Compile(c.ctx, above+"local websocketInfo, websocket_info, response; "+s.source.Body, s.file); err != nil {
+			return nil, err
+		}
+		return c.wrapped(s, above, vm.Link{})
+	})
+}
+
+func (c *compiler) wrapped(s *script, above string, link vm.Link) (*vm.Chunk, error) {
+	return vm.CompileScript(c.ctx, above+s.before+s.source.Body+scriptAfter, s.file, link)
+}
+
+// compile calls f with the line ends that are above a script, and notes what is
+// wrong.
+func (c *compiler) compile(s source.Script, f func(above string) (*vm.Chunk, error)) *vm.Chunk {
 	if c.ctx.Err() != nil {
 		return nil // which script takes so long has been noted
 	}
-	above := strings.Repeat("\n", s.Line-1)
-	var chunk *vm.Chunk
-	var err error
-	if before != "" { // an end too many or too few must not be told of, or taken for, that of the wrapper
-		_, err = vm.Compile(c.ctx, above+"local websocketInfo, websocket_info, response; "+s.Body, s.File)
-	}
-	if err == nil {
-		chunk, err = vm.Compile(c.ctx, above+before+s.Body+after, s.File)
-	}
+	chunk, err := f(strings.Repeat("\n", s.Line-1))
 	var syntax *vm.SyntaxError
 	switch {
 	case errors.As(err, &syntax):
@@ -126,11 +184,11 @@ func (h *Host) build(ctx context.Context, sol *source.Solution) (*program, error
 	}
 	p.pool = pool{program: p, max: h.opts.IdleVMs}
 	for _, s := range p.scripts() {
-		s.count = h.counters.get(s.file, s.pattern)
+		s.count = h.counters.get(s)
 	}
-	m, err := p.newMachine(false)
+	m, err := p.link(ctx)
 	if err != nil {
-		return nil, Problems{p.located(err)}
+		return nil, err
 	}
 	p.pool.put(m)
 	slices.Sort(p.routes)
@@ -146,7 +204,8 @@ func (p *program) located(err error) Problem {
 		for _, mod := range p.solution.Modules {
 			if strings.HasPrefix(mod.File, m[1]) {
 				line, _ := strconv.Atoi(m[2])
-				return Problem{File: mod.File, Line: line, Text: text[len(m[0]):]}
+				text = text[len(m[0]):]
+				return Problem{File: mod.File, Line: line, Text: text + p.order(text, mod.File)}
 			}
 		}
 	}
@@ -165,6 +224,12 @@ func (p *program) scripts() []*script {
 	}
 	if p.handler != nil {
 		all = append(all, p.handler)
+	}
+	for _, s := range p.events {
+		all = append(all, s)
+	}
+	for _, s := range p.functions {
+		all = append(all, s)
 	}
 	return all
 }
@@ -185,24 +250,30 @@ func (p *program) script(pattern string) *script {
 }
 
 func (p *program) deployment() Deployment {
-	d := Deployment{Routes: p.routes, Warnings: p.solution.Warnings}
+	d := Deployment{Routes: p.routes, Warnings: p.warnings()}
 	for _, m := range p.solution.Modules {
 		d.Modules = append(d.Modules, m.File)
 	}
 	if p.handler != nil {
 		d.Handler = p.handler.file
 	}
+	for _, e := range p.solution.Events {
+		d.Events = append(d.Events, EventHandler{Service: e.Service, Event: e.Name, File: e.File})
+	}
 	return d
 }
 
-// require finds a module by the name that a script gives. That of a folder
-// means the file init.lua in it, if there is no file of the name itself.
-func (p *program) require(name string) (*vm.Chunk, string) {
+// require finds a module by the name that a script gives, for the VM m. That of a
+// folder means the file init.lua in it, if there is no file of the name itself.
+func (p *program) require(m *machine, name string) (*vm.Chunk, string) {
 	key := source.ModuleName(name)
 	for _, key := range []string{key, key + ".init"} {
-		for _, m := range p.modules {
-			if m.name == key {
-				return m.chunk, key
+		for i := range p.modules {
+			if mod := &p.modules[i]; mod.name == key {
+				if p.linker != nil {
+					p.linker.module(m, mod)
+				}
+				return mod.chunk, key
 			}
 		}
 	}

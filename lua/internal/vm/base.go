@@ -318,7 +318,7 @@ func baseGetmetatable(s *State, l *golua.State) int {
 		s.push(s.meta)
 	case env:
 		s.push(s.globals)
-		if !l.MetaTable(-1) {
+		if !l.MetaTable(-1) || l.ToValue(-1) == s.missing {
 			l.PushNil()
 		}
 	case s.isLazy(l, 1) || !l.MetaTable(1):

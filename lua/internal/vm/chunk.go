@@ -17,7 +17,10 @@ import (
 // number of States at once.
 type Chunk struct {
 	Name string // what errors and tracebacks call it
+	Uses Uses
 	code []byte
+
+	returns bool // its function is what running it returns
 }
 
 // A SyntaxError says where source does not compile.
@@ -41,11 +44,7 @@ const MaxName = 59
 // Compile compiles source. Errors are *[SyntaxError], also where ctx ended
 // first: the time it takes can be cubic in the length of the source.
 func Compile(ctx context.Context, source, name string) (*Chunk, error) {
-	code, err := compile(golua.NewState(), source, name, ctx.Err)
-	if err != nil {
-		return nil, err
-	}
-	return &Chunk{Name: name, code: code}, nil
+	return compileLinked(ctx, source, name, plan{body: -1}, false)
 }
 
 // pieceSize is how much source the parser gets at once.
@@ -82,7 +81,7 @@ func (p *pieces) line() int { return 1 + strings.Count(p.text[:p.at], "\n") }
 
 // compile leaves the stack of l as it was. It stops soon after goOn, which it
 // asks every few bytes, has returned an error.
-func compile(l *golua.State, source, name string, goOn func() error) (code []byte, err error) {
+func compile(l *golua.State, source, name string, goOn func() error, p plan) (code []byte, err error) {
 	top := l.Top()
 	defer func() {
 		// The parser's panics come as errors, but those of Dump do not.
@@ -119,7 +118,7 @@ func compile(l *golua.State, source, name string, goOn func() error) (code []byt
 	if translated != source {
 		code = showGoto(code)
 	}
-	if code, err = rewrite(code); err != nil {
+	if code, err = rewrite(code, p); err != nil {
 		return nil, &SyntaxError{Name: name, Text: err.Error()}
 	}
 	return code, nil

@@ -17,7 +17,7 @@ import (
 func (s *State) held(limit int64) int64 {
 	h := holder{limit: limit, seen: make(map[uintptr]struct{})}
 	h.todo = append(h.todo, reflect.ValueOf(s.l))
-	for _, v := range []Value{s.loaded, s.overlay, s.shadow, s.meta} { // the VM need not refer to them
+	for _, v := range []Value{s.loaded, s.holders, s.stubs, s.runStubs, s.overlay, s.shadow, s.meta} { // the VM need not refer to them
 		if v != nil {
 			h.todo = append(h.todo, reflect.ValueOf(v))
 		}

@@ -59,7 +59,7 @@ func (s *State) loadSource(l *golua.State, source, name string) int {
 	}
 	s.step(len(source) * 4)
 	s.alloc(len(source) * 16)
-	code, err := compile(l, source, name, s.compiling())
+	code, err := compile(l, source, name, s.compiling(), plan{body: -1})
 	s.check(time.Now())
 	if err != nil {
 		return fail(err.Error())
@@ -154,7 +154,7 @@ func (s *State) RunModule(c *Chunk, key string) Value {
 		return v
 	}
 	s.Set(s.loaded, key, true) // also for modules that require each other
-	f, err := s.Load(c)
+	f, err := s.LoadLinked(c)
 	if err != nil {
 		s.errorf("%v", err)
 	}
