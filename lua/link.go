@@ -9,19 +9,27 @@ import (
 	"github.com/wsgateway/gateway/lua/internal/vm"
 )
 
-// A linker compiles what uses variables of modules once these are known: while the
-// modules run for the first time, in the VM that tries a new program.
+// A linker compiles scripts with the variables of modules that they use. Which these
+// are is certain only when the modules have run, in the VM that tries a new program:
+// one may have returned before a variable began, or have been required earlier. So the
+// linker first goes by the order of the files, and compiles again what that was wrong
+// for.
 type linker struct {
 	compiler
-	words map[string]int // in how many scripts of the solution each occurs
-	done  map[string]bool
+	inside   map[string]map[string]struct{} // the words of each script, by where it begins
+	words    map[string]int                 // in how many scripts of the solution each occurs
+	declared map[string]bool                // variables of the modules compiled so far
+	done     map[string]bool                // modules, by name
 }
 
 // newLinker counts the words of all scripts.
 func newLinker(ctx context.Context, sol *source.Solution) *linker {
-	l := &linker{compiler: compiler{ctx: ctx}, words: make(map[string]int), done: make(map[string]bool)}
+	l := &linker{compiler: compiler{ctx: ctx}, words: make(map[string]int), declared: make(map[string]bool),
+		inside: make(map[string]map[string]struct{}), done: make(map[string]bool)}
 	count := func(s source.Script) {
-		for word := range vm.Words(s.Body) {
+		words := vm.Words(s.Body)
+		l.inside[placeOf(s)] = words
+		for word := range words {
 			l.words[word]++
 		}
 	}
@@ -41,12 +49,11 @@ func newLinker(ctx context.Context, sol *source.Solution) *linker {
 // name.
 func (l *linker) exported(name string) bool { return l.words[name] > 1 }
 
-// outer returns the names in a script that are variables of the modules that have
-// run in m.
-func (l *linker) outer(m *machine, s source.Script) []string {
+// names returns the words of a script that are variables of modules.
+func (l *linker) names(s source.Script, known func(name string) bool) []string {
 	var names []string
-	for word := range vm.Words(s.Body) {
-		if l.words[word] > 1 && m.HasVariable(word) {
+	for word := range l.inside[placeOf(s)] {
+		if known(word) {
 			names = append(names, word)
 		}
 	}
@@ -54,30 +61,40 @@ func (l *linker) outer(m *machine, s source.Script) []string {
 	return names
 }
 
-// module compiles a module again if it uses variables of those that ran before.
-func (l *linker) module(m *machine, mod *module) {
+func (l *linker) compileModule(mod *module) {
+	mod.outer = l.names(mod.script, func(name string) bool { return l.declared[name] })
+	mod.chunk = l.module(mod.script, vm.Link{Outer: mod.outer, Export: l.exported})
+	if mod.chunk != nil {
+		for _, name := range mod.chunk.Variables {
+			l.declared[name] = true
+		}
+	}
+}
+
+func (l *linker) compileScript(s *script) {
+	s.outer = l.names(s.source, func(name string) bool { return l.declared[name] })
+	s.chunk = l.script(s, vm.Link{Outer: s.outer})
+}
+
+// linkModule is called before a module runs, in the VM that tries the program.
+func (l *linker) linkModule(m *machine, mod *module) {
 	if l.done[mod.name] || mod.private {
 		return
 	}
 	l.done[mod.name] = true
-	if names := l.outer(m, mod.script); len(names) > 0 {
-		if chunk := l.compiler.module(mod.script, vm.Link{Outer: names, Export: l.exported}); chunk != nil {
+	if names := l.names(mod.script, m.HasVariable); !slices.Equal(names, mod.outer) {
+		if chunk := l.module(mod.script, vm.Link{Outer: names, Export: l.exported}); chunk != nil {
 			mod.chunk = chunk
 		}
 	}
 }
 
-// script is module for a script that runs for events.
-func (l *linker) script(m *machine, s *script) {
-	names := l.outer(m, s.source)
-	if len(names) == 0 {
-		return
-	}
-	chunk := l.compile(s.source, func(above string) (*vm.Chunk, error) {
-		return l.wrapped(s, above, vm.Link{Outer: names})
-	})
-	if chunk != nil {
-		s.chunk = chunk
+// linkScript is called when all modules have run.
+func (l *linker) linkScript(m *machine, s *script) {
+	if names := l.names(s.source, m.HasVariable); !slices.Equal(names, s.outer) {
+		if chunk := l.script(s, vm.Link{Outer: names}); chunk != nil {
+			s.chunk = chunk
+		}
 	}
 }
 
@@ -93,7 +110,7 @@ func (p *program) link(ctx context.Context) (*machine, error) {
 		return nil, Problems(append(l.problems, p.located(err)))
 	}
 	for _, s := range p.scripts() {
-		l.script(m, s)
+		l.linkScript(m, s)
 	}
 	p.findFunctions(m)
 	p.advice = p.undefined(m)

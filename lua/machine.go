@@ -50,7 +50,7 @@ func (p *program) newMachine(quiet bool) (*machine, error) {
 				continue
 			}
 			if p.linker != nil {
-				p.linker.module(m, mod)
+				p.linker.linkModule(m, mod)
 			}
 			m.RunModule(mod.chunk, mod.name)
 		}

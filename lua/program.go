@@ -32,7 +32,8 @@ type program struct {
 type module struct {
 	name    string // for require
 	script  source.Script
-	private bool // of the host: only require runs it, and its variables are its own
+	outer   []string // variables of other modules that the chunk knows
+	private bool     // of the host: only require runs it, and its variables are its own
 	chunk   *vm.Chunk
 }
 
@@ -42,9 +43,11 @@ type script struct {
 	event    string // of a handler: its service and event, as written
 	file     string
 	source   source.Script
-	function string // of an event handler: what the function is called that the script may define
-	before   string // what the wrapper puts in front of the body
-	place    string // of errors that no line of the script has made: where it begins
+	function string   // of an event handler: what the function is called that the script may define
+	before   string   // what the wrapper puts in front of the body
+	params   string   // the names in it
+	outer    []string // variables of modules that the chunk knows
+	place    string   // of errors that no line of the script has made: where it begins
 	chunk    *vm.Chunk
 	count    *counters
 }
@@ -53,20 +56,13 @@ type script struct {
 // adds stands on the line of the header, so that lines are those of the file.
 const (
 	scriptBefore = "return function(websocketInfo, response) local websocket_info = websocketInfo; "
-	scriptAfter  = "\nend"
+	scriptParams = "websocketInfo, websocket_info, response"
+
+	eventBefore = "return function(event) local data = event; "
+	eventParams = "event, data"
 
 	socketEvent = "websocket websocket_info"
 )
-
-// eventBefore is scriptBefore for the handler of an event that is none of a
-// socket's. Scripts of the original platform know the argument by one of its names.
-func eventBefore(name string) string {
-	before := "return function(event) local data = event; "
-	if isName(name) && name != "event" && name != "data" {
-		before += "local " + name + " = event; "
-	}
-	return before
-}
 
 // compileTimeout is for one solution. In the worst case the time that compiling
 // takes is cubic in the length of a script.
@@ -81,28 +77,29 @@ func (h *Host) compile(ctx context.Context, sol *source.Solution) (*program, []P
 		byRoute: make(map[string]*script, len(sol.Endpoints)), events: make(map[string]*script, len(sol.Events)),
 	}
 	problems := slices.Clone(sol.Problems)
-	c := &p.linker.compiler
+	l := p.linker
 	for _, m := range sol.Modules {
-		chunk := c.module(m.Script, vm.Link{Export: p.linker.exported})
-		p.modules = append(p.modules, module{name: m.Name, script: m.Script, chunk: chunk})
+		mod := module{name: m.Name, script: m.Script}
+		l.compileModule(&mod)
+		p.modules = append(p.modules, mod)
 	}
 	p.modules = append(p.modules, h.libraries...)
 	for _, e := range sol.Endpoints {
-		s := newScript(e.Script, scriptBefore)
-		s.pattern, s.chunk = e.Pattern, c.script(s)
-		p.byRoute[e.Pattern] = s
+		s := newScript(e.Script)
+		s.pattern, p.byRoute[e.Pattern] = e.Pattern, s
 	}
 	if sol.Handler != nil {
-		p.handler = newScript(*sol.Handler, scriptBefore)
-		p.handler.event, p.handler.chunk = socketEvent, c.script(p.handler)
+		p.handler = newScript(*sol.Handler)
+		p.handler.event = socketEvent
 	}
 	for _, e := range sol.Events {
-		s := newScript(e.Script, eventBefore(e.Name))
-		s.event, s.function, s.chunk = e.Service+" "+e.Name, functionName(e.Service, e.Name), c.script(s)
-		p.events[e.Key()] = s
+		p.events[e.Key()] = newHandler(e)
 	}
-	problems = append(problems, c.problems...)
-	c.problems = nil
+	for _, s := range p.scripts() {
+		l.compileScript(s)
+	}
+	problems = append(problems, l.problems...)
+	l.problems = nil
 	sortProblems(problems)
 	return p, problems
 }
@@ -114,8 +111,22 @@ func sortProblems(problems []Problem) {
 	})
 }
 
-func newScript(s source.Script, before string) *script {
-	return &script{file: s.File, source: s, before: before, place: placeOf(s)}
+// newScript returns the script of an endpoint, or of the handler that takes its place.
+func newScript(s source.Script) *script {
+	return &script{file: s.File, source: s, before: scriptBefore, params: scriptParams, place: placeOf(s)}
+}
+
+// newHandler returns the script of an event that is none of a socket's. Scripts of
+// the original platform know the argument by one of its names.
+func newHandler(e source.Event) *script {
+	s := newScript(e.Script)
+	s.event, s.function = e.Service+" "+e.Name, functionName(e.Service, e.Name)
+	s.before, s.params = eventBefore, eventParams
+	if isName(e.Name) && e.Name != "event" && e.Name != "data" {
+		s.before += "local " + e.Name + " = event; "
+		s.params += ", " + e.Name
+	}
+	return s
 }
 
 func placeOf(s source.Script) string { return s.File + ":" + strconv.Itoa(s.Line) }
@@ -132,20 +143,11 @@ func (c *compiler) module(s source.Script, link vm.Link) *vm.Chunk {
 	})
 }
 
-// script compiles what runs for events, or notes a problem and returns nil. An end
-// too many or too few must not be told of, or taken for, that of the wrapper, so the
-// body is compiled alone as well.
-func (c *compiler) script(s *script) *vm.Chunk {
+// script compiles what runs for events, or notes a problem and returns nil.
+func (c *compiler) script(s *script, link vm.Link) *vm.Chunk {
 	return c.compile(s.source, func(above string) (*vm.Chunk, error) {
-		if _, err := vm.Compile(c.ctx, above+"local websocketInfo, websocket_info, response; "+s.source.Body, s.file); err != nil {
-			return nil, err
-		}
-		return c.wrapped(s, above, vm.Link{})
+		return vm.CompileScript(c.ctx, above, s.before, s.params, s.source.Body, s.file, link)
 	})
-}
-
-func (c *compiler) wrapped(s *script, above string, link vm.Link) (*vm.Chunk, error) {
-	return vm.CompileScript(c.ctx, above+s.before+s.source.Body+scriptAfter, s.file, link)
 }
 
 // compile calls f with the line ends that are above a script, and notes what is
@@ -271,7 +273,7 @@ func (p *program) require(m *machine, name string) (*vm.Chunk, string) {
 		for i := range p.modules {
 			if mod := &p.modules[i]; mod.name == key {
 				if p.linker != nil {
-					p.linker.module(m, mod)
+					p.linker.linkModule(m, mod)
 				}
 				return mod.chunk, key
 			}

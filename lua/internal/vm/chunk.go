@@ -16,9 +16,10 @@ import (
 // A Chunk is compiled source. It never changes and may be loaded into any
 // number of States at once.
 type Chunk struct {
-	Name string // what errors and tracebacks call it
-	Uses Uses
-	code []byte
+	Name      string   // what errors and tracebacks call it
+	Uses      Uses     // of globals
+	Variables []string // those of a module that are known to later code, unless it returns before
+	code      []byte
 
 	returns bool // its function is what running it returns
 }
@@ -44,7 +45,7 @@ const MaxName = 59
 // Compile compiles source. Errors are *[SyntaxError], also where ctx ended
 // first: the time it takes can be cubic in the length of the source.
 func Compile(ctx context.Context, source, name string) (*Chunk, error) {
-	return compileLinked(ctx, source, name, plan{body: -1}, false)
+	return compileLinked(ctx, source, name, plain)
 }
 
 // pieceSize is how much source the parser gets at once.

@@ -59,7 +59,7 @@ func (s *State) loadSource(l *golua.State, source, name string) int {
 	}
 	s.step(len(source) * 4)
 	s.alloc(len(source) * 16)
-	code, err := compile(l, source, name, s.compiling(), plan{body: -1})
+	code, err := compile(l, source, name, s.compiling(), plain)
 	s.check(time.Now())
 	if err != nil {
 		return fail(err.Error())

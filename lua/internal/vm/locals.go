@@ -36,29 +36,49 @@ const outerLevel = 180
 // CompileModule is [Compile] for the file of a module, whose variables and those of
 // others the link is about. Such a chunk is loaded by [State.LoadLinked].
 func CompileModule(ctx context.Context, source, name string, link Link) (*Chunk, error) {
-	levels := 0
-	if len(link.Outer) > 0 {
-		source, levels = declare(link.Outer, "return function(...) "+source+"\nend")
+	p := plan{body: -1, export: link.Export}
+	if link.Export != nil {
+		p.body = 0
 	}
-	plan := plan{body: levels, export: link.Export}
-	if link.Export == nil {
-		plan.body = -1
+	if len(link.Outer) == 0 {
+		return compileLinked(ctx, source, name, p)
 	}
-	return compileLinked(ctx, source, name, plan, levels > 0)
+	declared, levels := declare(link.Outer, "return function(...) "+source+"\nend")
+	if p.wrap = levels; p.body == 0 {
+		p.body = levels
+	}
+	return compileWrapped(ctx, declared, source, name, p)
 }
 
-// CompileScript is [Compile] for source that returns a function, which is what
-// [State.LoadLinked] makes of it.
-func CompileScript(ctx context.Context, source, name string, link Link) (*Chunk, error) {
+// CompileScript is [Compile] for a body that becomes a function, between the text
+// before and the word end: that function is what [State.LoadLinked] returns. above is
+// line ends for the lines that are above the body in its file, and params the names
+// that the text before gives it.
+func CompileScript(ctx context.Context, above, before, params, body, name string, link Link) (*Chunk, error) {
+	declared, levels := above+before+body+"\nend", 1
 	if len(link.Outer) > 0 {
-		source, _ = declare(link.Outer, source)
+		declared, levels = declare(link.Outer, declared)
 	}
-	return compileLinked(ctx, source, name, plan{body: -1}, true)
+	return compileWrapped(ctx, declared, above+"local "+params+"; "+body, name, plan{body: -1, wrap: levels})
 }
 
-func compileLinked(ctx context.Context, source, name string, p plan, returns bool) (*Chunk, error) {
-	c := &Chunk{Name: name, returns: returns}
-	p.uses = &c.Uses
+// compileWrapped compiles source in a wrapper. An end too many or too few in it must
+// not be told of, or taken for, that of the wrapper: then the plain source is compiled
+// for its error.
+func compileWrapped(ctx context.Context, declared, plain, name string, p plan) (*Chunk, error) {
+	c, err := compileLinked(ctx, declared, name, p)
+	if err == nil {
+		return c, nil
+	}
+	if _, plainErr := Compile(ctx, plain, name); plainErr != nil {
+		return nil, plainErr
+	}
+	return nil, err
+}
+
+func compileLinked(ctx context.Context, source, name string, p plan) (*Chunk, error) {
+	c := &Chunk{Name: name, returns: p.wrap > 0}
+	p.chunk = c
 	var err error
 	if c.code, err = compile(golua.NewState(), source, name, ctx.Err, p); err != nil {
 		return nil, err
@@ -155,11 +175,26 @@ func (s *State) HasVariable(name string) bool {
 	return ok
 }
 
-// A plan says which function of a chunk hands out variables.
+// A plan says what there is to do about the variables of a chunk.
 type plan struct {
-	body   int // how many functions deep it is; -1 for none
+	wrap   int // how many functions are around the source, each the only one in the one around it
+	body   int // how many functions deep the one is that hands out variables; -1 for none
 	export func(name string) bool
-	uses   *Uses // to be filled in, or nil
+	chunk  *Chunk // that is made, or nil
+}
+
+// plain is the plan of code that is loaded at run time.
+var plain = plan{body: -1}
+
+// fits reports whether the wrapper is around the whole of the source.
+func (e plan) fits(main *proto) bool {
+	for range e.wrap {
+		if len(main.protos) != 1 {
+			return false
+		}
+		main = main.protos[0]
+	}
+	return true
 }
 
 // exports adds to p a function for each place where variables begin that are local
@@ -178,6 +213,9 @@ func (e plan) exports(p *proto) map[int]int {
 				child = len(p.protos)
 				places[start] = child
 				p.protos = append(p.protos, newExporter(p))
+			}
+			if e.chunk != nil {
+				e.chunk.Variables = append(e.chunk.Variables, name)
 			}
 			c := p.protos[child]
 			c.upvalues = append(c.upvalues, upvalue{true, register, v.name})

@@ -21,7 +21,10 @@ import (
 //     merely have the same values; with the extra capture it reuses none across
 //     calls.
 
-var errTooComplex = errors.New("function or expression too complex")
+var (
+	errTooComplex = errors.New("function or expression too complex")
+	errWrapper    = errors.New("unexpected end")
+)
 
 // The upvalues of a rewritten main function; _ENV is the first (see loadChunk).
 const (
@@ -47,8 +50,11 @@ func rewrite(chunk []byte, p plan) ([]byte, error) {
 	if len(main.upvalues) != 1 {
 		return nil, errBytecode
 	}
-	if p.uses != nil {
-		p.uses.note(main)
+	if !p.fits(main) {
+		return nil, errWrapper
+	}
+	if p.chunk != nil {
+		p.chunk.Uses.note(main)
 	}
 	main.upvalues = append(main.upvalues, upvalue{true, 1, emptyName}, upvalue{true, 2, emptyName})
 	f := frame{concat: upvalueConcat - 1, mod: upvalueMod - 1, unique: []bool{true, true, true}, plan: p}
@@ -90,7 +96,7 @@ func (f frame) rewrite(p *proto) error {
 		c.concat = c.add(child, upvalue{false, f.concat, emptyName}, true)
 		c.mod = c.add(child, upvalue{false, f.mod, emptyName}, true)
 		if i == 0 && f.plan.body > 0 { // the body is the first function of those around it
-			c.plan = plan{body: f.plan.body - 1, export: f.plan.export}
+			c.plan = plan{body: f.plan.body - 1, export: f.plan.export, chunk: f.plan.chunk}
 			c.export = c.add(child, upvalue{false, f.export, emptyName}, true)
 		}
 		if len(child.upvalues) > maxUpvalues {
