@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/wsgateway/gateway/lua/internal/source"
 	"github.com/wsgateway/gateway/lua/internal/vm"
 )
 
@@ -15,7 +16,12 @@ import (
 
 // warnings returns those of the source, and what only the host knows.
 func (p *program) warnings() []Problem {
-	warnings := slices.Concat(p.solution.Warnings, p.unhandled(), p.advice)
+	return p.host.warnings(&p.solution, p.advice)
+}
+
+// warnings returns those of a solution, with more.
+func (h *Host) warnings(sol *source.Solution, more []Problem) []Problem {
+	warnings := slices.Concat(sol.Warnings, h.unhandled(sol), more)
 	slices.SortStableFunc(warnings, func(a, b Problem) int {
 		return cmp.Or(strings.Compare(a.File, b.File), cmp.Compare(a.Line, b.Line))
 	})
@@ -23,10 +29,10 @@ func (p *program) warnings() []Problem {
 }
 
 // unhandled lists the handlers of events that the program does not trigger.
-func (p *program) unhandled() []Problem {
+func (h *Host) unhandled(sol *source.Solution) []Problem {
 	var notes []Problem
-	for _, e := range p.solution.Events {
-		if !slices.ContainsFunc(p.host.opts.Triggers, func(s string) bool { return strings.EqualFold(s, e.Service) }) {
+	for _, e := range sol.Events {
+		if !slices.ContainsFunc(h.opts.Triggers, func(s string) bool { return strings.EqualFold(s, e.Service) }) {
 			notes = append(notes, Problem{
 				File: e.File, Line: max(1, e.HeaderLine),
 				Text: fmt.Sprintf("event handler skipped: nothing triggers %.80s %.80s here", e.Service, e.Name),

@@ -249,7 +249,7 @@ func (h *Host) deployLocked(ctx context.Context, sol *source.Solution) (Deployme
 	}
 	p, err := h.build(ctx, sol)
 	if err != nil {
-		return Deployment{Warnings: sol.Warnings}, err
+		return Deployment{Warnings: h.warnings(sol, nil)}, err
 	}
 	routes := h.routesLocked(p)
 	if err := h.gw.Replace(h.opts.Name, routes); err != nil {
