@@ -78,6 +78,10 @@ type State struct {
 	runs    int
 	base    int64 // bytes held after loading
 	growth  growth
+	sealed  bool
+	kept    []kept     // tables that every run finds as they are
+	moved   []moved    // functions that this run gave another environment
+	seed    *rand.Rand // the source of random numbers that every run finds
 	sample  []metrics.Sample
 }
 
@@ -184,9 +188,12 @@ func (s *State) Run(f func() error) (Usage, error) {
 
 // Setup is Run for code whose globals stay: modules.
 func (s *State) Setup(f func() error) (Usage, error) {
+	tables := s.hostTables()
 	s.setEnv(s.globals)
 	defer func() {
 		s.setEnv(s.overlay)
+		s.seal(tables)
+		s.sealed = true
 		s.base = s.held(1 << 62)
 	}()
 	return s.protected(f)
@@ -223,6 +230,10 @@ func (s *State) protected(f func() error) (usage Usage, err error) {
 // begin gives the run its own globals.
 func (s *State) begin() {
 	s.runs++
+	if !s.sealed {
+		s.seal(s.hostTables())
+		s.sealed = true
+	}
 	l := s.l
 	s.push(s.overlay)
 	l.PushNil()
@@ -239,6 +250,9 @@ func (s *State) end() {
 		s.iters[i].reset()
 	}
 	s.Host = nil
+	if !s.broken {
+		s.restore()
+	}
 	s.lookForGrowth()
 	if !s.broken && s.run.allocated > 1<<18 {
 		// Dead stack slots keep their values.
