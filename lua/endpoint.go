@@ -73,19 +73,36 @@ func (p *program) serve(ctx context.Context, pattern string, s socket, ev gatewa
 		return nil
 	}
 	e := &event{ctx: ctx, socket: s, ev: ev, script: sc, route: pattern}
-	m, err := p.pool.get()
-	if err != nil {
-		p.host.failed(e, err)
-		sc.count.add(vm.Usage{}, err)
-		return err
+	usage, err := p.run(e, ev.Type == gateway.EventClose)
+	var failure *vm.Error
+	if errors.As(err, &failure) && failure.Budget == vm.Ended {
+		p.host.log.LogAttrs(ctx, slog.LevelDebug, "script ended", append(e.attrs(), slog.Any("error", err))...)
+		err = nil // it is not the script's fault
 	}
-	usage, err := m.serve(e)
-	p.pool.put(m)
 	sc.count.add(usage, err)
 	if err != nil {
 		p.host.failed(e, err)
 	}
 	return err
+}
+
+// run runs the scripts of an event in a VM, when it is their turn. Those of an event
+// that must run wait, however many do.
+func (p *program) run(e *event, must bool) (vm.Usage, error) {
+	r := p.host.newRun(e.ctx, e.script.count)
+	e.ctx = r
+	defer r.end()
+	grant, err := r.begin(must)
+	if err != nil {
+		return vm.Usage{}, vm.StopError(err, e.script.place)
+	}
+	m, err := p.pool.get(r, grant)
+	if err != nil {
+		return vm.Usage{}, err
+	}
+	usage, err := m.serve(e)
+	p.pool.put(m)
+	return usage, err
 }
 
 func (m *machine) serve(e *event) (vm.Usage, error) {

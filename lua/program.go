@@ -1,6 +1,7 @@
 package lua
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"regexp"
@@ -128,13 +129,30 @@ func (h *Host) build(ctx context.Context, sol *source.Solution) (*program, error
 	for _, s := range p.scripts() {
 		s.count = h.counters.get(s.file, s.pattern)
 	}
-	m, err := p.newMachine(false)
-	if err != nil {
-		return nil, Problems{p.located(err)}
+	if err := p.try(ctx); err != nil {
+		return nil, err
 	}
-	p.pool.put(m)
 	slices.Sort(p.routes)
 	return p, nil
+}
+
+// try makes the first VM.
+func (p *program) try(ctx context.Context) error {
+	r := p.host.newRun(ctx, nil)
+	defer r.end()
+	grant, err := r.begin(true)
+	if err != nil {
+		return cmp.Or(ctx.Err(), err)
+	}
+	m, err := p.newMachine(r, grant, false)
+	switch {
+	case ctx.Err() != nil:
+		return ctx.Err()
+	case err != nil:
+		return Problems{p.located(err)}
+	}
+	p.pool.put(m)
+	return nil
 }
 
 var position = regexp.MustCompile(`^(.*?):(\d+): `)

@@ -48,6 +48,9 @@ type State struct {
 	// Host is for the caller: what the running event is about.
 	Host any
 
+	// Guard has a say while runs go on. Nil is none.
+	Guard Guard
+
 	// Place is "CHUNK:LINE", the position of errors that come up while no Lua
 	// function runs. It may be empty.
 	Place string
@@ -77,6 +80,7 @@ type State struct {
 	broken  bool
 	runs    int
 	base    int64 // bytes held after loading
+	grant   int64 // bytes that the next run may hold unasked
 	growth  growth
 	sealed  bool
 	kept    []kept     // tables that every run finds as they are
@@ -101,7 +105,7 @@ func New(cfg Config) *State {
 		random: rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64())),
 		sample: []metrics.Sample{{Name: "/gc/heap/allocs:bytes"}},
 	}
-	s.cfg.Limits = cfg.Limits.withDefaults()
+	s.cfg.Limits = cfg.Limits.WithDefaults()
 	s.hookFn = s.hook
 	l := s.l
 	l.PushGlobalTable()
@@ -171,8 +175,11 @@ func (s *State) loadChunk(code []byte) error {
 // Usage is what a run has used.
 type Usage struct {
 	Instructions int64
-	Time         time.Duration // without the time spent in Pause
+	Time         time.Duration // that it computed
+	Total        time.Duration // from its beginning to its end
 	Output       int64
+	Lines        int
+	Memory       int64 // bytes that the State was last seen to hold, beside those after loading
 }
 
 // Run runs f, which may use every method of s, under the budgets. The error is
