@@ -86,6 +86,11 @@ func (r *run) ended() error {
 	if r.parent.Err() != nil && !r.closed.Load() {
 		return errSocketClosed
 	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.inner != nil && r.inner.Err() == context.DeadlineExceeded {
+		return context.DeadlineExceeded // the whole time is over
+	}
 	return nil
 }
 
