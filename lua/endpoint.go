@@ -75,23 +75,49 @@ func (p *program) serve(ctx context.Context, pattern string, s socket, ev gatewa
 		return nil
 	}
 	e := &event{ctx: ctx, socket: s, ev: ev, script: sc, route: pattern}
-	return p.run(e, func(m *machine) error {
+	err := p.run(e, func(m *machine) error {
 		result, err := m.dispatch(e)
 		if err != nil || result == nil || e.ev.Type == gateway.EventClose {
 			return err
 		}
 		return m.reply(e, result)
 	})
+	var failure *vm.Error
+	if errors.As(err, &failure) && failure.Budget == vm.Ended {
+		return nil // nobody is there whom it would concern
+	}
+	return err
 }
 
-// run runs f in one of the VMs, under the budgets. The error is what went wrong in
-// the script, logged and counted already.
+// run runs f in one of the VMs when it is the event's turn, under the budgets. The
+// error is what went wrong in the script, logged and counted already.
 func (p *program) run(e *event, f func(m *machine) error) error {
-	m, err := p.pool.get()
+	usage, err := p.inTurn(e, f)
+	var failure *vm.Error
+	if errors.As(err, &failure) && failure.Budget == vm.Ended {
+		p.host.log.LogAttrs(e.ctx, slog.LevelDebug, "script ended", append(e.attrs(), slog.Any("error", err))...)
+		e.script.count.add(usage, nil) // it is not the script's fault
+		return err
+	}
+	e.script.count.add(usage, err)
 	if err != nil {
 		p.host.failed(e, err)
-		e.script.count.add(vm.Usage{}, err)
-		return err
+	}
+	return err
+}
+
+// inTurn waits for the event's turn and runs f. Close events wait however many do.
+func (p *program) inTurn(e *event, f func(m *machine) error) (vm.Usage, error) {
+	r := p.host.newRun(e.ctx, e.script.count)
+	e.ctx = r
+	defer r.end()
+	grant, err := r.begin(e.ev.Type == gateway.EventClose)
+	if err != nil {
+		return vm.Usage{}, vm.StopError(err, e.script.place)
+	}
+	m, err := p.pool.get(r, grant)
+	if err != nil {
+		return vm.Usage{}, err
 	}
 	usage, err := m.Run(func() error {
 		m.Host, m.Place = e, e.script.place
@@ -100,11 +126,7 @@ func (p *program) run(e *event, f func(m *machine) error) error {
 	// A script may keep websocketInfo, and with it a message that it has not read.
 	m.MayKeep(len(e.ev.Message.Data))
 	p.pool.put(m)
-	e.script.count.add(usage, err)
-	if err != nil {
-		p.host.failed(e, err)
-	}
-	return err
+	return usage, err
 }
 
 // dispatch calls what the event is for, and returns what is to be sent back.

@@ -51,6 +51,9 @@ type Options struct {
 	// Limits bound every run of a script.
 	Limits Limits
 
+	// HostLimits bound all runs together.
+	HostLimits HostLimits
+
 	// CloseOnError closes the socket of a script that fails with 1011, cause
 	// script_error. Otherwise the failure is logged and counted.
 	CloseOnError bool
@@ -104,10 +107,16 @@ type Limits struct {
 	// to a thousand late. Zero means 10 million.
 	Instructions int64
 
-	// Time of the run, without the time that operations and services take. Zero
+	// Time that the run computes: CPU time, as well as it can be measured, without
+	// that of operations and services, and without what it waits for others. Zero
 	// means 5 seconds. It is looked at every thousand instructions, or more often
 	// where they take long.
 	Time time.Duration
+
+	// Total time of the run from its beginning to its end, with operations and
+	// services, and with what it waits for its turn and for memory while it runs. The
+	// contexts that services get end with it. Zero means a minute.
+	Total time.Duration
 
 	// Memory in bytes that runs make their VM hold, approximately. A VM that holds
 	// more than half of it after a run is replaced. Zero means 32 MiB.
@@ -124,15 +133,25 @@ type Limits struct {
 	// Output in bytes that a run sends and prints; what it sends to a group counts
 	// once. Zero means 16 MiB.
 	Output int64
+
+	// Lines that a run prints and logs. Each counts a hundred instructions, too. Zero
+	// means 10,000.
+	Lines int
+
+	// Coroutines that a run has at the same time. More are an ordinary error, which
+	// pcall catches. Zero means 1,000.
+	Coroutines int
 }
 
 // A Host runs the scripts of one solution on a gateway. Its methods are safe
 // from any goroutine.
 type Host struct {
 	// Immutable.
-	gw   Gateway
-	opts Options
-	log  *slog.Logger
+	gw     Gateway
+	opts   Options
+	log    *slog.Logger
+	total  time.Duration // the whole time of a run; 0: no limit
+	bounds *bounds       // of all runs; its parts have their own locks
 
 	current atomic.Pointer[program] // what new events run
 
@@ -166,6 +185,7 @@ func New(gw Gateway, opts *Options) *Host {
 	checkServices(h.opts.Services)
 	checkConstants(h.opts.Constants)
 	h.libraries = compileModules(h.opts.Modules)
+	h.setBounds()
 	h.log = h.opts.Logger
 	if h.log == nil {
 		h.log = slog.Default()
@@ -253,10 +273,13 @@ func (h *Host) deployLocked(ctx context.Context, sol *source.Solution) (Deployme
 	}
 	routes := h.routesLocked(p)
 	if err := h.gw.Replace(h.opts.Name, routes); err != nil {
+		p.pool.close()
 		h.keepLocked(h.current.Load())
 		return Deployment{Warnings: p.warnings()}, fmt.Errorf("lua: %w", err)
 	}
-	h.current.Store(p)
+	if old := h.current.Swap(p); old != nil {
+		old.pool.close()
+	}
 	h.keepLocked(p)
 	h.counters.keep(p.scripts())
 	return p.deployment(), nil
@@ -328,6 +351,7 @@ func Check(fsys fs.FS) []Problem {
 
 func (l Limits) vm() vm.Limits {
 	return vm.Limits{
-		Instructions: l.Instructions, Time: l.Time, Memory: l.Memory, String: l.String, Depth: l.Depth, Output: l.Output,
+		Instructions: l.Instructions, Time: l.Time, Total: l.Total, Memory: l.Memory, String: l.String, Depth: l.Depth,
+		Output: l.Output, Lines: l.Lines, Coroutines: l.Coroutines,
 	}
 }

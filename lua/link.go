@@ -98,28 +98,20 @@ func (l *linker) linkScript(m *machine, s *script) {
 	}
 }
 
-// link runs the modules for the first time, in the VM that it returns, and gives
-// every script the variables that it uses.
-func (p *program) link(ctx context.Context) (*machine, error) {
-	ctx, cancel := context.WithTimeout(ctx, compileTimeout)
-	defer cancel()
+// link gives every script the variables that it uses, when the modules have run in m.
+func (p *program) link(m *machine) error {
 	l := p.linker
-	l.ctx = ctx
-	m, err := p.newMachine(false)
-	if err != nil {
-		return nil, Problems(append(l.problems, p.located(err)))
-	}
+	p.linker = nil // other VMs find everything done
 	for _, s := range p.scripts() {
 		l.linkScript(m, s)
 	}
-	p.findFunctions(m)
-	p.advice = p.undefined(m)
-	p.linker = nil // other VMs find everything done
 	if len(l.problems) > 0 {
 		sortProblems(l.problems)
-		return nil, Problems(l.problems)
+		return Problems(l.problems)
 	}
-	return m, nil
+	p.findFunctions(m)
+	p.advice = p.undefined(m)
+	return nil
 }
 
 // findFunctions looks for functions of modules that handle events.

@@ -28,6 +28,9 @@ func (m *machine) print(s *vm.State, level, text, chunk string, line int) {
 		attrs = e.origin()
 	}
 	attrs = append(attrs, slog.String("script", chunk), slog.Int("line", line))
+	if !m.program.host.mayLog(&m.program.host.bounds.lines, "lines of scripts") {
+		return
+	}
 	m.program.host.log.LogAttrs(ctx, levels[level], text, attrs...)
 }
 
@@ -69,8 +72,22 @@ func (m *machine) refused(op string, err gateway.Error) {
 		slog.String("type", err.Type), slog.String("error", err.Message))...)
 }
 
+// mayLog reports whether there is room for one more line this second. The first that
+// is dropped makes a warning.
+func (h *Host) mayLog(w *window, what string) bool {
+	ok, told, before := w.allow(time.Now())
+	if told {
+		h.log.LogAttrs(context.Background(), slog.LevelWarn, what+" are dropped",
+			slog.Int("limit_per_second", w.most), slog.Int("dropped_before", before))
+	}
+	return ok
+}
+
 // failed logs the failure of a script.
 func (h *Host) failed(e *event, err error) {
+	if !h.mayLog(&h.bounds.failures, "failures of scripts") {
+		return
+	}
 	attrs := append(e.attrs(), slog.String("error", err.Error()))
 	var failure *vm.Error
 	if errors.As(err, &failure) {

@@ -118,7 +118,7 @@ local kept = Keep`))
 		`return DEBUG, T, timer, _X`:        "nil nil nil nil",
 		`return getmetatable(_G), next({})`: "nil nil",
 		`setmetatable(_G, {__index = function(_, k) error("no " .. k) end}) return Timer`: "/eval:3: no Timer",
-		`for k in pairs(_G) do if k == "Timer" then return "listed" end end`:                 "",
+		`for k in pairs(_G) do if k == "Timer" then return "listed" end end`:              "",
 	} {
 		if got := eval(t, f, script); !strings.HasPrefix(got, want) || want == "" && got != "" {
 			t.Errorf("%s\n gives %s\n want %s", script, got, want)

@@ -32,17 +32,12 @@ func (m *machine) openWebsocket() {
 	m.SetGlobal("Websocket", t)
 }
 
-// context is that of the running event. Once its socket closes, it has ended, but
-// what the script does to others is none of their concern.
+// context is that of the run.
 func (m *machine) context() context.Context {
-	e, _ := m.Host.(*event)
-	if e == nil {
-		return context.Background() // modules load
+	if m.run == nil {
+		return context.Background()
 	}
-	if e.ctx.Err() != nil {
-		return context.WithoutCancel(e.ctx)
-	}
-	return e.ctx
+	return m.run
 }
 
 // result is what an operation, or the function of a service, returns to the script.
@@ -137,7 +132,7 @@ func (m *machine) message(arg vm.Value) (gateway.Message, error) {
 func (m *machine) opClose(ctx context.Context, arg vm.Value) (vm.Value, error) {
 	id, err := m.socketID(arg)
 	if err == nil {
-		m.Pause(func() { err = m.program.host.gw.Close(ctx, id) })
+		m.Pause(func() { m.run.closing(func() { err = m.program.host.gw.Close(ctx, id) }) })
 	}
 	return m.done(), err
 }
@@ -149,11 +144,13 @@ func (m *machine) opCloseAll(ctx context.Context, arg vm.Value) (vm.Value, error
 	}
 	var n int
 	m.Pause(func() {
-		if ok {
-			n, err = m.program.host.gw.Group(group).CloseWith(ctx, 1000, "")
-		} else {
-			n, err = m.program.host.gw.CloseAll(ctx)
-		}
+		m.run.closing(func() {
+			if ok {
+				n, err = m.program.host.gw.Group(group).CloseWith(ctx, 1000, "")
+			} else {
+				n, err = m.program.host.gw.CloseAll(ctx)
+			}
+		})
 	})
 	m.Spend(n * perSocket)
 	return float64(n), err
@@ -241,7 +238,7 @@ var errNotText = gateway.NewError(gateway.ErrInvalid,
 func (m *machine) closeFunction(e *event) vm.Value {
 	return m.Function("close", func(c *vm.Call) error {
 		var err error
-		m.Pause(func() { err = e.socket.Close() })
+		m.Pause(func() { m.run.closing(func() { err = e.socket.Close() }) })
 		c.Return(m.result("websocketInfo.close", m.done(), err))
 		return nil
 	})

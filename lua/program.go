@@ -188,13 +188,37 @@ func (h *Host) build(ctx context.Context, sol *source.Solution) (*program, error
 	for _, s := range p.scripts() {
 		s.count = h.counters.get(s)
 	}
-	m, err := p.link(ctx)
-	if err != nil {
+	if err := p.try(ctx); err != nil {
 		return nil, err
 	}
-	p.pool.put(m)
 	slices.Sort(p.routes)
 	return p, nil
+}
+
+// try makes the first VM, in which the modules run for the first time.
+func (p *program) try(ctx context.Context) error {
+	r := p.host.newRun(ctx, nil)
+	defer r.end()
+	grant, err := r.begin(true)
+	if err != nil {
+		return cmp.Or(ctx.Err(), err)
+	}
+	compiling, cancel := context.WithTimeout(ctx, compileTimeout)
+	defer cancel()
+	l := p.linker
+	l.ctx = compiling
+	m, err := p.newMachine(r, grant, false)
+	switch {
+	case ctx.Err() != nil:
+		return ctx.Err()
+	case err != nil:
+		return Problems(append(l.problems, p.located(err)))
+	}
+	if err := p.link(m); err != nil {
+		return err
+	}
+	p.pool.put(m)
+	return nil
 }
 
 var position = regexp.MustCompile(`^(.*?):(\d+): `)

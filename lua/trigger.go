@@ -94,6 +94,7 @@ func functionName(service, event string) string {
 
 // trigger runs a handler. What goes wrong is logged and counted.
 func (p *program) trigger(e *event, arg any) (any, error) {
+	ctx := e.ctx // it becomes the run's
 	var invalidArg, badResult error
 	var result any
 	err := p.run(e, func(m *machine) error {
@@ -113,6 +114,9 @@ func (p *program) trigger(e *event, arg any) (any, error) {
 	})
 	if invalidArg != nil {
 		return nil, invalid("the argument of the event: " + invalidArg.Error())
+	}
+	if err != nil && ctx.Err() != nil {
+		return nil, ctx.Err()
 	}
 	return result, scriptError(err)
 }

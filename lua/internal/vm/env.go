@@ -316,6 +316,7 @@ func baseSetfenv(s *State, l *golua.State) int {
 		if golua.LoadBuffer(l, anchorCode(), "=anchor", "b") == nil {
 			l.PushValue(2)
 			golua.SetUpValue(l, f+1, upvalueEnv)
+			s.noteMove(l, f, n)
 			golua.UpValueJoin(l, f, n, f+1, upvalueEnv)
 		}
 	}
@@ -334,4 +335,16 @@ func (s *State) Globals() []string {
 	}
 	s.l.Pop(1)
 	return names
+}
+
+// noteMove notes the environment that the function at f has, its upvalue n, so that
+// other runs find it there.
+func (s *State) noteMove(l *golua.State, f, n int) {
+	if s.loading() || golua.LoadBuffer(l, anchorCode(), "=anchor", "b") != nil {
+		return
+	}
+	before := l.Top()
+	golua.UpValueJoin(l, before, upvalueEnv, f, n)
+	s.moved = append(s.moved, moved{function: l.ToValue(f), upvalue: n, before: l.ToValue(before)})
+	l.SetTop(before - 1)
 }

@@ -17,7 +17,7 @@ type Error struct {
 	Value     Value  // what error was called with; a string for errors of the VM
 	Message   string // the value as text, with chunk and line where it is a string
 	Traceback string // one line per call, innermost first; may be empty
-	Budget    string // "instructions", "time", "memory", "depth" or "output" where that is exceeded
+	Budget    string // the word for the bound that is exceeded; [Ended] if the run's context has ended
 	Internal  bool   // not the script's fault
 }
 
@@ -59,8 +59,12 @@ func (s *State) outside() string {
 
 // overrun ends the run; no pcall stops it.
 func (s *State) overrun(budget, format string, args ...any) {
+	s.endWith(budget, overrunText+fmt.Sprintf(format, args...))
+}
+
+// endWith ends the run with a message; no pcall stops it.
+func (s *State) endWith(budget, message string) {
 	if s.run.abort == nil {
-		message := "script exceeded its budget: " + fmt.Sprintf(format, args...)
 		if chunk, line := s.Position(); chunk != "" {
 			message = chunk + ":" + strconv.Itoa(line) + ": " + message
 		} else {

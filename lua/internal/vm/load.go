@@ -61,6 +61,11 @@ func (s *State) loadSource(l *golua.State, source, name string) int {
 	s.alloc(len(source) * 16)
 	code, err := compile(l, source, name, s.compiling(), plain)
 	s.check(time.Now())
+	if err != nil && s.Guard != nil { // it may be what has stopped the compiler
+		if err := s.Guard.Turn(s.run.meter.total(time.Now())); err != nil {
+			s.endRun(err)
+		}
+	}
 	if err != nil {
 		return fail(err.Error())
 	}
@@ -95,7 +100,12 @@ func (s *State) compiling() func() error {
 		if s.exceeded(now) {
 			return errCompileTime
 		}
-		return nil
+		began := s.run.slice
+		err := s.breathe(now)
+		if s.run.slice != began {
+			last = s.run.last // it may have waited
+		}
+		return err
 	}
 }
 

@@ -53,6 +53,9 @@ type State struct {
 	// Host is for the caller: what the running event is about.
 	Host any
 
+	// Guard has a say while runs go on. Nil is none.
+	Guard Guard
+
 	// Place is "CHUNK:LINE", the position of errors that come up while no Lua
 	// function runs. It may be empty.
 	Place string
@@ -90,7 +93,12 @@ type State struct {
 	broken  bool
 	runs    int
 	base    int64 // bytes held after loading
+	grant   int64 // bytes that the next run may hold unasked
 	growth  growth
+	sealed  bool
+	kept    []kept     // tables that every run finds as they are
+	moved   []moved    // functions that this run gave another environment
+	seed    *rand.Rand // the source of random numbers that every run finds
 	sample  []metrics.Sample
 }
 
@@ -110,7 +118,7 @@ func New(cfg Config) *State {
 		random: rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64())),
 		sample: []metrics.Sample{{Name: "/gc/heap/allocs:bytes"}},
 	}
-	s.cfg.Limits = cfg.Limits.withDefaults()
+	s.cfg.Limits = cfg.Limits.WithDefaults()
 	s.hookFn = s.hook
 	l := s.l
 	l.PushGlobalTable()
@@ -186,8 +194,11 @@ func (s *State) loadChunk(code []byte) error {
 // Usage is what a run has used.
 type Usage struct {
 	Instructions int64
-	Time         time.Duration // without the time spent in Pause
+	Time         time.Duration // that it computed
+	Total        time.Duration // from its beginning to its end
 	Output       int64
+	Lines        int
+	Memory       int64 // bytes that the State was last seen to hold, beside those after loading
 }
 
 // Run runs f, which may use every method of s, under the budgets. The error is
@@ -203,9 +214,12 @@ func (s *State) Run(f func() error) (Usage, error) {
 
 // Setup is Run for code whose globals stay: modules.
 func (s *State) Setup(f func() error) (Usage, error) {
+	tables := s.hostTables()
 	s.setEnv(s.globals)
 	defer func() {
 		s.setEnv(s.overlay)
+		s.seal(tables)
+		s.sealed = true
 		s.base = s.held(1 << 62)
 	}()
 	return s.protected(f)
@@ -243,6 +257,10 @@ func (s *State) protected(f func() error) (usage Usage, err error) {
 func (s *State) begin() {
 	s.runs++
 	s.runStubs = nil
+	if !s.sealed {
+		s.seal(s.hostTables())
+		s.sealed = true
+	}
 	l := s.l
 	s.push(s.overlay)
 	l.PushNil()
@@ -259,6 +277,9 @@ func (s *State) end() {
 		s.iters[i].reset()
 	}
 	s.Host = nil
+	if !s.broken {
+		s.restore()
+	}
 	s.lookForGrowth()
 	if !s.broken && s.run.allocated > 1<<18 {
 		// Dead stack slots keep their values.

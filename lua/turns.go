@@ -1,0 +1,346 @@
+package lua
+
+import (
+	"context"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// turns say which runs compute. As many as there are slots do; the others wait in
+// the line, and every millisecond that a run has computed it goes back to the end of
+// it. The line has lanes: a run moves to a higher one the more it has computed, and
+// half of all turns go to the lowest lane that has any, so that short runs pass by
+// long ones and nobody starves. Within a lane, routes are served in turn, and the
+// runs of a route in the order in which they came.
+//
+// A run keeps its slot while it calls the host. If that takes longer than a
+// millisecond and others wait, the slot is taken from it, and it gets in line again
+// when it is back.
+type turns struct {
+	most, mostWaiting int          // immutable
+	waiting           atomic.Int32 // length of the line; changed under mu
+
+	mu      sync.Mutex
+	holders []*turn     // guarded by mu, as all below; those that have a slot
+	lanes   [lanes]lane // of those that wait
+	picked  uint        // how many turns were given from the line
+	first   int         // how many wait for their first turn
+	reclaim resettable
+}
+
+const (
+	lanes    = 4
+	awayTime = time.Millisecond // how long a run may be away before its slot is taken
+)
+
+// laneOf is where a run waits that has computed for so long.
+func laneOf(computed time.Duration) int {
+	switch {
+	case computed < 2*time.Millisecond:
+		return 0
+	case computed < 20*time.Millisecond:
+		return 1
+	case computed < 200*time.Millisecond:
+		return 2
+	}
+	return 3
+}
+
+// A turn is a run's place among the others.
+type turn struct {
+	route *counters // of the script that runs; nil while modules are tried
+	wake  chan struct{}
+
+	state atomic.Int32 // away may become taken under turns.mu only
+	since atomic.Int64 // when it went away, in nanoseconds since epoch
+
+	slot bool // guarded by turns.mu, as all below
+	line bool // it waits
+	lane int
+	new  bool // it waits for its first turn
+}
+
+const (
+	present int32 = iota
+	away
+	taken
+)
+
+// epoch makes times small; its clock is that of the process, not of the day.
+var epoch = time.Now()
+
+// nudge wakes the run if it waits for anything.
+func (t *turn) nudge() {
+	select {
+	case t.wake <- struct{}{}:
+	default:
+	}
+}
+
+// A lane has a queue for each route, which are served in turn.
+type lane struct {
+	queues  []*routeQueue // those that are not empty
+	next    int           // of queues
+	byRoute map[*counters]*routeQueue
+}
+
+type routeQueue struct {
+	route *counters
+	turns []*turn
+}
+
+func (l *lane) push(t *turn) {
+	q := l.byRoute[t.route]
+	if q == nil {
+		if l.byRoute == nil {
+			l.byRoute = make(map[*counters]*routeQueue)
+		}
+		q = &routeQueue{route: t.route}
+		l.byRoute[t.route] = q
+		l.queues = append(l.queues, q)
+	}
+	q.turns = append(q.turns, t)
+}
+
+// pop takes the next that still waits; nil if there is none.
+func (l *lane) pop() *turn {
+	for len(l.queues) > 0 {
+		if l.next >= len(l.queues) {
+			l.next = 0
+		}
+		q := l.queues[l.next]
+		var t *turn
+		for t == nil && len(q.turns) > 0 {
+			if head := q.turns[0]; head.line {
+				t = head
+			}
+			q.turns[0] = nil
+			q.turns = q.turns[1:]
+		}
+		if len(q.turns) == 0 {
+			delete(l.byRoute, q.route)
+			l.queues = append(l.queues[:l.next], l.queues[l.next+1:]...)
+		} else {
+			l.next++
+		}
+		if t != nil {
+			return t
+		}
+	}
+	return nil
+}
+
+// begin waits for the first turn. It fails if too many wait already, unless it must
+// not, or when ctx or the run ends.
+func (ts *turns) begin(ctx context.Context, r *run, must bool) error {
+	ts.mu.Lock()
+	if ts.grantLocked(&r.turn) {
+		ts.mu.Unlock()
+		return nil
+	}
+	if ts.first >= ts.mostWaiting && !must {
+		ts.mu.Unlock()
+		return stopWaiting(ts.mostWaiting)
+	}
+	r.turn.new = true
+	ts.first++
+	ts.joinLocked(&r.turn, 0)
+	ts.mu.Unlock()
+	return ts.wait(ctx, r)
+}
+
+// grantLocked gives a free slot to t if nobody waits for one.
+func (ts *turns) grantLocked(t *turn) bool {
+	if len(ts.holders) >= ts.most || ts.waiting.Load() > 0 {
+		return false
+	}
+	ts.holders = append(ts.holders, t)
+	t.slot = true
+	return true
+}
+
+func (ts *turns) joinLocked(t *turn, lane int) {
+	t.line, t.lane = true, lane
+	ts.waiting.Add(1)
+	ts.lanes[lane].push(t)
+	ts.reclaimLocked()
+}
+
+// wait waits until the run has a slot. When ctx or the run ends before, it has none
+// and waits no more.
+func (ts *turns) wait(ctx context.Context, r *run) error {
+	t := &r.turn
+	for {
+		select {
+		case <-t.wake:
+		case <-ctx.Done():
+		}
+		err := r.ended()
+		ts.mu.Lock()
+		if err != nil {
+			ts.leaveLocked(t)
+		}
+		done := t.slot || err != nil
+		ts.mu.Unlock()
+		if done {
+			return err
+		}
+		if ctx.Err() != nil {
+			ctx = context.Background() // it has ended, and the run goes on all the same
+		}
+	}
+}
+
+// leaveLocked takes t out of the line, or its slot.
+func (ts *turns) leaveLocked(t *turn) {
+	switch {
+	case t.line:
+		t.line = false
+		ts.waiting.Add(-1)
+		if t.new {
+			t.new = false
+			ts.first--
+		}
+	case t.slot:
+		ts.releaseLocked(t)
+	}
+}
+
+// releaseLocked gives the slot of t to whoever is next.
+func (ts *turns) releaseLocked(t *turn) {
+	for i, h := range ts.holders {
+		if h == t {
+			last := len(ts.holders) - 1
+			ts.holders[i], ts.holders[last] = ts.holders[last], nil
+			ts.holders = ts.holders[:last]
+			break
+		}
+	}
+	t.slot = false
+	ts.fillLocked()
+}
+
+// fillLocked gives free slots to those that wait.
+func (ts *turns) fillLocked() {
+	for len(ts.holders) < ts.most && ts.waiting.Load() > 0 {
+		next := ts.pickLocked()
+		if next == nil {
+			return
+		}
+		next.slot = true
+		ts.holders = append(ts.holders, next)
+		next.nudge()
+	}
+}
+
+// pickLocked takes the next out of the line. Every second turn it begins to look
+// in the lowest lane, every fourth in the second, and so on.
+func (ts *turns) pickLocked() *turn {
+	ts.picked++
+	from := 0
+	for n := ts.picked; n&1 == 0 && from < lanes-1; n >>= 1 {
+		from++
+	}
+	for i := range lanes {
+		if t := ts.lanes[(from+i)%lanes].pop(); t != nil {
+			t.line = false
+			ts.waiting.Add(-1)
+			if t.new {
+				t.new = false
+				ts.first--
+			}
+			return t
+		}
+	}
+	return nil
+}
+
+// end gives up what the run has.
+func (ts *turns) end(r *run) {
+	ts.mu.Lock()
+	ts.leaveLocked(&r.turn)
+	ts.mu.Unlock()
+}
+
+// next lets others compute, and waits until it is the run's turn again.
+func (ts *turns) next(r *run, computed time.Duration) error {
+	if ts.waiting.Load() == 0 {
+		runtime.Gosched()
+		return r.ended()
+	}
+	t := &r.turn
+	ts.mu.Lock()
+	ts.joinLocked(t, laneOf(computed))
+	ts.releaseLocked(t)
+	again := t.slot
+	ts.mu.Unlock()
+	if again {
+		runtime.Gosched()
+		return r.ended()
+	}
+	return ts.wait(r, r)
+}
+
+// leave notes that the run calls the host.
+func (ts *turns) leave(t *turn) {
+	t.since.Store(int64(time.Since(epoch)))
+	t.state.Store(away)
+	if ts.waiting.Load() > 0 {
+		ts.mu.Lock()
+		ts.reclaimLocked()
+		ts.mu.Unlock()
+	}
+}
+
+// back is called when the call of the host is over. It waits for a turn if the slot
+// was taken meanwhile.
+func (ts *turns) back(r *run) error {
+	t := &r.turn
+	if t.state.CompareAndSwap(away, present) {
+		return r.ended()
+	}
+	t.state.Store(present)
+	ts.mu.Lock()
+	if ts.grantLocked(t) {
+		ts.mu.Unlock()
+		return r.ended()
+	}
+	ts.joinLocked(t, t.lane)
+	ts.mu.Unlock()
+	return ts.wait(r, r)
+}
+
+// reclaimLocked takes the slots of those that have been away for long, if others
+// wait for them, and looks again later for those that have not.
+func (ts *turns) reclaimLocked() {
+	if ts.waiting.Load() == 0 {
+		return
+	}
+	now, later := int64(time.Since(epoch)), false
+	var gone []*turn
+	for _, t := range ts.holders {
+		if t.state.Load() != away {
+			continue
+		}
+		if now-t.since.Load() < int64(awayTime) {
+			later = true
+		} else if t.state.CompareAndSwap(away, taken) {
+			gone = append(gone, t)
+		}
+	}
+	for _, t := range gone {
+		ts.releaseLocked(t)
+	}
+	if later && ts.waiting.Load() > 0 {
+		ts.reclaim.after(awayTime, ts.reclaimLater)
+	}
+}
+
+func (ts *turns) reclaimLater() {
+	ts.mu.Lock()
+	defer ts.mu.Unlock()
+	ts.reclaim.set = false
+	ts.reclaimLocked()
+}
