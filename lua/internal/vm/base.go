@@ -106,7 +106,7 @@ func baseAssert(s *State, l *golua.State) int {
 func baseError(s *State, l *golua.State) int {
 	level := s.optInt(l, 2, 1)
 	l.SetTop(1)
-	if text, ok := l.ToValue(1).(string); ok && level > 0 {
+	if text, ok := str(l, 1); ok && level > 0 {
 		golua.Where(l, level)
 		where, _ := l.ToString(-1)
 		l.Pop(1)

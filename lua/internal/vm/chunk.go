@@ -97,6 +97,9 @@ func compile(l *golua.State, source, name string, goOn func() error, p plan) (co
 	if err := checkJumps(source, name); err != nil {
 		return nil, err
 	}
+	if err := checkNumerals(source, name); err != nil {
+		return nil, err
+	}
 	translated := translate(source)
 	reader := &pieces{text: translated, goOn: goOn}
 	err = l.Load(reader, "="+name, "t")
@@ -180,11 +183,21 @@ func syntaxError(name, message string) *SyntaxError {
 			e.Text = rest[len(m[0]):]
 		}
 	}
-	e.Text = strings.TrimSuffix(e.Text, " near ") // of a token that is no whole one
-	if text, number, ok := strings.Cut(e.Text, " near "); ok {
+	e.Text = inWords(e.Text)
+	return e
+}
+
+// inWords completes a message of the VM's parser: a name that is missing has no word,
+// and numbers are written in Go's way.
+func inWords(message string) string {
+	message = strings.TrimSuffix(message, " near ") // of a token that is no whole one
+	if strings.HasPrefix(message, " expected") {
+		message = "<name>" + message
+	}
+	if text, number, ok := strings.Cut(message, " near "); ok {
 		if f, err := strconv.ParseFloat(number, 64); err == nil {
-			e.Text = text + " near " + FormatNumber(f)
+			message = text + " near " + FormatNumber(f)
 		}
 	}
-	return e
+	return message
 }

@@ -84,7 +84,16 @@ func (s *State) stop() {
 
 // argError is an error about argument i of the running library function.
 func (s *State) argError(i int, format string, args ...any) {
-	s.errorf("bad argument #%d to '%s' (%s)", i, s.fname, fmt.Sprintf(format, args...))
+	name, kind := s.calledAs()
+	if name == "" || name == "?" {
+		name = s.fname
+	}
+	if kind == "method" {
+		if i--; i == 0 {
+			s.errorf("calling '%s' on bad self (%s)", name, fmt.Sprintf(format, args...))
+		}
+	}
+	s.errorf("bad argument #%d to '%s' (%s)", i, name, fmt.Sprintf(format, args...))
 }
 
 func (s *State) typeError(l *golua.State, i int, want string) {
