@@ -151,7 +151,7 @@ func baseRequire(s *State, l *golua.State) int {
 
 func isLibrary(name string) bool {
 	switch name {
-	case "string", "table", "math", "os", "json", "bit", "bit32":
+	case "string", "table", "math", "os", "json", "bit", "bit32", "base64", "hex", "url", "hash":
 		return true
 	}
 	return false
