@@ -112,6 +112,7 @@ type ScriptStats struct {
 	Refused      int64         // operations and calls of services that failed; the script may know why
 	Instructions int64         // in all runs
 	Time         time.Duration // in all runs, without operations and services
+	Most         Usage         // the most of each that one run has used
 }
 
 // Stats returns the counters of all scripts, by file, route and event.
@@ -128,6 +129,7 @@ func (c *counters) add(u vm.Usage, err error) {
 	c.stats.Runs++
 	c.stats.Instructions += u.Instructions
 	c.stats.Time += u.Time
+	c.stats.Most.most(u)
 	if err != nil {
 		c.stats.Errors++
 	}
