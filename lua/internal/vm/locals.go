@@ -54,12 +54,22 @@ func CompileModule(ctx context.Context, source, name string, link Link) (*Chunk,
 // before and the word end: that function is what [State.LoadLinked] returns. above is
 // line ends for the lines that are above the body in its file, and params the names
 // that the text before gives it.
-func CompileScript(ctx context.Context, above, before, params, body, name string, link Link) (*Chunk, error) {
+func CompileScript(
+	ctx context.Context,
+	above, before, params, body, name string,
+	link Link,
+) (*Chunk, error) {
 	declared, levels := above+before+body+"\nend", 1
 	if len(link.Outer) > 0 {
 		declared, levels = declare(link.Outer, declared)
 	}
-	return compileWrapped(ctx, declared, above+"local "+params+"; "+body, name, plan{body: -1, wrap: levels})
+	return compileWrapped(
+		ctx,
+		declared,
+		above+"local "+params+"; "+body,
+		name,
+		plan{body: -1, wrap: levels},
+	)
 }
 
 // compileWrapped compiles source in a wrapper. An end too many or too few in it must

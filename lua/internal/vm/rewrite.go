@@ -57,7 +57,12 @@ func rewrite(chunk []byte, p plan) ([]byte, error) {
 		p.chunk.Uses.note(main)
 	}
 	main.upvalues = append(main.upvalues, upvalue{true, 1, emptyName}, upvalue{true, 2, emptyName})
-	f := frame{concat: upvalueConcat - 1, mod: upvalueMod - 1, unique: []bool{true, true, true}, plan: p}
+	f := frame{
+		concat: upvalueConcat - 1,
+		mod:    upvalueMod - 1,
+		unique: []bool{true, true, true},
+		plan:   p,
+	}
 	if p.body >= 0 {
 		f.export = f.add(main, upvalue{true, 3, emptyName}, true)
 	}
