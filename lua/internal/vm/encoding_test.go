@@ -21,7 +21,8 @@ func TestEncodings(t *testing.T) {
 			"nil nil invalid base64",
 		},
 		{
-			`return hex.encode("\0\255a"), hex.decode("00fF61") == "\0\255a", hex.decode("0"), select(2, ` + `hex.decode("xx"))`,
+			`return hex.encode("\0\255a"), hex.decode("00fF61") == "\0\255a", hex.decode("0"), ` +
+				`select(2, hex.decode("xx"))`,
 			"00ff61 true nil invalid hex",
 		},
 		{
