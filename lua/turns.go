@@ -166,6 +166,7 @@ func (ts *turns) joinLocked(t *turn, lane int) {
 	ts.waiting.Add(1)
 	ts.lanes[lane].push(t)
 	ts.reclaimLocked()
+	ts.fillLocked()
 }
 
 // wait waits until the run has a slot. When ctx or the run ends before, it has none
@@ -210,6 +211,11 @@ func (ts *turns) leaveLocked(t *turn) {
 
 // releaseLocked gives the slot of t to whoever is next.
 func (ts *turns) releaseLocked(t *turn) {
+	ts.removeLocked(t)
+	ts.fillLocked()
+}
+
+func (ts *turns) removeLocked(t *turn) {
 	for i, h := range ts.holders {
 		if h == t {
 			last := len(ts.holders) - 1
@@ -219,7 +225,6 @@ func (ts *turns) releaseLocked(t *turn) {
 		}
 	}
 	t.slot = false
-	ts.fillLocked()
 }
 
 // fillLocked gives free slots to those that wait.
@@ -272,8 +277,8 @@ func (ts *turns) next(r *run, computed time.Duration) error {
 	}
 	t := &r.turn
 	ts.mu.Lock()
+	ts.removeLocked(t) // first, or it could be given a second one
 	ts.joinLocked(t, laneOf(computed))
-	ts.releaseLocked(t)
 	again := t.slot
 	ts.mu.Unlock()
 	if again {
