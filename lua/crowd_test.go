@@ -47,6 +47,9 @@ var bombs = []string{
 	`string.format = nil getmetatable("").__index = {} Websocket.send = nil Slow.call = nil while true do end`,
 	`while true do collectgarbage("count") end`,
 	`local t = {3, 2, 1} table.sort(t, function() while true do end end)`,
+	`while true do coroutine.wrap(function() coroutine.yield() end)() end`,
+	`local function f() coroutine.wrap(f)() end f() while true do pcall(f) end`,
+	`local t = {} while true do pcall(function() t[#t + 1] = coroutine.wrap(function() while true do coroutine.yield() end end) t[#t]() end) end`,
 }
 
 // crowd is a solution with a route for each bomb, an echo, and a script that computes
@@ -76,7 +79,7 @@ func TestTwoHundredBombs(t *testing.T) {
 	f := newFixture(t, &lua.Options{
 		Services: s.service(),
 		Limits: lua.Limits{
-			Instructions: 400_000, Time: 300 * time.Millisecond, Total: 5 * time.Second, Memory: 8 << 20, Output: 1 << 20,
+			Instructions: 400_000, Time: 3 * time.Second, Total: 5 * time.Second, Memory: 8 << 20, Output: 1 << 20,
 		},
 		HostLimits: lua.HostLimits{Memory: 32 << 20, LinesPerSecond: 100_000},
 	}, files(crowd()...))

@@ -28,24 +28,25 @@ func TestLineIsFair(t *testing.T) {
 	attacked, other := &counters{}, &counters{}
 	for _, c := range []struct {
 		name        string
-		honest      turn
+		route       *counters
+		lane        int
 		least, most int // of 1,200 turns, beside 200 long runs of another socket each
 	}{
-		{"short, of another route", turn{route: other}, 500, 1150},
-		{"long, of another route", turn{route: other, lane: 3}, 600, 900},
-		{"short, of the same route", turn{route: attacked}, 800, 1150},
-		{"long, of the same route", turn{route: attacked, lane: 3}, 5, 7},
+		{"short, of another route", other, 0, 500, 1150},
+		{"long, of another route", other, 3, 600, 900},
+		{"short, of the same route", attacked, 0, 800, 1150},
+		{"long, of the same route", attacked, 3, 5, 7},
 	} {
-		honest, all := c.honest, []*turn{}
+		honest, all := &turn{route: c.route, lane: c.lane}, []*turn{}
 		for range 200 {
 			all = append(all, &turn{route: attacked, lane: 3})
 		}
-		got := turnsOf(&line{}, append(all, &honest), 1200)
-		if n := got[&honest]; n < c.least || n > c.most {
+		got := turnsOf(&line{}, append(all, honest), 1200)
+		if n := got[honest]; n < c.least || n > c.most {
 			t.Errorf("%s: %d of 1,200 turns, want %d to %d", c.name, n, c.least, c.most)
 		}
 		for _, long := range all {
-			if got[long] == 0 && c.honest.lane == 3 && c.honest.route == attacked {
+			if got[long] == 0 && c.lane == 3 && c.route == attacked {
 				t.Errorf("%s: a run got no turn", c.name)
 			}
 		}
