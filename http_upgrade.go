@@ -4,6 +4,7 @@ import (
 	"crypto/sha1"
 	"encoding/base64"
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"strings"
 	"time"
@@ -145,6 +146,14 @@ func hijackerOf(w http.ResponseWriter) (http.Hijacker, *Error) {
 		}
 		w = u.Unwrap()
 	}
+}
+
+// aloneWith reports whether nobody but net/http and this package can have got hold of the
+// request's connection: no hook of the server was given it, and no wrapper of the
+// ResponseWriter hands it over.
+func aloneWith(r *http.Request, hj http.Hijacker) bool {
+	srv, _ := r.Context().Value(http.ServerContextKey).(*http.Server)
+	return srv != nil && srv.ConnContext == nil && srv.ConnState == nil && fmt.Sprintf("%T", hj) == "*http.response"
 }
 
 // appendResponse appends the answer that completes the handshake (RFC 6455, section

@@ -4,8 +4,9 @@ import (
 	"iter"
 	"net/http"
 	"net/netip"
-	"sync"
 	"sync/atomic"
+
+	"github.com/wsgateway/gateway/internal/lockorder"
 )
 
 const shardCount = 64 // a power of two
@@ -16,17 +17,16 @@ const shardCount = 64 // a power of two
 type hub struct {
 	shards [shardCount]shard
 
-	mu      sync.Mutex
+	mu      lockorder.Mutex[rankHub]
 	closed  bool // takes no more sockets
 	n       int
 	perAddr map[netip.Addr]int
 	empty   chan struct{} // closed when n becomes 0; nil while nobody waits
-	sweeper *sweeper      // runs while n > 0
 }
 
 // A shard is a part of the registry, with the counters of its sockets.
 type shard struct {
-	mu      sync.RWMutex
+	mu      lockorder.RWMutex[rankShard]
 	sockets map[string]*Socket
 
 	messagesIn, bytesIn, messagesOut, bytesOut atomic.Uint64
@@ -95,8 +95,7 @@ func (sh *shard) copy(to []*Socket) []*Socket {
 	return to
 }
 
-// reserve counts one more socket, or says why there can be none. The first one
-// starts the sweeper.
+// reserve counts one more socket, or says why there can be none.
 func (b *hub) reserve(h *Handler, c *client) *Error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -117,9 +116,6 @@ func (b *hub) reserve(h *Handler, c *client) *Error {
 		}
 		b.perAddr[c.addr]++
 	}
-	if b.sweeper == nil {
-		b.sweeper = startSweeper(h)
-	}
 	return nil
 }
 
@@ -136,8 +132,6 @@ func (b *hub) release(addr netip.Addr, exempt bool) {
 	if b.n > 0 {
 		return
 	}
-	close(b.sweeper.stop)
-	b.sweeper = nil
 	if b.empty != nil {
 		close(b.empty)
 		b.empty = nil

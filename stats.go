@@ -2,13 +2,16 @@ package gateway
 
 import (
 	"maps"
-	"sync"
 	"sync/atomic"
+
+	"github.com/wsgateway/gateway/internal/lockorder"
 )
 
-// Stats are the counters of a [Handler] at one moment. All but Open count since
-// New.
+// Stats are the counters of a [Handler] at one moment. All but Open, QueuedBytes and
+// ReceivingBytes count since New.
 type Stats struct {
+	QueuedBytes, ReceivingBytes int64 // now held of Options.MaxQueuedBytes and MaxReceivingBytes
+
 	Open   int    // sockets that are open or closing
 	Opened uint64 // sockets ever opened
 
@@ -17,7 +20,10 @@ type Stats struct {
 
 	RateDelayed, RateDropped uint64 // messages above the rate, by policy
 	QueueFull                uint64 // messages refused because a queue was full
-	EndpointErrors           uint64 // events whose endpoint returned an error or panicked
+	// of these: because all queues together were, Options.MaxQueuedBytes
+	NoMemory       uint64
+	GaveWay        uint64 // sockets closed because what they held was in the way of others
+	EndpointErrors uint64 // events whose endpoint returned an error or panicked
 
 	// Lost counts messages that were accepted and not written: "oldest" and
 	// "newest" gave way in a full queue, "replaced" by a newer one of the same
@@ -31,7 +37,7 @@ type Stats struct {
 // A stats counts. Counters of single messages are in the hub's shards, so that
 // cores do not share them.
 type stats struct {
-	opened, rateDelayed, rateDropped, queueFull, endpointErrors atomic.Uint64
+	opened, rateDelayed, rateDropped, queueFull, noMemory, endpointErrors atomic.Uint64
 
 	lost [len(lostNames)]atomic.Uint64
 
@@ -53,7 +59,7 @@ var lostNames = [...]string{"oldest", "newest", "replaced", "closed"}
 
 // counts is a set of counters by name.
 type counts[K comparable] struct {
-	mu sync.Mutex
+	mu lockorder.Mutex[rankCounts]
 	m  map[K]uint64
 }
 
@@ -84,6 +90,10 @@ func (h *Handler) Stats() Stats {
 		RateDelayed:    h.stats.rateDelayed.Load(),
 		RateDropped:    h.stats.rateDropped.Load(),
 		QueueFull:      h.stats.queueFull.Load(),
+		NoMemory:       h.stats.noMemory.Load(),
+		GaveWay:        h.memory.cut.Load(),
+		QueuedBytes:    h.memory.queued.Used(),
+		ReceivingBytes: h.memory.received.Used(),
 		EndpointErrors: h.stats.endpointErrors.Load(),
 		Closed:         h.stats.closed.copy(),
 		Refused:        h.stats.refused.copy(),

@@ -8,7 +8,6 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
-	"time"
 )
 
 // A boundRoute is a Route in the table. It never changes; a socket keeps the one
@@ -22,13 +21,13 @@ type boundRoute struct {
 	owner       string   // of Replace; "" for Handle
 	where       string   // file and line of the registration
 	ignoresOpen bool     // the endpoint does nothing in the open event
+	sweepClass  int      // how often its sockets are looked at
 }
 
 // A table is all routes at one time. It never changes.
 type table struct {
-	root     node
-	byText   map[string]*boundRoute
-	shortest time.Duration // timeout of any route
+	root   node
+	byText map[string]*boundRoute
 }
 
 // A routes holds the current table.
@@ -127,10 +126,9 @@ func (h *Handler) change(edit func(all map[string]*boundRoute) error) error {
 	if err := edit(all); err != nil {
 		return err
 	}
-	t := &table{byText: all, shortest: h.opts.Limits.shortest()}
+	t := &table{byText: all}
 	for _, rt := range all {
 		t.root.add(rt.pattern.segs, rt)
-		t.shortest = min(t.shortest, rt.lim.shortest())
 	}
 	h.routes.used = true
 	h.routes.current.Store(t)
@@ -165,9 +163,10 @@ func (h *Handler) bind(all map[string]*boundRoute, owner, where string, rt Route
 	}
 	callbacks, ok := ep.(Callbacks)
 	rt.Subprotocols = slices.Clone(rt.Subprotocols)
+	lim := rt.Limits.over(h.opts.Limits).unbounded()
 	all[rt.Pattern] = &boundRoute{
 		Route: rt, pattern: p, names: p.names(), owner: owner, where: where,
-		lim: rt.Limits.over(h.opts.Limits).unbounded(), ep: ep, ignoresOpen: ok && callbacks.OnOpen == nil,
+		lim: lim, ep: ep, ignoresOpen: ok && callbacks.OnOpen == nil, sweepClass: sweepClass(lim.shortest()),
 	}
 	return nil
 }
