@@ -28,15 +28,33 @@ const handlerName = "handle_websocket_websocket_info"
 // newMachine makes a VM and runs the modules in it, as a part of r.
 func (p *program) newMachine(r *run, grant int64, quiet bool) (*machine, error) {
 	m := &machine{program: p, fns: make(map[*script]vm.Value), quiet: quiet}
-	m.State = vm.New(vm.Config{Limits: p.host.opts.Limits.vm(), Print: m.print, Require: p.require})
+	noService := "the host has no such service"
+	if p.host.opts.StrictNames {
+		noService = ""
+	}
+	m.State = vm.New(vm.Config{
+		NoService: noService,
+		Limits:    p.host.opts.Limits.vm(), Print: m.print,
+		Require: func(name string) (*vm.Chunk, string) { return p.require(m, name) },
+	})
 	m.Host = (*event)(nil)
 	m.enter(r, grant)
 	m.openWebsocket()
 	m.openServices(p.host.opts.Services)
+	if err := m.openConstants(p.host.opts.Constants); err != nil {
+		return nil, err
+	}
 	m.deflt = m.Function(handlerName, m.defaultHandler)
 	m.SetGlobal(handlerName, m.deflt)
 	_, err := m.Setup(func() error {
-		for _, mod := range p.modules {
+		for i := range p.modules {
+			mod := &p.modules[i]
+			if mod.private {
+				continue
+			}
+			if p.linker != nil {
+				p.linker.linkModule(m, mod)
+			}
 			m.RunModule(mod.chunk, mod.name)
 		}
 		return nil
@@ -56,11 +74,10 @@ func (m *machine) function(s *script) (vm.Value, error) {
 	if f, ok := m.fns[s]; ok {
 		return f, nil
 	}
-	chunk, err := m.Load(s.chunk)
+	f, err := m.LoadLinked(s.chunk)
 	if err != nil {
 		return nil, err
 	}
-	f := m.Call(chunk)
 	m.fns[s] = f
 	return f, nil
 }

@@ -49,6 +49,8 @@ func TestDifferential(t *testing.T) {
 		{"tables", 800, (*generator).tables, []string{"lua5.1", "luajit"}},
 		{"dates", 300, (*generator).dates, []string{"lua5.1", "luajit"}},
 		{"bits", 1000, (*generator).bits, []string{"luajit"}},
+		{"texts", len(texts), (*generator).texts, []string{"lua5.1"}},
+		{"as LuaJIT", len(asLuaJIT), (*generator).asLuaJIT, []string{"luajit"}},
 		{"settled", len(settled), (*generator).settled, []string{"lua5.1", "luajit"}},
 		{"programs", 500, (*generator).program, []string{"lua5.1"}}, // LuaJIT computes some negative remainders otherwise
 	} {
@@ -357,10 +359,57 @@ var settled = []string{
 	"('a%20b%2Fc'):gsub('%%(%x%x)', function(h) return string.char(tonumber(h, 16)) end)",
 	"(function() local t = setmetatable({}, {__index = table, __call = function(self, x) self:insert(x) return self end}) return t(1)(2)(3):concat('-') end)()",
 	"pcall(function() error(setmetatable({}, {__tostring = function() return 'E' end})) end) == false",
+	"select(2, pcall(function() error(5, 0) end)), select(2, pcall(error, 5)), type(select(2, pcall(function() error(5) end)))",
+	"select(2, pcall(function() error(nil) end)), select(2, pcall(function() error(true) end))",
+	"('abc'):gsub('b', 'x%'), ('abc'):gsub('b', '%'), ('abc'):gsub('b', '%x')",
+	"os.date('!%k|%l|%P', 18000), os.date('!%k|%l|%P', 61200), os.date('!%k|%l|%P', 0)",
+	"string.format('%x', 0/0), string.format('%u', 0/0), string.format('%o', 0/0)",
+	"tonumber('ffffffffffffffffff', 16), tonumber('zzzzzzzzzzzzzzzzzz', 36), tonumber('10000000000000000', 16), tonumber('ffffffffffffffff', 16)",
+	"loadstring('return 1.5..\"\"'), loadstring('return 1..2'), loadstring('return 0x'), loadstring('return 3y'), loadstring('return 1e'), loadstring('return 1.2.3')",
+	"loadstring('return 1e-5')(), loadstring('return .5')(), loadstring('return 5.')(), loadstring('return 0xA')(), loadstring('return 1 ..2')(), loadstring('local x = 7 return x..5')()",
 	"#{1, 2, 3, nil}, #{n = 1, 5}, #{(function() return 1, 2, 3 end)(), (function() return 1, 2, 3 end)()}",
 }
 
 func (g *generator) settled() string {
 	g.next++
 	return settled[g.next-1]
+}
+
+// asLuaJIT are cases in which LuaJIT is right, and Lua 5.1 is not.
+var asLuaJIT = []string{
+	"string.format('%+f|% f|%+g|%5.1f', 0/0, 0/0, -(0/0), 0/0)",
+	"os.date('!%Ey|%Oy|%EY|%Om|%E|', 0)",
+	"tonumber('-1', 16), tonumber('-ffffffffffffffffff', 16), tonumber('-zz', 36)",
+}
+
+func (g *generator) asLuaJIT() string {
+	g.next++
+	return asLuaJIT[g.next-1]
+}
+
+// texts are cases whose errors have to say the same, but for the place and the
+// quotes around tokens.
+var texts = func() []string {
+	var all []string
+	for _, source := range []string{
+		"x = = 1", "x = 1 +", "x = 'abc", "for i = 1 do end", "x = 1 1", "local 1", "x = }", "x = 5x", "return [[abc", "--[[abc",
+		"return 1.5..''", "f(", "if x the", "return return", "local function 5() end", "end", "x = {1, 2", "a.b:c = 1",
+	} {
+		all = append(all, "(select(2, loadstring("+luaQuote(source)+")):gsub('^.-:%d+: ', ''):gsub(\"'\", ''))")
+	}
+	for _, body := range []string{
+		"local s = 'x' return s:rep()", "local s = 'x' return s:rep({})", "return ('x'):rep({})", "return string.rep('x', {})",
+		"local s = 'x' local n = s:find() return n", "local t = setmetatable({1}, {__index = table}) return t:concat({})",
+		"local t = {f = string.rep} return t:f(1)", "local t = {f = string.rep} return t.f({})", "local rep = string.rep rep()",
+		"string.rep()", "tonumber()", "tonumber('1', 99)", "setmetatable(1, {})", "('x'):format(1, ('%d'):format('y'))", "math.floor({})", "ipairs()",
+		"error(5)", "error(5, 2)", "error('x')", "assert(false, 7)", "assert(nil)",
+	} {
+		all = append(all, "(tostring(select(2, pcall(function() "+body+" end))):gsub('^.-:%d+: ', ''))")
+	}
+	return all
+}()
+
+func (g *generator) texts() string {
+	g.next++
+	return texts[g.next-1]
 }

@@ -324,6 +324,19 @@ func baseSetfenv(s *State, l *golua.State) int {
 	return 1
 }
 
+// Globals returns the names of the globals that hold in every run, in order.
+func (s *State) Globals() []string {
+	var names []string
+	s.push(s.globals)
+	for _, key := range s.keys(s.l, -1, nil) {
+		if name, ok := key.(string); ok {
+			names = append(names, name)
+		}
+	}
+	s.l.Pop(1)
+	return names
+}
+
 // noteMove notes the environment that the function at f has, its upvalue n, so that
 // other runs find it there.
 func (s *State) noteMove(l *golua.State, f, n int) {

@@ -84,7 +84,16 @@ func (s *State) stop() {
 
 // argError is an error about argument i of the running library function.
 func (s *State) argError(i int, format string, args ...any) {
-	s.errorf("bad argument #%d to '%s' (%s)", i, s.fname, fmt.Sprintf(format, args...))
+	name, kind := s.calledAs()
+	if name == "" || name == "?" {
+		name = s.fname
+	}
+	if kind == "method" {
+		if i--; i == 0 {
+			s.errorf("calling '%s' on bad self (%s)", name, fmt.Sprintf(format, args...))
+		}
+	}
+	s.errorf("bad argument #%d to '%s' (%s)", i, name, fmt.Sprintf(format, args...))
 }
 
 func (s *State) typeError(l *golua.State, i int, want string) {
@@ -135,7 +144,9 @@ func (s *State) newError(err error) *Error {
 		e.Message = FormatNumber(v)
 	default:
 		e.Message = fmt.Sprintf("(error object is a %s value)", s.Type(v))
-		if text, ok := s.Get(v, "message").(string); ok {
+		if text, ok := s.described(v); ok {
+			e.Message = text
+		} else if text, ok := s.Get(v, "message").(string); ok {
 			e.Message += ": " + text
 		} else if text, ok := s.Get(v, "error").(string); ok {
 			e.Message += ": " + text
@@ -149,6 +160,28 @@ func (s *State) newError(err error) *Error {
 		}
 	}
 	return e
+}
+
+// described returns what the __tostring of an error object says, if it has one that
+// works.
+func (s *State) described(v Value) (text string, ok bool) {
+	l := s.l
+	s.push(v)
+	if !l.IsTable(-1) || !golua.MetaField(l, -1, "__tostring") {
+		l.Pop(1)
+		return "", false
+	}
+	l.Pop(2)
+	l.PushGoFunction(func(l *golua.State) int {
+		s.push(v)
+		text = s.toString(l, l.Top())
+		return 0
+	})
+	if err := l.ProtectedCall(0, 0, 0); err != nil {
+		l.Pop(1)
+		return "", false
+	}
+	return text, true
 }
 
 // traceHandler is called for errors of the VM where they come up. It mends the

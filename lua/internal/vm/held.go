@@ -21,7 +21,8 @@ func (s *State) held(limit int64) int64 {
 		h.todo = append(h.todo, reflect.ValueOf(l))
 		h.bytes += threadSize
 	}
-	for _, v := range []Value{s.loaded, s.overlay, s.shadow, s.meta} { // the VM need not refer to them
+	others := []Value{s.loaded, s.holders, s.stubs, s.runStubs, s.overlay, s.shadow, s.meta}
+	for _, v := range others { // the VM need not refer to them
 		if v != nil {
 			h.todo = append(h.todo, reflect.ValueOf(v))
 		}

@@ -42,6 +42,11 @@ type Config struct {
 	// Require returns the chunk of a module for the function require, and the
 	// name under which its result is kept; nil if there is none.
 	Require func(name string) (chunk *Chunk, key string)
+
+	// NoService is the error of functions of a service that is not there: every
+	// global that nobody has defined and that has such a name. Empty means that
+	// such globals are nil.
+	NoService string
 }
 
 // A State is one VM: globals, libraries, loaded code. It is for one goroutine
@@ -73,6 +78,14 @@ type State struct {
 	lazy    Value // metatable of lazy tables
 	concat  Value
 	mod     Value
+	export  Value
+	holders Value // by name, the functions that hold the variables of modules
+
+	variables map[string]variable // of modules
+
+	missing  Value // the metatable of the globals, unless modules have given them another
+	stubs    Value // by name, services that are not there and that modules have named
+	runStubs Value // the same of this run, or nil
 
 	run     run
 	handler int // where the stack holds the handler of errors, counted from its base
@@ -123,6 +136,7 @@ func New(cfg Config) *State {
 	s.globals = l.ToValue(-1)
 	l.Pop(1)
 	s.concat, s.mod = s.function("..", concat), s.function("%", mod)
+	s.export, s.holders = s.function("export", exportVariables), s.NewTable(0)
 	if err := golua.LoadBuffer(l, anchorCode(), "=anchor", "b"); err != nil {
 		panic(fmt.Sprintf("lua: the VM refuses its own code: %v", err))
 	}
@@ -130,6 +144,7 @@ func New(cfg Config) *State {
 	l.Pop(1)
 	s.openLibraries()
 	s.openEnvironment()
+	s.openServices()
 	return s
 }
 
@@ -182,6 +197,10 @@ func (s *State) loadChunk(code []byte) error {
 	golua.SetUpValue(l, f, upvalueConcat)
 	s.push(s.mod)
 	golua.SetUpValue(l, f, upvalueMod)
+	s.push(s.export)
+	if _, ok := golua.SetUpValue(l, f, upvalueExport); !ok {
+		l.Pop(1)
+	}
 	return nil
 }
 
@@ -251,6 +270,7 @@ func (s *State) protected(f func() error) (usage Usage, err error) {
 // begin gives the run its own globals.
 func (s *State) begin() {
 	s.runs++
+	s.runStubs = nil
 	if !s.sealed {
 		s.seal(s.hostTables())
 		s.sealed = true
