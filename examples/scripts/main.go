@@ -25,6 +25,7 @@ import (
 	"net/http"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 	"time"
 )
@@ -37,6 +38,7 @@ type config struct {
 	dir           string // "": the bundled solution
 	check         bool
 	handlerStatus bool
+	allowHTTP     []string // servers that scripts may call
 }
 
 func main() {
@@ -45,6 +47,10 @@ func main() {
 	flag.StringVar(&cfg.dir, "dir", "", "`directory` of the solution; without it, the one that comes with the example")
 	flag.BoolVar(&cfg.check, "check", false, "compile the solution, print its problems and exit")
 	flag.BoolVar(&cfg.handlerStatus, "handler-status", false, "Websocket.send and close return {status=204} on success instead of nil")
+	flag.Func("http", "`servers` that scripts may call with Http, separated by commas, as in api.example.com,*.example.org", func(s string) error {
+		cfg.allowHTTP = append(cfg.allowHTTP, strings.Split(s, ",")...)
+		return nil
+	})
 	flag.Parse()
 	if flag.NArg() > 0 {
 		fmt.Fprintf(os.Stderr, "scripts: unexpected argument %q\n", flag.Arg(0))
