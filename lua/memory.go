@@ -212,7 +212,7 @@ func (l *ledger) makeRoom(r *run, n int64) error {
 		}
 	}
 	stop := &vm.Stop{Budget: "host memory", Text: fmt.Sprintf(
-		"all scripts together need more than %d bytes, and this run holds most of them, about %d", l.limit, held)}
+		"all scripts together need more than %d bytes, and of all runs this one holds most, about %d", l.limit, held)}
 	if most == r {
 		return stop
 	}

@@ -10,10 +10,7 @@ import (
 
 // turns say which runs compute. As many as there are slots do; the others wait in
 // the line, and every millisecond that a run has computed it goes back to the end of
-// it. The line has lanes: a run moves to a higher one the more it has computed, and
-// half of all turns go to the lowest lane that has any, so that short runs pass by
-// long ones and nobody starves. Within a lane, routes are served in turn, and the
-// runs of a route in the order in which they came.
+// it (see line).
 //
 // A run keeps its slot while it calls the host. If that takes longer than a
 // millisecond and others wait, the slot is taken from it, and it gets in line again
@@ -23,30 +20,14 @@ type turns struct {
 	waiting           atomic.Int32 // length of the line; changed under mu
 
 	mu      sync.Mutex
-	holders []*turn     // guarded by mu, as all below; those that have a slot
-	lanes   [lanes]lane // of those that wait
-	picked  uint        // how many turns were given from the line
-	first   int         // how many wait for their first turn
+	holders []*turn // guarded by mu, as all below; those that have a slot
+	line    line    // those that wait
+	first   int     // how many wait for their first turn
 	reclaim resettable
 }
 
-const (
-	lanes    = 4
-	awayTime = time.Millisecond // how long a run may be away before its slot is taken
-)
-
-// laneOf is where a run waits that has computed for so long.
-func laneOf(computed time.Duration) int {
-	switch {
-	case computed < 2*time.Millisecond:
-		return 0
-	case computed < 20*time.Millisecond:
-		return 1
-	case computed < 200*time.Millisecond:
-		return 2
-	}
-	return 3
-}
+// awayTime is how long a run may be away before its slot is taken.
+const awayTime = time.Millisecond
 
 // A turn is a run's place among the others.
 type turn struct {
@@ -56,10 +37,10 @@ type turn struct {
 	state atomic.Int32 // away may become taken under turns.mu only
 	since atomic.Int64 // when it went away, in nanoseconds since epoch
 
-	slot bool // guarded by turns.mu, as all below
-	line bool // it waits
-	lane int
-	new  bool // it waits for its first turn
+	slot  bool // guarded by turns.mu, as all below
+	waits bool
+	lane  int  // of the line
+	new   bool // it waits for its first turn
 }
 
 const (
@@ -77,59 +58,6 @@ func (t *turn) nudge() {
 	case t.wake <- struct{}{}:
 	default:
 	}
-}
-
-// A lane has a queue for each route, which are served in turn.
-type lane struct {
-	queues  []*routeQueue // those that are not empty
-	next    int           // of queues
-	byRoute map[*counters]*routeQueue
-}
-
-type routeQueue struct {
-	route *counters
-	turns []*turn
-}
-
-func (l *lane) push(t *turn) {
-	q := l.byRoute[t.route]
-	if q == nil {
-		if l.byRoute == nil {
-			l.byRoute = make(map[*counters]*routeQueue)
-		}
-		q = &routeQueue{route: t.route}
-		l.byRoute[t.route] = q
-		l.queues = append(l.queues, q)
-	}
-	q.turns = append(q.turns, t)
-}
-
-// pop takes the next that still waits; nil if there is none.
-func (l *lane) pop() *turn {
-	for len(l.queues) > 0 {
-		if l.next >= len(l.queues) {
-			l.next = 0
-		}
-		q := l.queues[l.next]
-		var t *turn
-		for t == nil && len(q.turns) > 0 {
-			if head := q.turns[0]; head.line {
-				t = head
-			}
-			q.turns[0] = nil
-			q.turns = q.turns[1:]
-		}
-		if len(q.turns) == 0 {
-			delete(l.byRoute, q.route)
-			l.queues = append(l.queues[:l.next], l.queues[l.next+1:]...)
-		} else {
-			l.next++
-		}
-		if t != nil {
-			return t
-		}
-	}
-	return nil
 }
 
 // begin waits for the first turn. It fails if too many wait already, unless it must
@@ -162,10 +90,11 @@ func (ts *turns) grantLocked(t *turn) bool {
 }
 
 func (ts *turns) joinLocked(t *turn, lane int) {
-	t.line, t.lane = true, lane
+	t.waits, t.lane = true, lane
 	ts.waiting.Add(1)
-	ts.lanes[lane].push(t)
+	ts.line.push(t)
 	ts.reclaimLocked()
+	ts.fillLocked()
 }
 
 // wait waits until the run has a slot. When ctx or the run ends before, it has none
@@ -196,13 +125,9 @@ func (ts *turns) wait(ctx context.Context, r *run) error {
 // leaveLocked takes t out of the line, or its slot.
 func (ts *turns) leaveLocked(t *turn) {
 	switch {
-	case t.line:
-		t.line = false
-		ts.waiting.Add(-1)
-		if t.new {
-			t.new = false
-			ts.first--
-		}
+	case t.waits:
+		ts.line.leave(t)
+		ts.leftLocked(t)
 	case t.slot:
 		ts.releaseLocked(t)
 	}
@@ -210,6 +135,11 @@ func (ts *turns) leaveLocked(t *turn) {
 
 // releaseLocked gives the slot of t to whoever is next.
 func (ts *turns) releaseLocked(t *turn) {
+	ts.removeLocked(t)
+	ts.fillLocked()
+}
+
+func (ts *turns) removeLocked(t *turn) {
 	for i, h := range ts.holders {
 		if h == t {
 			last := len(ts.holders) - 1
@@ -219,42 +149,26 @@ func (ts *turns) releaseLocked(t *turn) {
 		}
 	}
 	t.slot = false
-	ts.fillLocked()
 }
 
 // fillLocked gives free slots to those that wait.
 func (ts *turns) fillLocked() {
 	for len(ts.holders) < ts.most && ts.waiting.Load() > 0 {
-		next := ts.pickLocked()
-		if next == nil {
-			return
-		}
+		next := ts.line.pick()
+		ts.leftLocked(next)
 		next.slot = true
 		ts.holders = append(ts.holders, next)
 		next.nudge()
 	}
 }
 
-// pickLocked takes the next out of the line. Every second turn it begins to look
-// in the lowest lane, every fourth in the second, and so on.
-func (ts *turns) pickLocked() *turn {
-	ts.picked++
-	from := 0
-	for n := ts.picked; n&1 == 0 && from < lanes-1; n >>= 1 {
-		from++
+// leftLocked notes that t waits no more.
+func (ts *turns) leftLocked(t *turn) {
+	ts.waiting.Add(-1)
+	if t.new {
+		t.new = false
+		ts.first--
 	}
-	for i := range lanes {
-		if t := ts.lanes[(from+i)%lanes].pop(); t != nil {
-			t.line = false
-			ts.waiting.Add(-1)
-			if t.new {
-				t.new = false
-				ts.first--
-			}
-			return t
-		}
-	}
-	return nil
 }
 
 // end gives up what the run has.
@@ -272,8 +186,8 @@ func (ts *turns) next(r *run, computed time.Duration) error {
 	}
 	t := &r.turn
 	ts.mu.Lock()
+	ts.removeLocked(t) // first, or it could be given a second one
 	ts.joinLocked(t, laneOf(computed))
-	ts.releaseLocked(t)
 	again := t.slot
 	ts.mu.Unlock()
 	if again {

@@ -387,17 +387,3 @@ func (s *State) kilobytes() float64 {
 	s.step(4096) // it looks at everything
 	return float64(s.held(s.cfg.Limits.Memory+s.base)) / 1024
 }
-
-var coroutineLibrary = func() library {
-	var lib library
-	for _, name := range []string{"create", "resume", "running", "status", "wrap", "yield"} {
-		lib = append(lib, struct {
-			name string
-			f    libraryFunction
-		}{name, func(s *State, _ *golua.State) int {
-			s.errorf("coroutine.%s: coroutines are not supported", name)
-			return 0
-		}})
-	}
-	return lib
-}()

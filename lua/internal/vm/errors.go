@@ -108,6 +108,9 @@ func (s *State) typeError(l *golua.State, i int, want string) {
 // is over: a budget is exceeded, or the VM or one of our functions failed, and
 // then the value on top of the stack is anything.
 func (s *State) caught(err error) {
+	if s.killing {
+		panic(errKilled)
+	}
 	s.noteGoError(err)
 	if s.run.abort != nil {
 		s.stop()

@@ -113,7 +113,7 @@ func (s *State) Pause(f func()) {
 	now := time.Now()
 	s.pause(now)
 	f()
-	s.resume()
+	s.unpause()
 }
 
 func (s *State) pause(now time.Time) {
@@ -128,7 +128,7 @@ func (s *State) pause(now time.Time) {
 	}
 }
 
-func (s *State) resume() {
+func (s *State) unpause() {
 	r := &s.run
 	var err error
 	if s.Guard != nil {

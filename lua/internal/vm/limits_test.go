@@ -239,20 +239,6 @@ func TestMemoryIsTheRunsOwn(t *testing.T) {
 	}
 }
 
-// Coroutines say that there are none, with the place, and as an error that may be
-// caught.
-func TestCoroutines(t *testing.T) {
-	for _, name := range []string{"create", "resume", "running", "status", "wrap", "yield"} {
-		want := "test:1: coroutine." + name + ": coroutines are not supported"
-		if _, err := runLua(t, "coroutine."+name+"(function() end)", Limits{}); err == nil || err.Error() != want {
-			t.Errorf("coroutine.%s: %v, want %s", name, err, want)
-		}
-		if got, err := runLua(t, "return pcall(coroutine."+name+", print)", Limits{}); err != nil || !strings.HasPrefix(got, "false coroutine."+name) {
-			t.Errorf("pcall of coroutine.%s: %s, %v", name, got, err)
-		}
-	}
-}
-
 // An overrun is told with the line that runs, also in the shortest loops.
 func TestOverrunHasItsLine(t *testing.T) {
 	for source, want := range map[string]string{

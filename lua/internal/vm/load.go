@@ -72,6 +72,7 @@ func (s *State) loadSource(l *golua.State, source, name string) int {
 	if err := s.loadChunk(code); err != nil {
 		return fail(err.Error())
 	}
+	s.noteClosures(l.ToValue(-1), true)
 	if l.IsTable(4) { // load(chunk, name, mode, env)
 		f := l.Top()
 		if golua.LoadBuffer(l, anchorCode(), "=anchor", "b") == nil {

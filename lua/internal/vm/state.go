@@ -20,6 +20,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+	"unsafe"
+	"weak"
 
 	golua "github.com/Shopify/go-lua"
 )
@@ -60,8 +62,9 @@ type State struct {
 	// function runs. It may be empty.
 	Place string
 
-	cfg Config
-	l   *golua.State
+	cfg  Config
+	l    *golua.State // whose stack runs
+	main *golua.State // that of the run itself
 
 	anchor  Value // a Lua function whose _ENV all loaded code shares
 	globals Value // as the modules left them
@@ -95,11 +98,18 @@ type State struct {
 	base    int64 // bytes held after loading
 	grant   int64 // bytes that the next run may hold unasked
 	growth  growth
-	sealed  bool
-	kept    []kept     // tables that every run finds as they are
-	moved   []moved    // functions that this run gave another environment
-	seed    *rand.Rand // the source of random numbers that every run finds
-	sample  []metrics.Sample
+	threads map[*golua.State]*thread // coroutines that have not ended
+	current *thread                  // that runs; nil: the run itself
+	killing bool                     // the run is over, its coroutines end
+
+	caches       []*unsafe.Pointer              // see closures.go
+	scriptCaches []weak.Pointer[unsafe.Pointer] // of code that scripts have loaded
+
+	sealed bool
+	kept   []kept     // tables that every run finds as they are
+	moved  []moved    // functions that this run gave another environment
+	seed   *rand.Rand // the source of random numbers that every run finds
+	sample []metrics.Sample
 }
 
 // anchorCode is the code of a function that has an _ENV.
@@ -120,6 +130,7 @@ func New(cfg Config) *State {
 	}
 	s.cfg.Limits = cfg.Limits.WithDefaults()
 	s.hookFn = s.hook
+	s.main = s.l
 	l := s.l
 	l.PushGlobalTable()
 	s.globals = l.ToValue(-1)
@@ -166,7 +177,9 @@ func (s *State) Load(c *Chunk) (Value, error) {
 	if err := s.loadChunk(c.code); err != nil {
 		return nil, err
 	}
-	return s.pop(), nil
+	f := s.pop()
+	s.noteClosures(f, false)
+	return f, nil
 }
 
 // loadChunk pushes the function of rewritten code.
@@ -235,6 +248,7 @@ func (s *State) protected(f func() error) (usage Usage, err error) {
 			s.broken = true
 			err = &Error{Message: fmt.Sprintf("internal error: %v", p), Internal: true}
 		}
+		s.killThreads()
 		if !s.broken {
 			l.SetTop(top)
 		}
@@ -279,6 +293,7 @@ func (s *State) end() {
 	s.Host = nil
 	if !s.broken {
 		s.restore()
+		s.dropClosures()
 	}
 	s.lookForGrowth()
 	if !s.broken && s.run.allocated > 1<<18 {
