@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os/exec"
+	"slices"
 	"strings"
 	"testing"
 	"testing/fstest"
@@ -111,21 +112,30 @@ func TestModuleLocals(t *testing.T) {
 // A function can have 200 locals, a solution any number.
 func TestManyModuleLocals(t *testing.T) {
 	var modules []string
-	sum, want := "0", 0
 	for m := range 30 {
 		var b strings.Builder
 		for i := range 50 {
-			n := m*50 + i
-			fmt.Fprintf(&b, "local v%d = %d\n", n, n)
-			if i < 8 {
-				sum += fmt.Sprintf(" + v%d", n)
-				want += n
-			}
+			fmt.Fprintf(&b, "local v%d = %d\n", m*50+i, m*50+i)
 		}
 		modules = append(modules, b.String())
 	}
-	if got := answered(t, modules, "return "+sum); got != fmt.Sprint(want) {
-		t.Errorf("the sum of 240 locals of 1,500 is %s, want %d", got, want)
+	for _, each := range []int{8, 20, 50} { // of the locals of each module
+		sum, assigned, want := "0", "", 0
+		for n := range 1500 {
+			if n%50 < each {
+				sum += fmt.Sprintf(" + v%d", n)
+				assigned += fmt.Sprintf("v%d = v%d + 1 ", n, n)
+				want += n
+			}
+		}
+		used := slices.Concat(modules, []string{
+			"function sum() return " + sum + " end", "function assign() " + assigned + " end",
+		})
+		got := answered(t, used, "local a = "+sum+" assign() return a .. ' ' .. sum() .. ' ' .. "+sum)
+		if now := want + 30*each; got != fmt.Sprint(want, now, now) {
+			t.Errorf("the sum of %d locals of 1,500 is %s, want %d, and %d later",
+				30*each, got, want, now)
+		}
 	}
 	full := ""
 	for i := range 200 {
