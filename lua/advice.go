@@ -32,10 +32,17 @@ func (h *Host) warnings(sol *source.Solution, more []Problem) []Problem {
 func (h *Host) unhandled(sol *source.Solution) []Problem {
 	var notes []Problem
 	for _, e := range sol.Events {
-		if !slices.ContainsFunc(h.opts.Triggers, func(s string) bool { return strings.EqualFold(s, e.Service) }) {
+		if !slices.ContainsFunc(
+			h.opts.Triggers,
+			func(s string) bool { return strings.EqualFold(s, e.Service) },
+		) {
 			notes = append(notes, Problem{
 				File: e.File, Line: max(1, e.HeaderLine),
-				Text: fmt.Sprintf("event handler skipped: nothing triggers %.80s %.80s here", e.Service, e.Name),
+				Text: fmt.Sprintf(
+					"event handler skipped: nothing triggers %.80s %.80s here",
+					e.Service,
+					e.Name,
+				),
 			})
 		}
 	}
@@ -78,7 +85,8 @@ func (p *program) undefined(m *machine) []Problem {
 			if !known[name] && (!ok || old.File == u.file && old.Line > line) {
 				first[name] = Problem{
 					File: u.file, Line: line,
-					Text: name + " is defined nowhere: its functions fail when they are called, as those of a service that the host does not have",
+					Text: name + " is defined nowhere: its functions fail when they are called, as those of a " +
+						"service that the host does not have",
 				}
 			}
 		}
@@ -91,7 +99,10 @@ func (p *program) undefined(m *machine) []Problem {
 }
 
 // aboutNil is an error about a variable that nobody has set.
-var aboutNil = regexp.MustCompile(`(?:global|upvalue) '(\w+)' \(a nil value\)|(?:perform arithmetic on|concatenate|compare) (?:global|upvalue) '(\w+)'`)
+var aboutNil = regexp.MustCompile(
+	`(?:global|upvalue) '(\w+)' \(a nil value\)|(?:perform arithmetic on|concatenate|compare) ` +
+		`(?:global|upvalue) '(\w+)'`,
+)
 
 // order says which later module defines the variable that an error is about, or
 // returns "". failed is the file in which it came up.
@@ -101,13 +112,16 @@ func (p *program) order(text, failed string) string {
 		return ""
 	}
 	name := m[1] + m[2]
-	defines := regexp.MustCompile(`(?m)^[ \t]*(?:local[ \t]+)?(?:function[ \t]+` + name + `\b|` + name + `[ \t]*=[^=])`)
+	defines := regexp.MustCompile(
+		`(?m)^[ \t]*(?:local[ \t]+)?(?:function[ \t]+` + name + `\b|` + name + `[ \t]*=[^=])`,
+	)
 	later := false
 	for _, mod := range p.solution.Modules {
 		if mod.File == failed {
 			later = true
 		} else if later && defines.MatchString(mod.Body) {
-			return fmt.Sprintf(" (%s defines %s and runs later: modules run in the order of their paths; require %q above the place that needs it)",
+			return fmt.Sprintf(" (%s defines %s and runs later: modules run in the order of their paths; "+
+				"require %q above the place that needs it)",
 				mod.File, name, mod.Name)
 		}
 	}

@@ -20,7 +20,9 @@
 // Each block is the body of a function of websocketInfo and response that runs
 // for every event of the sockets on its route. What it returns, or else
 // response.message, is sent back. Modules run first and share one global
-// environment with all scripts. docs/lua-scripts.md is the page for those who
+// environment with all scripts, which know their top-level locals as well.
+// Handlers of other events, as below --#EVENT timer timer, run when the program
+// triggers them: [Host.Trigger]. docs/lua-scripts.md is the page for those who
 // write scripts.
 //
 // # What a run sees and what it can do

@@ -24,8 +24,13 @@ type linker struct {
 
 // newLinker counts the words of all scripts.
 func newLinker(ctx context.Context, sol *source.Solution) *linker {
-	l := &linker{compiler: compiler{ctx: ctx}, words: make(map[string]int), declared: make(map[string]bool),
-		inside: make(map[string]map[string]struct{}), done: make(map[string]bool)}
+	l := &linker{
+		compiler: compiler{ctx: ctx},
+		words:    make(map[string]int),
+		declared: make(map[string]bool),
+		inside:   make(map[string]map[string]struct{}),
+		done:     make(map[string]bool),
+	}
 	count := func(s source.Script) {
 		words := vm.Words(s.Body)
 		l.inside[placeOf(s)] = words
@@ -119,7 +124,8 @@ func (p *program) findFunctions(m *machine) {
 	p.functions = make(map[string]*script)
 	for _, name := range m.Globals() {
 		lower := strings.ToLower(name)
-		if event, ok := strings.CutPrefix(lower, "handle_"); ok && lower != handlerName && m.Type(m.Global(name)) == "function" {
+		if event, ok := strings.CutPrefix(lower, "handle_"); ok && lower != handlerName &&
+			m.Type(m.Global(name)) == "function" {
 			s := &script{event: strings.Replace(event, "_", " ", 1), function: name}
 			s.count = p.host.counters.get(s)
 			p.functions[lower] = s

@@ -19,7 +19,15 @@ func large(local string) fstest.MapFS {
 	for i := range 30 {
 		var b strings.Builder
 		for k := range 10 {
-			fmt.Fprintf(&b, "%sfunction f%d_%d(x)\n  local t = {x, %d, name = \"n\"}\n  for i, v in ipairs(t) do\n    x = x + v * i\n  end\n  return x %% 1000\nend\n", local, i, k, k)
+			fmt.Fprintf(
+				&b,
+				"%sfunction f%d_%d(x)\n  local t = {x, %d, name = \"n\"}\n  for i, v in ipairs(t) do\n    x "+
+					"= x + v * i\n  end\n  return x %% 1000\nend\n",
+				local,
+				i,
+				k,
+				k,
+			)
 		}
 		if i > 0 {
 			fmt.Fprintf(&b, "%sfunction g%d(x) return f%d_1(x) + f%d_2(x) end\n", local, i, i-1, i-1)

@@ -61,7 +61,11 @@ func (h *Host) Trigger(ctx context.Context, service, event string, arg any) (any
 	}
 	depth, _ := ctx.Value(triggerDepth{}).(int)
 	if depth >= maxTriggers {
-		return nil, gateway.NewError(gateway.ErrInvalid, "event handlers run one another more than %d deep", maxTriggers)
+		return nil, gateway.NewError(
+			gateway.ErrInvalid,
+			"event handlers run one another more than %d deep",
+			maxTriggers,
+		)
 	}
 	if !h.triggers.enter() {
 		return nil, gateway.ErrShutdown
@@ -70,7 +74,12 @@ func (h *Host) Trigger(ctx context.Context, service, event string, arg any) (any
 	p := h.current.Load()
 	sc := p.handlerOf(service, event)
 	if sc == nil {
-		return nil, gateway.NewError(gateway.ErrNotFound, "no script handles the event %.80s of %.80s", event, service)
+		return nil, gateway.NewError(
+			gateway.ErrNotFound,
+			"no script handles the event %.80s of %.80s",
+			event,
+			service,
+		)
 	}
 	ctx = context.WithValue(ctx, triggerDepth{}, depth+1)
 	return p.trigger(newTrigger(ctx, sc, service+" "+event), arg)

@@ -25,16 +25,33 @@ func TestUsageAndLimits(t *testing.T) {
 		t.Errorf("Stats = %+v, want the run with 50 lines as the one that used most", s)
 	}
 	l := f.host.Limits()
-	want := lua.Limits{Instructions: 1 << 20, Time: 5 * time.Second, Total: time.Minute, Memory: 32 << 20,
-		String: 4 << 20, Depth: -1, Output: -1, Lines: 10_000, Coroutines: 1000}
+	want := lua.Limits{
+		Instructions: 1 << 20,
+		Time:         5 * time.Second,
+		Total:        time.Minute,
+		Memory:       32 << 20,
+		String:       4 << 20,
+		Depth:        -1,
+		Output:       -1,
+		Lines:        10_000,
+		Coroutines:   1000,
+	}
 	if l != want {
 		t.Errorf("Limits = %+v, want %+v", l, want)
 	}
 }
 
 func TestDeclarations(t *testing.T) {
-	got := lua.Declarations(files("a.lua", "x\n--#ENDPOINT WEBSOCKET /a\nx = = 1\n--#ENDPOINT GET /b\n",
-		"endpoints/b.lua", "--#ENDPOINT WEBSOCKET /c/{d}\n", "modules/m.lua", "--#ENDPOINT WEBSOCKET /m\n"))
+	got := lua.Declarations(
+		files(
+			"a.lua",
+			"x\n--#ENDPOINT WEBSOCKET /a\nx = = 1\n--#ENDPOINT GET /b\n",
+			"endpoints/b.lua",
+			"--#ENDPOINT WEBSOCKET /c/{d}\n",
+			"modules/m.lua",
+			"--#ENDPOINT WEBSOCKET /m\n",
+		),
+	)
 	want := []lua.Declaration{{"/a", "a.lua", 2}, {"/c/{d}", "endpoints/b.lua", 1}}
 	if len(got) != 2 || got[0] != want[0] || got[1] != want[1] {
 		t.Errorf("Declarations = %+v, want %+v", got, want)

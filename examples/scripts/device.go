@@ -19,7 +19,10 @@ func (a *app) serveReport(w http.ResponseWriter, r *http.Request) {
 	var payload any
 	err := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxReport)).Decode(&payload)
 	if err != nil {
-		a.refuse(w, gateway.NewError(gateway.ErrInvalid, "JSON of at most %d bytes is expected", maxReport))
+		a.refuse(
+			w,
+			gateway.NewError(gateway.ErrInvalid, "JSON of at most %d bytes is expected", maxReport),
+		)
 		return
 	}
 	result, err := a.host.Trigger(r.Context(), "device2", "event", map[string]any{

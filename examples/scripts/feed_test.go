@@ -18,9 +18,18 @@ import (
 )
 
 // report lets a device report over HTTP.
-func report(t *testing.T, srv *gatewaytest.Server, device, body string, header ...string) (int, string) {
+func report(
+	t *testing.T,
+	srv *gatewaytest.Server,
+	device, body string,
+	header ...string,
+) (int, string) {
 	t.Helper()
-	r, err := http.NewRequest("POST", "http://app.example/api/devices/"+device, strings.NewReader(body))
+	r, err := http.NewRequest(
+		"POST",
+		"http://app.example/api/devices/"+device,
+		strings.NewReader(body),
+	)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -59,7 +68,8 @@ func TestReportsOverHTTP(t *testing.T) {
 		{`"` + strings.Repeat("x", maxReport) + `"`, `"type":"invalid_request"`, 400, nil},
 		{`{"temperature":8}`, ``, 403, []string{"Sec-Fetch-Site", "cross-site"}},
 	} {
-		if status, answer := report(t, srv, "meter", c.body, c.header...); status != c.status || !strings.Contains(answer, c.answer) {
+		if status, answer := report(t, srv, "meter", c.body, c.header...); status != c.status ||
+			!strings.Contains(answer, c.answer) {
 			t.Errorf("report %.40s = %d %s, want %d %s", c.body, status, answer, c.status, c.answer)
 		}
 	}
@@ -73,7 +83,8 @@ func TestReportsWithoutHandler(t *testing.T) {
 	dir := t.TempDir()
 	write(t, dir, "a.lua", answers("x"))
 	srv, _ := start(t, config{dir: dir})
-	if status, answer := report(t, srv, "x", `1`); status != 404 || !strings.Contains(answer, "not_found") {
+	if status, answer := report(t, srv, "x", `1`); status != 404 ||
+		!strings.Contains(answer, "not_found") {
 		t.Errorf("report = %d %s, want not_found", status, answer)
 	}
 	write(t, dir, "event_handler/d.lua", "--#EVENT device2 event\nerror('secret')")
@@ -95,7 +106,11 @@ func TestAverages(t *testing.T) {
 	expect(t, p, `{"average":15,"devices":2}`)
 	expect(t, q, `{"average":15,"devices":2}`)
 	report(t, srv, "two", `{"temperature":40}`)
-	until(t, "the new average", func() bool { return string(p.Receive().Data) == `{"average":25,"devices":2}` })
+	until(
+		t,
+		"the new average",
+		func() bool { return string(p.Receive().Data) == `{"average":25,"devices":2}` },
+	)
 	if n := a.timers.count(); n != 1 {
 		t.Errorf("%d timers, want one for both", n)
 	}
@@ -204,7 +219,8 @@ func TestEmptiedFileRemovesNothing(t *testing.T) {
 	write(t, dir, "w.lua", "-- to be continued\n")
 	until(t, "a problem", func() bool { return len(look(t, srv, "").State.Problems) == 1 })
 	state := look(t, srv, "").State
-	if got := state.Problems[0]; got.File != "w.lua" || got.Line != 1 || !strings.Contains(got.Text, "/w") {
+	if got := state.Problems[0]; got.File != "w.lua" || got.Line != 1 ||
+		!strings.Contains(got.Text, "/w") {
 		t.Errorf("problem = %+v", got)
 	}
 	p.Send(gateway.Text("?"))
@@ -227,7 +243,8 @@ func TestWarningsOfAFailedEdit(t *testing.T) {
 	write(t, dir, "modules/broken.lua", "x = = 1")
 	until(t, "problem and warning", func() bool {
 		s := look(t, srv, "").State
-		return len(s.Problems) == 1 && len(s.Warnings) == 2 && s.Warnings[0].Code == "--ENDPOINT WEBSOCKET /m"
+		return len(s.Problems) == 1 && len(s.Warnings) == 2 &&
+			s.Warnings[0].Code == "--ENDPOINT WEBSOCKET /m"
 	})
 }
 

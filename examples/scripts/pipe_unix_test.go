@@ -23,11 +23,13 @@ func TestPipeInASolution(t *testing.T) {
 	if err := run(t.Context(), cfg, &stdout, &stderr); !errors.Is(err, errProblems) {
 		t.Errorf("check = %v", err)
 	}
-	if !strings.HasPrefix(stdout.String(), "pipe.lua:1: ") || !strings.Contains(stdout.String(), "not a regular file") {
+	if !strings.HasPrefix(stdout.String(), "pipe.lua:1: ") ||
+		!strings.Contains(stdout.String(), "not a regular file") {
 		t.Errorf("check printed %q", stdout.String())
 	}
 	srv, _ := start(t, config{dir: dir})
-	if p := look(t, srv, "").State.Problems; len(p) != 1 || p[0].File != "pipe.lua" || p[0].Code != "" {
+	if p := look(t, srv, "").State.Problems; len(p) != 1 || p[0].File != "pipe.lua" ||
+		p[0].Code != "" {
 		t.Errorf("problems = %+v", p)
 	}
 }

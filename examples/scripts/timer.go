@@ -72,7 +72,10 @@ func (t *timers) set(a timerArgs, again bool) error {
 	case a.ID == "" || len(a.ID) > 200:
 		return gateway.NewError(gateway.ErrInvalid, "timer_id: a text of 1 to 200 bytes is expected")
 	case a.Duration < 0 || d > maxDelay || a.Duration > float64(maxDelay):
-		return gateway.NewError(gateway.ErrInvalid, "duration: 0 to 30 days are expected, in milliseconds")
+		return gateway.NewError(
+			gateway.ErrInvalid,
+			"duration: 0 to 30 days are expected, in milliseconds",
+		)
 	case again && d < minInterval:
 		return gateway.NewError(gateway.ErrInvalid, "duration: at least %v is expected", minInterval)
 	}

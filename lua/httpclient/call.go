@@ -17,26 +17,31 @@ import (
 
 // A Request is the argument of a script's call.
 type Request struct {
-	URL     string            `json:"url"`
-	Method  string            `json:"method"`  // of the function request; "" is GET
-	Query   map[string]any    `json:"query"`   // added to the query of the URL: texts, numbers, booleans
+	URL    string `json:"url"`
+	Method string `json:"method"` // of the function request; "" is GET
+	// added to the query of the URL: texts, numbers, booleans
+	Query   map[string]any    `json:"query"`
 	Headers map[string]string `json:"headers"` // those of the connection, such as Host, are refused
 	Body    any               `json:"body"`    // a text as it is; a table as JSON
-	Timeout float64           `json:"timeout"` // in seconds, of the call; at most Options.Timeout, which 0 means
+	// in seconds, of the call; at most Options.Timeout, which 0 means
+	Timeout float64 `json:"timeout"`
 }
 
 // A Response is what a script gets. That a server answers with an error is no failure
 // of the call.
 type Response struct {
-	StatusCode int               `json:"status_code"`
-	Headers    map[string]string `json:"headers"` // by name in lower case; values of one name joined by ", "
-	Body       []byte            `json:"body"`    // a string of any bytes
+	StatusCode int `json:"status_code"`
+	// by name in lower case; values of one name joined by ", "
+	Headers map[string]string `json:"headers"`
+	Body    []byte            `json:"body"` // a string of any bytes
 }
 
 // connection are headers that belong to the connection, not to the message.
 var connection = map[string]bool{
-	"Connection": true, "Content-Length": true, "Expect": true, "Host": true, "Keep-Alive": true, "Proxy-Authorization": true,
-	"Proxy-Connection": true, "Te": true, "Trailer": true, "Transfer-Encoding": true, "Upgrade": true,
+	"Connection": true, "Content-Length": true, "Expect": true, "Host": true, "Keep-Alive": true,
+	"Proxy-Authorization": true,
+	"Proxy-Connection":    true, "Te": true, "Trailer": true, "Transfer-Encoding": true,
+	"Upgrade": true,
 }
 
 // Do makes one call.
@@ -63,11 +68,20 @@ func (c *Client) Do(ctx context.Context, r Request) (*Response, error) {
 	body, err := io.ReadAll(io.LimitReader(resp.Body, c.opts.MaxBody+1))
 	switch {
 	case int64(len(body)) > c.opts.MaxBody:
-		return nil, gateway.NewError(gateway.ErrTooLarge, "the answer of %.200s has more than %d bytes", req.URL.Host, c.opts.MaxBody)
+		return nil, gateway.NewError(
+			gateway.ErrTooLarge,
+			"the answer of %.200s has more than %d bytes",
+			req.URL.Host,
+			c.opts.MaxBody,
+		)
 	case err != nil:
 		return nil, c.failure(ctx, req.URL, err)
 	}
-	result := &Response{StatusCode: resp.StatusCode, Headers: make(map[string]string, len(resp.Header)), Body: body}
+	result := &Response{
+		StatusCode: resp.StatusCode,
+		Headers:    make(map[string]string, len(resp.Header)),
+		Body:       body,
+	}
 	for name, values := range resp.Header {
 		result.Headers[strings.ToLower(name)] = strings.Join(values, ", ")
 	}
@@ -91,9 +105,18 @@ func (c *Client) request(ctx context.Context, r Request) (*http.Request, error) 
 		return nil, err
 	}
 	if int64(len(body)) > c.opts.MaxBody {
-		return nil, gateway.NewError(gateway.ErrTooLarge, "the body has more than %d bytes", c.opts.MaxBody)
+		return nil, gateway.NewError(
+			gateway.ErrTooLarge,
+			"the body has more than %d bytes",
+			c.opts.MaxBody,
+		)
 	}
-	req, err := http.NewRequestWithContext(ctx, strings.ToUpper(r.Method), u.String(), bytes.NewReader(body))
+	req, err := http.NewRequestWithContext(
+		ctx,
+		strings.ToUpper(r.Method),
+		u.String(),
+		bytes.NewReader(body),
+	)
 	if err != nil || req.Method == http.MethodConnect {
 		return nil, gateway.NewError(gateway.ErrInvalid, "method: %.40q is none", r.Method)
 	}
@@ -155,9 +178,20 @@ func (c *Client) failure(ctx context.Context, u *url.URL, err error) error {
 	case ctx.Err() != nil:
 		return gateway.NewError(gateway.ErrTimeout, "%.200s did not answer in time", u.Host)
 	case errors.Is(err, errPrivate):
-		return gateway.NewError(gateway.ErrForbidden, "%.200s has a private address, which scripts may not call", u.Host)
+		return gateway.NewError(
+			gateway.ErrForbidden,
+			"%.200s has a private address, which scripts may not call",
+			u.Host,
+		)
 	case strings.Contains(err.Error(), "net/http: invalid header field"):
-		return gateway.NewError(gateway.ErrInvalid, "headers: a name or a value has a character that none may have")
+		return gateway.NewError(
+			gateway.ErrInvalid,
+			"headers: a name or a value has a character that none may have",
+		)
 	}
-	return gateway.NewError(gateway.ErrUnreachable, "%.200s cannot be reached, or does not answer as an HTTP server does", u.Host)
+	return gateway.NewError(
+		gateway.ErrUnreachable,
+		"%.200s cannot be reached, or does not answer as an HTTP server does",
+		u.Host,
+	)
 }

@@ -26,10 +26,11 @@ func Example() {
 		Services:  map[string]lua.Service{"Http": client.Service()},
 		Constants: map[string]any{"WEATHER": weather.URL},
 	}
-	result, err := luatest.Run(luatest.Files("weather.lua", `--#ENDPOINT WEBSOCKET /weather
+	files := luatest.Files("weather.lua", `--#ENDPOINT WEBSOCKET /weather
 local r = Http.get{url = WEATHER, query = {city = websocketInfo.parameters.city}}
 if r.error then return r end
-return "it has " .. from_json(r.body).celsius .. " degrees"`), opts, luatest.Event{Path: "/weather?city=Oslo"})
+return "it has " .. from_json(r.body).celsius .. " degrees"`)
+	result, err := luatest.Run(files, opts, luatest.Event{Path: "/weather?city=Oslo"})
 	fmt.Println(result.Texts(), err)
 	// Output: [it has 21 degrees] <nil>
 }

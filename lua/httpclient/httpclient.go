@@ -126,6 +126,10 @@ func (c *Client) acquire(ctx context.Context) error {
 	case c.slots <- struct{}{}:
 		return nil
 	case <-ctx.Done():
-		return gateway.NewError(gateway.ErrTimeout, "%d other calls were under way all the time", cap(c.slots))
+		return gateway.NewError(
+			gateway.ErrTimeout,
+			"%d other calls were under way all the time",
+			cap(c.slots),
+		)
 	}
 }

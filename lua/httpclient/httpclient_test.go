@@ -61,7 +61,8 @@ local out = {}
 local function add(r) out[#out + 1] = r.error and r.type or r.status_code .. " " .. r.body end
 add(Http.get{url = url .. "/a?b=1"})
 add(Http.get{url = url, query = {n = 1000000, s = "x y", b = true}})
-add(Http.post{url = url, body = "text", headers = {["content-type"] = "text/plain", ["X-Api-Key"] = "k"}})
+local headers = {["content-type"] = "text/plain", ["X-Api-Key"] = "k"}
+add(Http.post{url = url, body = "text", headers = headers})
 add(Http.put{url = url, body = {a = {1, 2}}})
 add(Http:delete{url = url})
 add(Http.patch{url = url, body = ""})
@@ -72,11 +73,16 @@ add(Http.get{})
 local r = Http.head{url = url, headers = {["X-Api-Key"] = "k"}}
 out[#out + 1] = r.headers["x-seen"] .. r.headers["x-twice"] .. #r.body
 return table.concat(out, "\n")`
-	got, err := luatest.Run(luatest.Files("a.lua", script), &lua.Options{Services: map[string]lua.Service{"Http": client.Service()}},
-		luatest.Event{Path: "/x", Message: gateway.Text(url)})
+	got, err := luatest.Run(
+		luatest.Files("a.lua", script),
+		&lua.Options{Services: map[string]lua.Service{"Http": client.Service()}},
+		luatest.Event{Path: "/x", Message: gateway.Text(url)},
+	)
 	want := strings.Join([]string{
-		"201 GET /a?b=1 [] ", "201 GET /?b=true&n=1000000&s=x+y [] ", "201 POST / [text/plain] text", `201 PUT / [application/json] {"a":[1,2]}`,
-		"201 DELETE / [] ", "201 PATCH / [] ", "201 OPTIONS / [] ", "201 GET / [] ", "forbidden", "invalid_request", "ka, b0",
+		"201 GET /a?b=1 [] ", "201 GET /?b=true&n=1000000&s=x+y [] ", "201 POST / [text/plain] text",
+		`201 PUT / [application/json] {"a":[1,2]}`,
+		"201 DELETE / [] ", "201 PATCH / [] ", "201 OPTIONS / [] ", "201 GET / [] ", "forbidden",
+		"invalid_request", "ka, b0",
 	}, "\n")
 	if err != nil || got.Err != nil || len(got.Replies) != 1 || got.Texts()[0] != want {
 		t.Errorf("Run = %v, %v, %v; want\n%s", got.Texts(), got.Err, err, want)
@@ -85,7 +91,13 @@ return table.concat(out, "\n")`
 
 func TestRefused(t *testing.T) {
 	url, address := serve(t, echo)
-	c := newClient(t, httpclient.Options{Allow: []string{address, "*.example.com", "host.test:*", "port.test:81", "[::1]:5"}, MaxBody: 8})
+	c := newClient(
+		t,
+		httpclient.Options{
+			Allow:   []string{address, "*.example.com", "host.test:*", "port.test:81", "[::1]:5"},
+			MaxBody: 8,
+		},
+	)
 	for _, r := range []struct {
 		r    httpclient.Request
 		want *gateway.Error
@@ -105,7 +117,8 @@ func TestRefused(t *testing.T) {
 		{httpclient.Request{URL: url, Method: "BAD METHOD"}, gateway.ErrInvalid},
 		{httpclient.Request{URL: url, Method: "connect"}, gateway.ErrInvalid},
 		{httpclient.Request{URL: url, Headers: map[string]string{"host": "x"}}, gateway.ErrInvalid},
-		{httpclient.Request{URL: url, Headers: map[string]string{"transfer-encoding": "chunked"}}, gateway.ErrInvalid},
+		{httpclient.Request{URL: url, Headers: map[string]string{"transfer-encoding": "chunked"}},
+			gateway.ErrInvalid},
 		{httpclient.Request{URL: url, Headers: map[string]string{"A": "x\r\nB: y"}}, gateway.ErrInvalid},
 		{httpclient.Request{URL: url, Headers: map[string]string{"A b": "x"}}, gateway.ErrInvalid},
 		{httpclient.Request{URL: url, Query: map[string]any{"a": []any{}}}, gateway.ErrInvalid},
@@ -116,7 +129,11 @@ func TestRefused(t *testing.T) {
 			t.Errorf("Do(%+v) = %v, %v; want %s", r.r, resp, err, r.want.Type)
 		}
 	}
-	if _, err := httpclient.New(nil).Do(t.Context(), httpclient.Request{URL: "https://example.com/"}); !errors.Is(err, gateway.ErrForbidden) {
+	if _, err := httpclient.New(nil).Do(t.Context(),
+		httpclient.Request{URL: "https://example.com/"}); !errors.Is(
+		err,
+		gateway.ErrForbidden,
+	) {
 		t.Errorf("without options: %v, want forbidden", err)
 	}
 	for _, entry := range []string{"", "http://a", "a/b", "a:", "*.", "a*", "a b"} {
@@ -137,9 +154,11 @@ func TestPrivateAddresses(t *testing.T) {
 	_, port, _ := net.SplitHostPort(address)
 	c := httpclient.New(&httpclient.Options{Allow: []string{"*"}})
 	defer c.Close()
-	for _, u := range []string{url, "http://localhost:" + port, "http://[::ffff:127.0.0.1]:" + port, "http://[::1]:" + port, "http://0.0.0.0:" + port} {
+	for _, u := range []string{url, "http://localhost:" + port, "http://[::ffff:127.0.0.1]:" + port,
+		"http://[::1]:" + port, "http://0.0.0.0:" + port} {
 		_, err := c.Do(t.Context(), httpclient.Request{URL: u})
-		if !errors.Is(err, gateway.ErrForbidden) && !(strings.Contains(u, "localhost") && errors.Is(err, gateway.ErrUnreachable)) {
+		if !errors.Is(err, gateway.ErrForbidden) &&
+			!(strings.Contains(u, "localhost") && errors.Is(err, gateway.ErrUnreachable)) {
 			t.Errorf("Do(%s) = %v, want forbidden", u, err)
 		}
 		if err != nil && strings.Contains(err.Error(), "dial") {
@@ -148,11 +167,16 @@ func TestPrivateAddresses(t *testing.T) {
 	}
 	for addr, want := range map[string]bool{
 		"8.8.8.8": true, "1.1.1.1": true, "2606:4700::1111": true, "93.184.215.14": true,
-		"127.0.0.1": false, "127.9.9.9": false, "10.0.0.1": false, "172.16.0.1": false, "172.31.255.255": false, "192.168.1.1": false,
-		"169.254.169.254": false, "100.64.0.1": false, "0.0.0.0": false, "0.1.2.3": false, "224.0.0.1": false, "255.255.255.255": false,
-		"240.0.0.1": false, "198.18.0.1": false, "192.0.0.8": false, "192.88.99.1": false, "::": false, "::1": false, "::7f00:1": false,
-		"::ffff:10.0.0.1": false, "::ffff:8.8.8.8": true, "fe80::1": false, "fe80::1%eth0": false, "fc00::1": false, "fd12::1": false,
-		"ff02::1": false, "64:ff9b::a00:1": false, "2002:7f00:1::": false, "2001::1": false, "2001:db8::1": false, "fec0::1": false,
+		"127.0.0.1": false, "127.9.9.9": false, "10.0.0.1": false, "172.16.0.1": false,
+		"172.31.255.255": false, "192.168.1.1": false,
+		"169.254.169.254": false, "100.64.0.1": false, "0.0.0.0": false, "0.1.2.3": false,
+		"224.0.0.1": false, "255.255.255.255": false,
+		"240.0.0.1": false, "198.18.0.1": false, "192.0.0.8": false, "192.88.99.1": false, "::": false,
+		"::1": false, "::7f00:1": false,
+		"::ffff:10.0.0.1": false, "::ffff:8.8.8.8": true, "fe80::1": false, "fe80::1%eth0": false,
+		"fc00::1": false, "fd12::1": false,
+		"ff02::1": false, "64:ff9b::a00:1": false, "2002:7f00:1::": false, "2001::1": false,
+		"2001:db8::1": false, "fec0::1": false,
 	} {
 		if got := httpclient.Public(netip.MustParseAddr(addr)); got != want {
 			t.Errorf("public(%s) = %t, want %t", addr, got, want)
@@ -182,9 +206,17 @@ func TestRedirects(t *testing.T) {
 			fmt.Fprint(w, r.URL.Path+r.Header.Get("X-Api-Key"))
 		}
 	})
-	headers := map[string]string{"X-Api-Key": "secret", "Authorization": "secret", "Cookie": "secret", "Accept": "text/plain"}
+	headers := map[string]string{
+		"X-Api-Key":     "secret",
+		"Authorization": "secret",
+		"Cookie":        "secret",
+		"Accept":        "text/plain",
+	}
 	only := newClient(t, httpclient.Options{Allow: []string{address}})
-	both := newClient(t, httpclient.Options{Allow: []string{address, strings.TrimPrefix(other, "http://")}})
+	both := newClient(
+		t,
+		httpclient.Options{Allow: []string{address, strings.TrimPrefix(other, "http://")}},
+	)
 	for _, c := range []struct {
 		client *httpclient.Client
 		path   string
@@ -202,7 +234,8 @@ func TestRedirects(t *testing.T) {
 			t.Errorf("Do(%s) = %+v, %v; want %q, %v", c.path, resp, err, c.body, c.want)
 		}
 	}
-	if otherSaw.Get("X-Api-Key")+otherSaw.Get("Authorization")+otherSaw.Get("Cookie") != "" || otherSaw.Get("Accept") != "text/plain" {
+	if otherSaw.Get("X-Api-Key")+otherSaw.Get("Authorization")+otherSaw.Get("Cookie") != "" ||
+		otherSaw.Get("Accept") != "text/plain" {
 		t.Errorf("the other server saw %v", otherSaw)
 	}
 }
@@ -216,12 +249,21 @@ func TestRedirectOutOfTLS(t *testing.T) {
 		Allow: []string{plainAddress, strings.TrimPrefix(srv.URL, "https://")},
 		TLS:   &tls.Config{RootCAs: srv.Client().Transport.(*http.Transport).TLSClientConfig.RootCAs},
 	})
-	if _, err := c.Do(t.Context(), httpclient.Request{URL: srv.URL}); !errors.Is(err, gateway.ErrForbidden) {
+	if _, err := c.Do(t.Context(), httpclient.Request{URL: srv.URL}); !errors.Is(
+		err,
+		gateway.ErrForbidden,
+	) {
 		t.Errorf("Do = %v, want forbidden", err)
 	}
-	untrusted := newClient(t, httpclient.Options{Allow: []string{strings.TrimPrefix(srv.URL, "https://")}})
+	untrusted := newClient(
+		t,
+		httpclient.Options{Allow: []string{strings.TrimPrefix(srv.URL, "https://")}},
+	)
 	srv.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)
-	if _, err := untrusted.Do(t.Context(), httpclient.Request{URL: srv.URL}); !errors.Is(err, gateway.ErrUnreachable) {
+	if _, err := untrusted.Do(t.Context(), httpclient.Request{URL: srv.URL}); !errors.Is(
+		err,
+		gateway.ErrUnreachable,
+	) {
 		t.Errorf("Do with a certificate of nobody = %v, want unreachable", err)
 	}
 }
@@ -254,22 +296,32 @@ func TestSizesAndTimes(t *testing.T) {
 		}
 	})
 	t.Cleanup(func() { close(release) })
-	c := newClient(t, httpclient.Options{Allow: []string{address}, MaxBody: 10_000, Timeout: 30 * time.Second})
+	c := newClient(
+		t,
+		httpclient.Options{Allow: []string{address}, MaxBody: 10_000, Timeout: 30 * time.Second},
+	)
 	for path, want := range map[string]*gateway.Error{
-		"/endless": gateway.ErrTooLarge, "/bomb": gateway.ErrTooLarge, "/headers": gateway.ErrUnreachable, "/hangup": gateway.ErrUnreachable,
+		"/endless": gateway.ErrTooLarge, "/bomb": gateway.ErrTooLarge,
+		"/headers": gateway.ErrUnreachable, "/hangup": gateway.ErrUnreachable,
 	} {
 		if _, err := c.Do(t.Context(), httpclient.Request{URL: url + path}); !errors.Is(err, want) {
 			t.Errorf("Do(%s) = %v, want %s", path, err, want.Type)
 		}
 	}
 	for _, path := range []string{"/stuck", "/never"} {
-		if _, err := c.Do(t.Context(), httpclient.Request{URL: url + path, Timeout: 0.05}); !errors.Is(err, gateway.ErrTimeout) {
+		if _, err := c.Do(t.Context(), httpclient.Request{URL: url + path, Timeout: 0.05}); !errors.Is(
+			err,
+			gateway.ErrTimeout,
+		) {
 			t.Errorf("Do(%s) = %v, want timeout", path, err)
 		}
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if _, err := c.Do(ctx, httpclient.Request{URL: url + "/never"}); !errors.Is(err, gateway.ErrTimeout) {
+	if _, err := c.Do(ctx, httpclient.Request{URL: url + "/never"}); !errors.Is(
+		err,
+		gateway.ErrTimeout,
+	) {
 		t.Errorf("Do with an ended context = %v, want timeout", err)
 	}
 }
@@ -286,7 +338,10 @@ func TestConcurrent(t *testing.T) {
 		<-release
 		now.Add(-1)
 	})
-	c := newClient(t, httpclient.Options{Allow: []string{address}, Concurrent: 2, Timeout: time.Minute})
+	c := newClient(
+		t,
+		httpclient.Options{Allow: []string{address}, Concurrent: 2, Timeout: time.Minute},
+	)
 	var calls sync.WaitGroup
 	for range 6 {
 		calls.Go(func() {
@@ -297,7 +352,10 @@ func TestConcurrent(t *testing.T) {
 	}
 	<-entered
 	<-entered
-	if _, err := c.Do(t.Context(), httpclient.Request{URL: url, Timeout: 0.01}); !errors.Is(err, gateway.ErrTimeout) {
+	if _, err := c.Do(t.Context(), httpclient.Request{URL: url, Timeout: 0.01}); !errors.Is(
+		err,
+		gateway.ErrTimeout,
+	) {
 		t.Errorf("Do while two are under way = %v, want timeout", err)
 	}
 	close(release)
@@ -318,8 +376,12 @@ func TestCallEndsWithItsSocket(t *testing.T) {
 	client := newClient(t, httpclient.Options{Allow: []string{address}, Timeout: time.Minute})
 	discard := slog.New(slog.DiscardHandler)
 	gw := gateway.New(&gateway.Options{Logger: discard})
-	host := lua.New(gw, &lua.Options{Logger: discard, Services: map[string]lua.Service{"Http": client.Service()}})
-	if _, err := host.DeployEndpoint(t.Context(), "/x", `if websocketInfo.type == "data" then Http.get{url = websocketInfo.message} end`); err != nil {
+	host := lua.New(
+		gw,
+		&lua.Options{Logger: discard, Services: map[string]lua.Service{"Http": client.Service()}},
+	)
+	if _, err := host.DeployEndpoint(t.Context(), "/x", `if websocketInfo.type == "data" then `+
+		`Http.get{url = websocketInfo.message} end`); err != nil {
 		t.Fatal(err)
 	}
 	p := gatewaytest.NewServer(t, gw).Dial(t, "/x")

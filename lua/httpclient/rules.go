@@ -27,7 +27,13 @@ func parseRules(entries []string) []rule {
 	for _, entry := range entries {
 		r, ok := parseRule(strings.ToLower(entry))
 		if !ok {
-			panic(fmt.Sprintf("httpclient: New: %q is no server: expected a name, *.name, or * for all, and :port if it needs one", entry))
+			panic(
+				fmt.Sprintf(
+					"httpclient: New: %q is no server: expected a name, *.name, or * for all, and :port if it "+
+						"needs one",
+					entry,
+				),
+			)
 		}
 		rules = append(rules, r)
 	}
@@ -70,7 +76,11 @@ func (c *Client) check(u *url.URL) error {
 	ports := map[string]string{"http": "80", "https": "443"}
 	schemePort, ok := ports[u.Scheme]
 	if !ok || u.Host == "" || u.Hostname() == "" || u.Opaque != "" {
-		return gateway.NewError(gateway.ErrInvalid, "url: expected http://… or https://…, found %.200q", u.Redacted())
+		return gateway.NewError(
+			gateway.ErrInvalid,
+			"url: expected http://… or https://…, found %.200q",
+			u.Redacted(),
+		)
 	}
 	host := strings.TrimSuffix(strings.ToLower(u.Hostname()), ".")
 	if addr, err := netip.ParseAddr(host); err == nil {
@@ -85,7 +95,11 @@ func (c *Client) check(u *url.URL) error {
 			return nil
 		}
 	}
-	return gateway.NewError(gateway.ErrForbidden, "the host does not allow scripts to call %.200s", u.Host)
+	return gateway.NewError(
+		gateway.ErrForbidden,
+		"the host does not allow scripts to call %.200s",
+		u.Host,
+	)
 }
 
 // errPrivate is what the dialer says of an address that scripts may not call.
@@ -110,7 +124,8 @@ var special = func() []netip.Prefix {
 	for _, p := range []string{
 		"0.0.0.0/8", "100.64.0.0/10", "192.0.0.0/24", "192.0.2.0/24", "192.88.99.0/24", "198.18.0.0/15",
 		"198.51.100.0/24", "203.0.113.0/24", "240.0.0.0/4",
-		"::/96", "64:ff9b::/96", "64:ff9b:1::/48", "100::/64", "2001::/23", "2001:db8::/32", "2002::/16", "3fff::/20",
+		"::/96", "64:ff9b::/96", "64:ff9b:1::/48", "100::/64", "2001::/23", "2001:db8::/32",
+		"2002::/16", "3fff::/20",
 		"5f00::/16", "fec0::/10",
 	} {
 		all = append(all, netip.MustParsePrefix(p))

@@ -81,7 +81,9 @@ func isWebsocketInfo(service, event string) bool {
 
 // looksLike is a line that is a comment, or would be with dashes in front, and the
 // words in it.
-var looksLike = regexp.MustCompile(`^[ \t]*(--|-|)[ \t]*(#?)[ \t]*([A-Za-z_]{4,11})[:,]?[ \t]+(\S+)(?:[ \t]+(\S+))?[ \t]*(\S?)`)
+var looksLike = regexp.MustCompile(
+	`^[ \t]*(--|-|)[ \t]*(#?)[ \t]*([A-Za-z_]{4,11})[:,]?[ \t]+(\S+)(?:[ \t]+(\S+))?[ \t]*(\S?)`,
+)
 
 // nearMiss says what a line, which is no header, would have to be to be one; "" if
 // it does not look as if it were meant to be one.
@@ -97,13 +99,20 @@ func nearMiss(line string) string {
 		return "" // code
 	case near(word, "ENDPOINT"):
 		verb := strings.ToUpper(first)
-		if (verb == method || methods[verb]) && strings.HasPrefix(second, "/") || marked && strings.HasPrefix(first, "/") {
-			return fmt.Sprintf("this line looks like a header and is none: expected %q", "--#ENDPOINT WEBSOCKET /path")
+		if (verb == method || methods[verb]) && strings.HasPrefix(second, "/") ||
+			marked && strings.HasPrefix(first, "/") {
+			return fmt.Sprintf(
+				"this line looks like a header and is none: expected %q",
+				"--#ENDPOINT WEBSOCKET /path",
+			)
 		}
 	case near(word, "EVENT"):
 		meant := isWebsocketInfo(first, second) || marked && second != "" && !more
 		if meant && (marked || word == strings.ToUpper(word)) {
-			return fmt.Sprintf("this line looks like a header and is none: expected %q", "--#EVENT "+first+" "+second)
+			return fmt.Sprintf(
+				"this line looks like a header and is none: expected %q",
+				"--#EVENT "+first+" "+second,
+			)
 		}
 	}
 	return ""

@@ -23,7 +23,8 @@ func TestReadOpensRegularFilesOnly(t *testing.T) {
 	if err := syscall.Mkfifo(path("fifo.lua"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	for name, target := range map[string]string{"zero.lua": "/dev/zero", "link.lua": "fifo.lua", "folder.lua": ".", "none.lua": "nothing", "good.lua": "a.lua"} {
+	for name, target := range map[string]string{"zero.lua": "/dev/zero", "link.lua": "fifo.lua",
+		"folder.lua": ".", "none.lua": "nothing", "good.lua": "a.lua"} {
 		if err := os.Symlink(target, path(name)); err != nil {
 			t.Fatal(err)
 		}

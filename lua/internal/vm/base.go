@@ -17,7 +17,8 @@ func (s *State) openLibraries() {
 	for name, lib := range map[string]library{
 		"string": stringLibrary, "table": tableLibrary, "math": mathLibrary, "os": osLibrary,
 		"json": jsonLibrary, "log": logLibrary, "bit": bitLibrary,
-		"base64": base64Library, "hex": hexLibrary, "url": urlLibrary, "hash": hashLibrary, "coroutine": coroutineLibrary,
+		"base64": base64Library, "hex": hexLibrary, "url": urlLibrary, "hash": hashLibrary,
+		"coroutine": coroutineLibrary,
 	} {
 		s.register(lib, name+".")
 		l.SetGlobal(name)

@@ -21,7 +21,8 @@ type Chunk struct {
 	Variables []string // those of a module that are known to later code, unless it returns before
 	code      []byte
 
-	returns bool // its function is what running it returns
+	returns bool     // its function is what running it returns
+	rest    []string // variables of modules that it takes from a table
 }
 
 // A SyntaxError says where source does not compile.

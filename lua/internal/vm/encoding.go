@@ -22,10 +22,18 @@ var base64Library = library{{"encode", base64Encode}, {"decode", base64Decode}}
 
 var hexLibrary = library{{"encode", hexEncode}, {"decode", hexDecode}}
 
-var urlLibrary = library{{"encode", urlEncode}, {"decode", urlDecode}, {"query", urlQuery}, {"parse", urlParse}}
+var urlLibrary = library{
+	{"encode", urlEncode},
+	{"decode", urlDecode},
+	{"query", urlQuery},
+	{"parse", urlParse},
+}
 
 var hashLibrary = library{
-	{"md5", hashOf("md5")}, {"sha1", hashOf("sha1")}, {"sha256", hashOf("sha256")}, {"sha512", hashOf("sha512")},
+	{
+		"md5",
+		hashOf("md5"),
+	}, {"sha1", hashOf("sha1")}, {"sha256", hashOf("sha256")}, {"sha512", hashOf("sha512")},
 	{"crc32", hashCRC32}, {"hmac", hashHMAC},
 }
 

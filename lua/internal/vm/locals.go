@@ -43,7 +43,9 @@ func CompileModule(ctx context.Context, source, name string, link Link) (*Chunk,
 	if len(link.Outer) == 0 {
 		return compileLinked(ctx, source, name, p)
 	}
-	declared, levels := declare(link.Outer, "return function(...) "+source+"\nend")
+	outer, rest := divide(link.Outer)
+	declared, levels := declare(outer, "return function(...) "+source+"\nend")
+	p.rest = rest
 	if p.wrap = levels; p.body == 0 {
 		p.body = levels
 	}
@@ -54,12 +56,23 @@ func CompileModule(ctx context.Context, source, name string, link Link) (*Chunk,
 // before and the word end: that function is what [State.LoadLinked] returns. above is
 // line ends for the lines that are above the body in its file, and params the names
 // that the text before gives it.
-func CompileScript(ctx context.Context, above, before, params, body, name string, link Link) (*Chunk, error) {
+func CompileScript(
+	ctx context.Context,
+	above, before, params, body, name string,
+	link Link,
+) (*Chunk, error) {
 	declared, levels := above+before+body+"\nend", 1
-	if len(link.Outer) > 0 {
-		declared, levels = declare(link.Outer, declared)
+	outer, rest := divide(link.Outer)
+	if len(outer) > 0 {
+		declared, levels = declare(outer, declared)
 	}
-	return compileWrapped(ctx, declared, above+"local "+params+"; "+body, name, plan{body: -1, wrap: levels})
+	return compileWrapped(
+		ctx,
+		declared,
+		above+"local "+params+"; "+body,
+		name,
+		plan{body: -1, wrap: levels, rest: rest},
+	)
 }
 
 // compileWrapped compiles source in a wrapper. An end too many or too few in it must
@@ -77,13 +90,19 @@ func compileWrapped(ctx context.Context, declared, plain, name string, p plan) (
 }
 
 func compileLinked(ctx context.Context, source, name string, p plan) (*Chunk, error) {
-	c := &Chunk{Name: name, returns: p.wrap > 0}
+	c := &Chunk{Name: name, returns: p.wrap > 0, rest: p.rest}
 	p.chunk = c
 	var err error
 	if c.code, err = compile(golua.NewState(), source, name, ctx.Err, p); err != nil {
 		return nil, err
 	}
 	return c, nil
+}
+
+// divide returns the names that are to be upvalues and those that are not.
+func divide(names []string) (outer, rest []string) {
+	n := min(len(names), maxOuter)
+	return names[:n], names[n:]
 }
 
 // declare puts source that returns a function into functions that declare names,
@@ -180,7 +199,8 @@ type plan struct {
 	wrap   int // how many functions are around the source, each the only one in the one around it
 	body   int // how many functions deep the one is that hands out variables; -1 for none
 	export func(name string) bool
-	chunk  *Chunk // that is made, or nil
+	chunk  *Chunk   // that is made, or nil
+	rest   []string // variables of modules beyond those that are upvalues
 }
 
 // plain is the plan of code that is loaded at run time.

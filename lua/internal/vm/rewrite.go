@@ -57,9 +57,21 @@ func rewrite(chunk []byte, p plan) ([]byte, error) {
 		p.chunk.Uses.note(main)
 	}
 	main.upvalues = append(main.upvalues, upvalue{true, 1, emptyName}, upvalue{true, 2, emptyName})
-	f := frame{concat: upvalueConcat - 1, mod: upvalueMod - 1, unique: []bool{true, true, true}, plan: p}
-	if p.body >= 0 {
+	f := frame{
+		concat: upvalueConcat - 1,
+		mod:    upvalueMod - 1,
+		unique: []bool{true, true, true},
+		plan:   p,
+	}
+	if p.body >= 0 || len(p.rest) > 0 {
 		f.export = f.add(main, upvalue{true, 3, emptyName}, true)
+	}
+	if len(p.rest) > 0 {
+		f.names = make(map[string]bool, len(p.rest))
+		for _, name := range p.rest {
+			f.names[name] = true
+		}
+		f.rest = f.add(main, upvalue{true, 4, emptyName}, true)
 	}
 	if err := f.rewrite(main); err != nil {
 		return nil, err
@@ -74,6 +86,8 @@ type frame struct {
 	unique      []bool
 	plan        plan // for this function; export is the helper's place if it has one
 	export      int
+	names       map[string]bool // of variables that are in the table at rest; nil if none are
+	rest        int
 }
 
 func (f frame) rewrite(p *proto) error {
@@ -95,6 +109,10 @@ func (f frame) rewrite(p *proto) error {
 		}
 		c.concat = c.add(child, upvalue{false, f.concat, emptyName}, true)
 		c.mod = c.add(child, upvalue{false, f.mod, emptyName}, true)
+		if f.names != nil {
+			c.names = f.names
+			c.rest = c.add(child, upvalue{false, f.rest, emptyName}, true)
+		}
 		if i == 0 && f.plan.body > 0 { // the body is the first function of those around it
 			c.plan = plan{body: f.plan.body - 1, export: f.plan.export, chunk: f.plan.chunk}
 			c.export = c.add(child, upvalue{false, f.export, emptyName}, true)
@@ -140,6 +158,7 @@ func (f frame) code(p *proto, temp int, exports map[int]int) error {
 	e := emitter{temp: temp, top: temp, f: f, regs: captured(p)}
 	at := make([]int, len(p.code)+1) // old to new
 	jumps := make([]jump, 0, 16)
+	rest := restOf(p, f.names)
 	for pc, i := range p.code {
 		if !i.fits(p.maxStack) {
 			return errTooComplex
@@ -150,6 +169,10 @@ func (f frame) code(p *proto, temp int, exports map[int]int) error {
 			e.export(child)
 		}
 		tested := pc > 0 && p.code[pc-1].tests()
+		if rest[pc] {
+			e.rest(i)
+			continue
+		}
 		e.instruction(i, tested)
 		if i.jumps() { // the last instruction of what it became
 			jumps = append(jumps, jump{pc: pc, out: len(e.out) - 1, detour: tested && e.closes(i)})

@@ -177,6 +177,10 @@ func (s *State) Load(c *Chunk) (Value, error) {
 	if err := s.loadChunk(c.code); err != nil {
 		return nil, err
 	}
+	if len(c.rest) > 0 {
+		s.push(s.restTable(c.rest))
+		golua.SetUpValue(s.l, s.l.Top()-1, upvalueRest)
+	}
 	f := s.pop()
 	s.noteClosures(f, false)
 	return f, nil

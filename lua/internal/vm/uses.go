@@ -13,7 +13,7 @@ type Uses struct {
 
 // note looks at the globals that a function and those in it use.
 func (u *Uses) note(p *proto) {
-	env := slices.IndexFunc(p.upvalues, func(v upvalue) bool { return localName(local{name: v.name}) == "_ENV" })
+	env := slices.IndexFunc(p.upvalues, isEnv)
 	if env >= 0 {
 		texts := p.texts()
 		for pc, i := range p.code {
