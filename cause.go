@@ -11,8 +11,9 @@ import (
 // (RFC 6455, section 7.4).
 //
 // Code 0 means 1000. A code that may not be sent (below 1000, reserved, or
-// above 4999) becomes 1011. A reason of more than 123 bytes is cut at a
-// character boundary, and bytes that are not UTF-8 are replaced.
+// above 4999) becomes 1011. A reason of more than 123 bytes, or a cause where it
+// stands for the reason, is cut at a character boundary, and bytes that are not UTF-8
+// are replaced.
 type CloseError struct {
 	Code   int    // of the close frame
 	Reason string // empty means the cause
@@ -50,6 +51,13 @@ const (
 	CauseExpired        Cause = "expired"         // what admitted the socket has run out; 1008
 	CauseDrain          Cause = "drain"           // Shutdown; 1001
 )
+
+// allCauses are those above.
+var allCauses = []Cause{
+	CauseClient, CauseConnectionLost, CauseOperation, CauseEndpoint, CausePanic, CauseScriptError,
+	CauseRouteRemoved, CauseRateLimited, CauseSlowConsumer, CauseTooLarge, CauseProtocolError, CauseInvalidUTF8,
+	CauseMessageTimeout, CauseIdle, CausePingTimeout, CauseExpired, CauseDrain,
+}
 
 // Close codes (RFC 6455, section 7.4.1, and the IANA registry).
 const (
@@ -117,5 +125,9 @@ func (e *CloseError) closed() Closed {
 	if cause == "" {
 		cause = CauseEndpoint
 	}
-	return Closed{Cause: cause, Code: code, Reason: cleanReason(e.Reason)}
+	reason := e.Reason
+	if reason == "" {
+		reason = string(cause) // which is the endpoint's text too
+	}
+	return Closed{Cause: cause, Code: code, Reason: cleanReason(reason)}
 }

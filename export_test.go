@@ -3,6 +3,8 @@ package gateway
 import (
 	"fmt"
 	"time"
+
+	"github.com/wsgateway/gateway/internal/pattern"
 )
 
 // Leftovers names what a gateway still holds of sockets that have ended.
@@ -18,8 +20,8 @@ func Leftovers(h *Handler) []string {
 	}
 	h.hub.mu.Lock()
 	defer h.hub.mu.Unlock()
-	if h.hub.n != 0 {
-		left = append(left, fmt.Sprintf("%d sockets are counted", h.hub.n))
+	if h.hub.n != 0 || h.hub.pending != 0 {
+		left = append(left, fmt.Sprintf("%d sockets are counted, %d of them to come", h.hub.n, h.hub.pending))
 	}
 	for addr, n := range h.hub.perAddr {
 		left = append(left, fmt.Sprintf("%d sockets are counted for %v", n, addr))
@@ -53,14 +55,10 @@ func (s *Socket) Note(ev Event) bool { return s.note(&ev) }
 
 // Match finds the route for an escaped path as an upgrade does: its pattern and
 // the values of its parameters, or the error that refuses it.
-func Match(h *Handler, escaped string) (pattern string, values []string, err *Error) {
-	segs, err := splitPath(escaped)
+func Match(h *Handler, escaped string) (text string, values []string, err *Error) {
+	rt, values, err := h.routes.load().match(escaped)
 	if err != nil {
 		return "", nil, err
-	}
-	rt, values := h.routes.load().root.match(segs, nil)
-	if rt == nil {
-		return "", nil, ErrNoRoute
 	}
 	return rt.Pattern, values, nil
 }
@@ -89,10 +87,10 @@ func QueueCap(s *Socket) int {
 
 // ParseQuery reads a query as an upgrade does, or says why it is refused.
 func ParseQuery(raw string) (Parameters, error) {
-	if err := checkQuery(raw); err != nil {
+	if err := pattern.CheckQuery(raw); err != nil {
 		return nil, err
 	}
-	return parseQuery(raw)
+	return pattern.ParseQuery(raw)
 }
 
 // ReadBufferTwice reports whether one of the pooled read buffers is in the pool twice,

@@ -26,31 +26,41 @@ func TestForwardedHeaders(t *testing.T) {
 		"no headers":         {"192.0.2.0/24", nil, "ws://gateway.test/x", peer},
 		"X-Forwarded": {"192.0.2.0/24", []string{"X-Forwarded-For: 198.51.100.7", "X-Forwarded-Proto: https", "X-Forwarded-Host: app.example"},
 			"wss://app.example/x", "198.51.100.7:0"},
-		"only the scheme":       {"192.0.2.0/24", []string{"X-Forwarded-Proto: HTTPS"}, "wss://gateway.test/x", peer},
-		"wss as a scheme":       {"192.0.2.0/24", []string{"X-Forwarded-Proto: wss"}, "wss://gateway.test/x", peer},
-		"a scheme not known":    {"192.0.2.0/24", []string{"X-Forwarded-Proto: gopher"}, "ws://gateway.test/x", peer},
-		"with a port":           {"192.0.2.0/24", []string{"X-Forwarded-For: 198.51.100.7:1234"}, "ws://gateway.test/x", "198.51.100.7:1234"},
-		"IPv6":                  {"192.0.2.0/24", []string{"X-Forwarded-For: 2001:db8::1"}, "ws://gateway.test/x", "[2001:db8::1]:0"},
-		"IPv6 with a port":      {"192.0.2.0/24", []string{"X-Forwarded-For: [2001:db8::1]:99"}, "ws://gateway.test/x", "[2001:db8::1]:99"},
-		"invented first hop":    {"192.0.2.0/24", []string{"X-Forwarded-For: 10.0.0.1, 198.51.100.7"}, "ws://gateway.test/x", "198.51.100.7:0"},
-		"in two fields":         {"192.0.2.0/24", []string{"X-Forwarded-For: 10.0.0.1", "X-Forwarded-For: 198.51.100.7"}, "ws://gateway.test/x", "198.51.100.7:0"},
-		"a chain of trusted":    {"192.0.2.0/24 10.0.0.0/8", []string{"X-Forwarded-For: 1.2.3.4, 198.51.100.7, 10.0.0.2, 10.0.0.1"}, "ws://gateway.test/x", "198.51.100.7:0"},
-		"all are trusted":       {"0.0.0.0/0", []string{"X-Forwarded-For: 1.2.3.4, 5.6.7.8"}, "ws://gateway.test/x", "1.2.3.4:0"},
-		"mapped IPv4":           {"192.0.2.0/24 10.0.0.0/8", []string{"X-Forwarded-For: 198.51.100.7, ::ffff:10.0.0.1"}, "ws://gateway.test/x", "198.51.100.7:0"},
-		"garbage":               {"192.0.2.0/24", []string{"X-Forwarded-For: 198.51.100.7, <script>"}, "ws://gateway.test/x", peer},
-		"RFC 7239":              {"192.0.2.0/24", []string{`Forwarded: for="[2001:db8::1]:47";proto=https;host=app.example`}, "wss://app.example/x", "[2001:db8::1]:47"},
-		"RFC 7239, upper case":  {"192.0.2.0/24", []string{`Forwarded: For=198.51.100.7; Proto=HTTPS`}, "wss://gateway.test/x", "198.51.100.7:0"},
-		"RFC 7239, obfuscated":  {"192.0.2.0/24", []string{`Forwarded: for=_hidden;proto=https`}, "wss://gateway.test/x", peer},
-		"RFC 7239, the last":    {"192.0.2.0/24", []string{`Forwarded: for=1.2.3.4;host=evil.example, for=198.51.100.7;proto=https`}, "wss://gateway.test/x", "198.51.100.7:0"},
-		"RFC 7239, a chain":     {"192.0.2.0/24 10.0.0.0/8", []string{`Forwarded: for=198.51.100.7;proto=https;host=app.example, for=10.0.0.1;proto=http`}, "wss://app.example/x", "198.51.100.7:0"},
-		"RFC 7239 wins over X-": {"192.0.2.0/24", []string{`Forwarded: for=198.51.100.7`, "X-Forwarded-For: 1.2.3.4"}, "ws://gateway.test/x", "198.51.100.7:0"},
+		"only the scheme":                   {"192.0.2.0/24", []string{"X-Forwarded-Proto: HTTPS"}, "wss://gateway.test/x", peer},
+		"wss as a scheme":                   {"192.0.2.0/24", []string{"X-Forwarded-Proto: wss"}, "wss://gateway.test/x", peer},
+		"a scheme not known":                {"192.0.2.0/24", []string{"X-Forwarded-Proto: gopher"}, "ws://gateway.test/x", peer},
+		"with a port":                       {"192.0.2.0/24", []string{"X-Forwarded-For: 198.51.100.7:1234"}, "ws://gateway.test/x", "198.51.100.7:1234"},
+		"IPv6":                              {"192.0.2.0/24", []string{"X-Forwarded-For: 2001:db8::1"}, "ws://gateway.test/x", "[2001:db8::1]:0"},
+		"IPv6 with a port":                  {"192.0.2.0/24", []string{"X-Forwarded-For: [2001:db8::1]:99"}, "ws://gateway.test/x", "[2001:db8::1]:99"},
+		"invented first hop":                {"192.0.2.0/24", []string{"X-Forwarded-For: 10.0.0.1, 198.51.100.7"}, "ws://gateway.test/x", "198.51.100.7:0"},
+		"in two fields":                     {"192.0.2.0/24", []string{"X-Forwarded-For: 10.0.0.1", "X-Forwarded-For: 198.51.100.7"}, "ws://gateway.test/x", "198.51.100.7:0"},
+		"a chain of trusted":                {"192.0.2.0/24 10.0.0.0/8", []string{"X-Forwarded-For: 1.2.3.4, 198.51.100.7, 10.0.0.2, 10.0.0.1"}, "ws://gateway.test/x", "198.51.100.7:0"},
+		"all are trusted":                   {"0.0.0.0/0", []string{"X-Forwarded-For: 1.2.3.4, 5.6.7.8"}, "ws://gateway.test/x", "1.2.3.4:0"},
+		"mapped IPv4":                       {"192.0.2.0/24 10.0.0.0/8", []string{"X-Forwarded-For: 198.51.100.7, ::ffff:10.0.0.1"}, "ws://gateway.test/x", "198.51.100.7:0"},
+		"garbage":                           {"192.0.2.0/24", []string{"X-Forwarded-For: 198.51.100.7, <script>"}, "ws://gateway.test/x", peer},
+		"RFC 7239":                          {"192.0.2.0/24", []string{`Forwarded: for="[2001:db8::1]:47";proto=https;host=app.example`}, "wss://app.example/x", "[2001:db8::1]:47"},
+		"RFC 7239, upper case":              {"192.0.2.0/24", []string{`Forwarded: For=198.51.100.7; Proto=HTTPS`}, "wss://gateway.test/x", "198.51.100.7:0"},
+		"RFC 7239, obfuscated":              {"192.0.2.0/24", []string{`Forwarded: for=_hidden;proto=https`}, "wss://gateway.test/x", peer},
+		"RFC 7239, the last":                {"192.0.2.0/24", []string{`Forwarded: for=1.2.3.4;host=evil.example, for=198.51.100.7;proto=https`}, "wss://gateway.test/x", "198.51.100.7:0"},
+		"RFC 7239, a chain":                 {"192.0.2.0/24 10.0.0.0/8", []string{`Forwarded: for=198.51.100.7;proto=https;host=app.example, for=10.0.0.1;proto=http`}, "wss://app.example/x", "198.51.100.7:0"},
+		"RFC 7239, and X- from the client":  {"192.0.2.0/24", []string{`Forwarded: for=198.51.100.7`, "X-Forwarded-For: 1.2.3.4", "X-Forwarded-Proto: https"}, "ws://gateway.test/x", "198.51.100.7:0"},
+		"X-, and Forwarded from the client": {"192.0.2.0/24", []string{"Forwarded: for=6.6.6.6;proto=https;host=bank.example", "X-Forwarded-For: 198.51.100.7"}, "ws://gateway.test/x", "198.51.100.7:0"},
+		"a host that no proxy writes":       {"192.0.2.0/24", []string{"X-Forwarded-For: 198.51.100.7", "X-Forwarded-Host: bank.example"}, "ws://gateway.test/x", "198.51.100.7:0"},
 	} {
 		bubble(t, name, func(t *testing.T) {
 			var trusted []netip.Prefix
 			for _, p := range strings.Fields(c.trusted) {
 				trusted = append(trusted, netip.MustParsePrefix(p))
 			}
-			gw, r := gateway.New(&gateway.Options{TrustedProxies: trusted, Logger: slog.New(slog.DiscardHandler)}), &recorder{}
+			var written []string // by the proxy; else the default
+			switch {
+			case name == "X-Forwarded":
+				written = []string{"X-Forwarded-For", "X-Forwarded-Proto", "X-Forwarded-Host"}
+			case strings.HasPrefix(name, "RFC 7239"):
+				written = []string{"forwarded"}
+			}
+			gw, r := gateway.New(&gateway.Options{TrustedProxies: trusted, ForwardedHeaders: written,
+				Logger: slog.New(slog.DiscardHandler)}), &recorder{}
 			gw.Handle("/x", r)
 			rawDial(t, serve(t, gw), "/x", append(c.fields, "")...)
 			synctest.Wait()
@@ -84,7 +94,9 @@ func TestCapBehindAProxy(t *testing.T) {
 // The host that the client asked for is what an origin is compared with.
 func TestOriginBehindAProxy(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		gw := gateway.New(&gateway.Options{Logger: slog.New(slog.DiscardHandler), TrustedProxies: []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24")}})
+		gw := gateway.New(&gateway.Options{Logger: slog.New(slog.DiscardHandler),
+			TrustedProxies:   []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24")},
+			ForwardedHeaders: []string{"X-Forwarded-For", "X-Forwarded-Proto", "X-Forwarded-Host"}})
 		gw.Handle("/", echo())
 		srv := serve(t, gw)
 		wantRefused(t, srv, "/", map[string][]string{"Origin": {"https://app.example"}}, 403, "forbidden")
