@@ -106,3 +106,6 @@ func ReadBufferTwice(n int) bool {
 	}
 	return false
 }
+
+// RequestSize returns what the socket keeps of its upgrade request, in bytes.
+func RequestSize(s *Socket) int { return s.req.size() }
