@@ -1,11 +1,16 @@
 package gateway_test
 
 import (
+	"context"
 	"log/slog"
+	"net"
+	"net/http"
 	"net/netip"
+	"path/filepath"
 	"strings"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/wsgateway/gateway"
 )
@@ -102,4 +107,101 @@ func TestOriginBehindAProxy(t *testing.T) {
 		wantRefused(t, srv, "/", map[string][]string{"Origin": {"https://app.example"}}, 403, "forbidden")
 		rawDial(t, srv, "/", "Origin: https://app.example", "X-Forwarded-Host: app.example", "X-Forwarded-Proto: https", "")
 	})
+}
+
+// One line has a /64 of IPv6 addresses, and so one count. Clients that come through a
+// gateway from IPv4 are counted by their IPv4 address.
+func TestCapOfIPv6(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		gw := gateway.New(&gateway.Options{MaxSocketsPerAddr: 1, Logger: slog.New(slog.DiscardHandler),
+			TrustedProxies: []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24")}})
+		gw.Handle("/", echo())
+		srv := serve(t, gw)
+		from := func(addr string) map[string][]string { return map[string][]string{"X-Forwarded-For": {addr}} }
+		for _, addr := range []string{"2001:db8:0:1::1", "2001:db8:0:2::1", "64:ff9b::1.2.3.4", "64:ff9b::1.2.3.5"} {
+			rawDial(t, srv, "/", "X-Forwarded-For: "+addr, "")
+			wantRefused(t, srv, "/", from(addr), 429, "too_many_sockets")
+		}
+		for _, addr := range []string{"2001:db8:0:1::2", "[2001:db8:0:1:ffff::]:99", "64:ff9b::102:304", "1.2.3.5"} {
+			wantRefused(t, srv, "/", from(addr), 429, "too_many_sockets")
+		}
+		rawDial(t, srv, "/", "X-Forwarded-For: ::1", "") // our own
+		rawDial(t, srv, "/", "X-Forwarded-For: ::1", "")
+	})
+}
+
+// What cannot be read where the client should be named lifts no cap.
+func TestCapOfWhatCannotBeRead(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		gw := gateway.New(&gateway.Options{MaxSocketsPerAddr: 1, Logger: slog.New(slog.DiscardHandler),
+			ForwardedHeaders: []string{"Forwarded"},
+			TrustedProxies:   []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24")}})
+		gw.Handle("/", echo())
+		srv := serve(t, gw)
+		open := `for="6.6.6.6, for=198.51.100.7` // what a client left open, and its proxy went on with
+		rawDial(t, srv, "/", "Forwarded: "+open, "")
+		wantRefused(t, srv, "/", map[string][]string{"Forwarded": {open}}, 429, "too_many_sockets")
+		rawDial(t, srv, "/", "Forwarded: for=198.51.100.7", "") // nobody else is harmed
+		rawDial(t, srv, "/")
+	})
+}
+
+// A proxy on a Unix socket is one like any other, if it is trusted.
+func TestProxyOnAUnixSocket(t *testing.T) {
+	for _, trusted := range []bool{true, false} {
+		gw := gateway.New(&gateway.Options{MaxSocketsPerAddr: 1, TrustUnixSockets: trusted,
+			Logger: slog.New(slog.DiscardHandler), ForwardedHeaders: []string{"X-Forwarded-For", "X-Forwarded-Proto", "X-Forwarded-Host"}})
+		infos := make(chan gateway.Info, 1)
+		gw.Handle("/x", gateway.Callbacks{OnOpen: func(_ context.Context, s *gateway.Socket) error {
+			infos <- s.Info()
+			return nil
+		}})
+		ln, err := net.Listen("unix", filepath.Join(t.TempDir(), "gateway.sock"))
+		if err != nil {
+			t.Skip("SKIPPED: no Unix sockets here: ", err)
+		}
+		srv := &http.Server{Handler: gw}
+		done := make(chan struct{})
+		go func() { defer close(done); srv.Serve(ln) }()
+		dial := func() *rawPeer {
+			conn, err := net.Dial("unix", ln.Addr().String())
+			if err != nil {
+				t.Fatal(err)
+			}
+			conn.SetDeadline(time.Now().Add(30 * time.Second))
+			return newRawPeer(t, conn)
+		}
+		fields := "Origin: https://app.example\r\nX-Forwarded-For: 198.51.100.7\r\n" +
+			"X-Forwarded-Proto: https\r\nX-Forwarded-Host: app.example\r\nUpgrade:"
+		first := dial()
+		resp := first.request(head("Upgrade:", fields))
+		if trusted {
+			if info := <-infos; resp.StatusCode != 101 || info.URI != "wss://app.example/x" || info.RemoteAddr != "198.51.100.7:0" {
+				t.Errorf("trusted: %s, URI %s, remote %s", resp.Status, info.URI, info.RemoteAddr)
+			}
+			wantErrorObject(t, dial().request(head("Upgrade:", fields)), 429, "too_many_sockets")
+		} else {
+			wantErrorObject(t, resp, 403, "forbidden") // the host that the page names is not believed
+			for range 2 {
+				p := dial()
+				p.upgrade("/x")
+				if info := <-infos; info.URI != "ws://gateway.test/x" {
+					t.Errorf("not trusted: URI %s", info.URI)
+				}
+				p.conn.Close()
+			}
+		}
+		first.conn.Close()
+		wantErr(t, "Shutdown", gw.Shutdown(context.Background()), nil)
+		srv.Close()
+		<-done
+	}
+}
+
+func TestWrongForwardedHeaders(t *testing.T) {
+	for _, headers := range [][]string{{"X-Real-Ip"}, {"Forwarded", "X-Forwarded-For"}, {""}} {
+		wantPanic(t, "ForwardedHeaders", "ForwardedHeaders", func() {
+			gateway.New(&gateway.Options{ForwardedHeaders: headers})
+		})
+	}
 }
