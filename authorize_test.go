@@ -20,7 +20,8 @@ func asks(hook func(r *http.Request) (*gateway.Admission, error)) *gateway.Handl
 		TrustedProxies:   []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24")},
 		ForwardedHeaders: []string{"X-Forwarded-For", "X-Forwarded-Proto", "X-Forwarded-Host"},
 	})
-	gw.HandleRoute(gateway.Route{Pattern: "/x", Authorize: hook, Endpoint: echo(), Subprotocols: []string{"v2", "v1"}})
+	gw.HandleRoute(gateway.Route{Pattern: "/x", Authorize: hook, Endpoint: echo(),
+		Subprotocols: []string{"v2", "v1"}})
 	return gw
 }
 
@@ -33,18 +34,23 @@ func TestAuthorizeSeesTheClient(t *testing.T) {
 			return nil, nil
 		})
 		srv := serve(t, gw)
-		rawDial(t, srv, "/x?q=1", "X-Forwarded-For: 6.6.6.6, 198.51.100.7", "X-Forwarded-Proto: https", "X-Forwarded-Host: app.example", "")
+		rawDial(t, srv, "/x?q=1", "X-Forwarded-For: 6.6.6.6, 198.51.100.7", "X-Forwarded-Proto: https",
+			"X-Forwarded-Host: app.example", "")
 		if remote != "198.51.100.7:0" || host != "app.example" || url != "wss://app.example/x?q=1" {
 			t.Errorf("the hook saw %s, %s, %s", remote, host, url)
 		}
 		rawDial(t, srv, "/x")
-		if !strings.HasPrefix(remote, "192.0.2.1:") || host != "gateway.test" || url != "ws://gateway.test/x" {
+		if !strings.HasPrefix(remote, "192.0.2.1:") || host != "gateway.test" ||
+			url != "ws://gateway.test/x" {
 			t.Errorf("without a proxy the hook saw %s, %s, %s", remote, host, url)
 		}
 	})
 	bubble(t, "behind StripPrefix", func(t *testing.T) {
 		var url string
-		gw := asks(func(r *http.Request) (*gateway.Admission, error) { url = r.URL.String(); return nil, nil })
+		gw := asks(func(r *http.Request) (*gateway.Admission, error) {
+			url = r.URL.String()
+			return nil, nil
+		})
 		srv := serveHandler(t, http.StripPrefix("/p", gw), gw)
 		rawConn(t, srv).request(head("/x", "/p/x"))
 		if url != "ws://gateway.test/x" {
@@ -65,7 +71,8 @@ func TestAuthorizeSetsHeaders(t *testing.T) {
 				}}, nil
 			}
 		}
-		gw := gateway.New(&gateway.Options{Authorize: cookie("a=1"), Logger: slog.New(slog.DiscardHandler)})
+		gw := gateway.New(&gateway.Options{Authorize: cookie("a=1"),
+			Logger: slog.New(slog.DiscardHandler)})
 		gw.HandleRoute(gateway.Route{Pattern: "/x", Authorize: cookie("b=2"), Endpoint: echo()})
 		h := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			w.Header().Set("Set-Cookie", "m=0")
@@ -75,7 +82,8 @@ func TestAuthorizeSetsHeaders(t *testing.T) {
 			gw.ServeHTTP(w, r)
 		})
 		resp := rawConn(t, serveHandler(t, h, gw)).request(head())
-		if got := strings.Join(resp.Header.Values("Set-Cookie"), " "); resp.StatusCode != 101 || got != "m=0 a=1 b=2" {
+		if got := strings.Join(resp.Header.Values("Set-Cookie"), " "); resp.StatusCode != 101 ||
+			got != "m=0 a=1 b=2" {
 			t.Errorf("the answer is %s with the cookies %q", resp.Status, got)
 		}
 		for _, name := range []string{"Content-Encoding", "Etag", "Injected"} {
@@ -83,7 +91,8 @@ func TestAuthorizeSetsHeaders(t *testing.T) {
 				t.Errorf("the answer has %s: %q", name, v)
 			}
 		}
-		if len(resp.Header.Values("Sec-Websocket-Accept")) != 1 || len(resp.Header.Values("Connection")) != 1 {
+		if len(resp.Header.Values("Sec-Websocket-Accept")) != 1 ||
+			len(resp.Header.Values("Connection")) != 1 {
 			t.Errorf("the handshake is %v", resp.Header)
 		}
 	})
@@ -93,9 +102,11 @@ func TestAuthorizeSetsHeaders(t *testing.T) {
 func TestRefusalHeaders(t *testing.T) {
 	refused := gateway.NewError(gateway.ErrUnauthorized, "who are you").
 		WithHeader("www-authenticate", `Bearer realm="a"`).WithHeader("WWW-Authenticate", "Basic").
-		WithHeader("Content-Length", "5").WithHeader("Content-Type", "text/html").WithHeader("Set-Cookie", "gone=")
+		WithHeader("Content-Length", "5").WithHeader("Content-Type", "text/html").
+		WithHeader("Set-Cookie", "gone=")
 	busy := gateway.ErrTooMany.WithHeader("Retry-After", "60")
-	if gateway.ErrTooMany.WithHeader("A", "b"); gateway.ErrorOf(busy) == *gateway.ErrTooMany || !busy.Is(gateway.ErrTooMany) {
+	if gateway.ErrTooMany.WithHeader("A", "b"); gateway.ErrorOf(busy) == *gateway.ErrTooMany ||
+		!busy.Is(gateway.ErrTooMany) {
 		t.Error("WithHeader changes the error itself, or its type")
 	}
 	bubble(t, "401", func(t *testing.T) {
@@ -105,8 +116,9 @@ func TestRefusalHeaders(t *testing.T) {
 			gw.ServeHTTP(w, r)
 		})
 		resp := rawConn(t, serveHandler(t, h, gw)).request(head())
-		if got := strings.Join(resp.Header.Values("Www-Authenticate"), " "); got != `Bearer realm="a" Basic` {
-			t.Errorf("WWW-Authenticate is %q", got)
+		challenges := strings.Join(resp.Header.Values("Www-Authenticate"), " ")
+		if challenges != `Bearer realm="a" Basic` {
+			t.Errorf("WWW-Authenticate is %q", challenges)
 		}
 		if got := strings.Join(resp.Header.Values("Set-Cookie"), " "); got != "m=0 gone=" {
 			t.Errorf("the cookies are %q", got)
@@ -125,13 +137,15 @@ func TestRefusalHeaders(t *testing.T) {
 
 // A hook can choose among what the client offers, and nothing else.
 func TestAuthorizeChoosesTheSubprotocol(t *testing.T) {
-	for chosen, want := range map[string]string{"": "v2", "v1": "v1", "bearer": "bearer", "v3": "500", "v2 v1": "500", "BEARER": "500"} {
+	for chosen, want := range map[string]string{"": "v2", "v1": "v1", "bearer": "bearer",
+		"v3": "500", "v2 v1": "500", "BEARER": "500"} {
 		bubble(t, chosen, func(t *testing.T) {
 			gw := asks(func(*http.Request) (*gateway.Admission, error) {
 				return &gateway.Admission{Subprotocol: chosen}, nil
 			})
 			p := rawConn(t, serve(t, gw))
-			resp := p.request(head("Upgrade:", "Sec-WebSocket-Protocol: bearer, secret-token, v1\r\nSec-WebSocket-Protocol: v2 v1, v2\r\nUpgrade:"))
+			resp := p.request(head("Upgrade:", "Sec-WebSocket-Protocol: bearer, secret-token, v1\r\n"+
+				"Sec-WebSocket-Protocol: v2 v1, v2\r\nUpgrade:"))
 			if want == "500" {
 				wantErrorObject(t, resp, 500, "internal")
 				return
@@ -142,8 +156,10 @@ func TestAuthorizeChoosesTheSubprotocol(t *testing.T) {
 			synctest.Wait()
 			ids, _ := gw.List(t.Context())
 			info, err := gw.Info(t.Context(), ids[0])
-			if got := info.Header.Values("Sec-Websocket-Protocol"); err != nil || len(got) != 1 || got[0] != want || info.Subprotocol != want {
-				t.Errorf("Info shows the offers %q and subprotocol %q, want %q alone: the rest may be a token", got, info.Subprotocol, want)
+			if got := info.Header.Values("Sec-Websocket-Protocol"); err != nil || len(got) != 1 ||
+				got[0] != want || info.Subprotocol != want {
+				t.Errorf("Info shows the offers %q and subprotocol %q, want %q alone: "+
+					"the rest may be a token", got, info.Subprotocol, want)
 			}
 			if text, _ := info.MarshalJSON(); strings.Contains(string(text), "secret-token") {
 				t.Errorf("the JSON has the token: %s", text)
@@ -158,10 +174,12 @@ func TestAuthorizeChoosesTheSubprotocol(t *testing.T) {
 			}
 			return nil
 		}})
-		rawConn(t, serve(t, gw)).request(head("Upgrade:", "Sec-WebSocket-Protocol: secret-token\r\nUpgrade:"))
+		rawConn(t, serve(t, gw)).request(head("Upgrade:",
+			"Sec-WebSocket-Protocol: secret-token\r\nUpgrade:"))
 		synctest.Wait()
 		ids, _ := gw.List(t.Context())
-		if info, err := gw.Info(t.Context(), ids[0]); err != nil || info.Header.Get("Sec-Websocket-Protocol") != "" {
+		if info, err := gw.Info(t.Context(), ids[0]); err != nil ||
+			info.Header.Get("Sec-Websocket-Protocol") != "" {
 			t.Errorf("Info shows %v, %v", info.Header, err)
 		}
 	})

@@ -2,8 +2,9 @@ package gateway
 
 import (
 	"fmt"
-	"strings"
 	"unicode/utf8"
+
+	"github.com/wsgateway/gateway/internal/ws"
 )
 
 // A CloseError is the verdict of an endpoint, or of the caller of CloseWith,
@@ -55,7 +56,8 @@ const (
 // allCauses are those above.
 var allCauses = []Cause{
 	CauseClient, CauseConnectionLost, CauseOperation, CauseEndpoint, CausePanic, CauseScriptError,
-	CauseRouteRemoved, CauseRateLimited, CauseSlowConsumer, CauseTooLarge, CauseProtocolError, CauseInvalidUTF8,
+	CauseRouteRemoved, CauseRateLimited, CauseSlowConsumer, CauseTooLarge, CauseProtocolError,
+	CauseInvalidUTF8,
 	CauseMessageTimeout, CauseIdle, CausePingTimeout, CauseExpired, CauseDrain,
 }
 
@@ -73,42 +75,18 @@ const (
 	closeRestart     = 1012
 )
 
-// validCloseCode reports whether a server may send the code.
-func validCloseCode(code int) bool {
-	switch {
-	case code == 1004, code == closeNoStatus, code == closeAbnormal:
-		return false
-	case code == 1010: // only a client misses an extension
-		return false
-	}
-	return code >= 1000 && code <= 1014 || code >= 3000 && code <= 4999
-}
-
-// cleanReason makes any text fit to be a close reason: valid UTF-8 of at most
-// 123 bytes.
-func cleanReason(reason string) string {
-	reason = strings.ToValidUTF8(reason, "\uFFFD")
-	if len(reason) <= maxReason {
-		return reason
-	}
-	n := maxReason
-	for n > 0 && !utf8.RuneStart(reason[n]) {
-		n--
-	}
-	return reason[:n]
-}
-
 // checkClose is what CloseWith allows: code 0, which means 1000, or one that
 // may be sent, and a reason that fits as it is.
 func checkClose(code int, reason string) (int, error) {
 	if code == 0 {
 		code = closeNormal
 	}
-	if !validCloseCode(code) {
-		return 0, invalidf("close code %d may not be sent: use 1000 to 1003, 1007 to 1014 except 1010, or 3000 to 4999", code)
+	if !ws.ValidCloseCode(code) {
+		return 0, invalidf("close code %d may not be sent: use 1000 to 1003, 1007 to 1014 except "+
+			"1010, or 3000 to 4999", code)
 	}
-	if len(reason) > maxReason || !utf8.ValidString(reason) {
-		return 0, invalidf("a close reason is UTF-8 of at most %d bytes", maxReason)
+	if len(reason) > ws.MaxReason || !utf8.ValidString(reason) {
+		return 0, invalidf("a close reason is UTF-8 of at most %d bytes", ws.MaxReason)
 	}
 	return code, nil
 }
@@ -118,7 +96,7 @@ func (e *CloseError) closed() Closed {
 	code := e.Code
 	if code == 0 {
 		code = closeNormal
-	} else if !validCloseCode(code) {
+	} else if !ws.ValidCloseCode(code) {
 		code = closeInternal
 	}
 	cause := e.Cause
@@ -129,5 +107,5 @@ func (e *CloseError) closed() Closed {
 	if reason == "" {
 		reason = string(cause) // which is the endpoint's text too
 	}
-	return Closed{Cause: cause, Code: code, Reason: cleanReason(reason)}
+	return Closed{Cause: cause, Code: code, Reason: ws.CleanReason(reason)}
 }

@@ -1,169 +1,252 @@
 package gateway
 
 import (
-	"encoding/binary"
+	"errors"
 	"fmt"
-	"math/bits"
-	"unicode/utf8"
+
+	"github.com/wsgateway/gateway/internal/ws"
 )
 
-// firstAlloc is what is allocated at once for a message of which some bytes have
-// come; a longer one grows with what comes.
-const firstAlloc = 64 << 10
+// A frameState is where the reader stands among the client's frames. Each header is
+// parsed once, here; what it announces is then taken as it comes.
+type frameState struct {
+	judge ws.Judge
 
-// A simpleFrame is the header of the simplest kind of message: one text or binary
-// frame. Most messages are, and reading them past the library halves the work for
-// each. Whatever else comes is the library's.
-type simpleFrame struct {
-	t        MessageType
-	deflated bool
-	size     int    // of the payload
-	header   int    // bytes
-	key      uint32 // mask
+	part    [ws.MaxClientHeader]byte
+	partLen int // bytes of a header that has come in part
+
+	inFrame bool      // h is that of the frame whose payload is being taken
+	h       ws.Header //
+	left    int64     // bytes of its payload that are still to come
+
+	data  []byte // of the payload of a message in one frame, or of a control frame, as far as it has come
+	valid int    // bytes of data whose UTF-8 is checked
+	began int64  // when waiting for the rest of the message began; 0 if it did not
+
+	assembling bool // the WebSocket library reads the message, conn_library.go
 }
 
-// simpleFrame reads the header of the next message if all of it is here and it is
-// of that kind. The scanner has let it pass, so the frame is masked and within
-// the limit; the caller is between two messages.
-func (l *link) simpleFrame() (f simpleFrame, ok bool) {
-	b := l.in
-	if len(b) < 6 {
-		return f, false
-	}
-	first := b[0]
-	if f.deflated = l.scan.deflate && first&rsv1Bit != 0; f.deflated {
-		first &^= rsv1Bit
-	}
-	switch first {
-	case finBit | opText:
-		f.t = MessageText
-	case finBit | opBinary:
-		f.t = MessageBinary
-	default:
-		return f, false
-	}
-	f.size, f.header = int(b[1]&0x7f), 6
-	switch {
-	case f.size == 126 && len(b) >= 8:
-		f.size, f.header = int(binary.BigEndian.Uint16(b[2:])), 8
-	case f.size == 127 && len(b) >= 14:
-		f.size, f.header = int(binary.BigEndian.Uint64(b[2:])), 14
-	case f.size >= 126:
-		return f, false
-	}
-	f.key = binary.LittleEndian.Uint32(b[f.header-4:])
-	return f, true
-}
+// boundary reports whether the client is between two frames.
+func (f *frameState) boundary() bool { return !f.inFrame && f.partLen == 0 }
 
-// takeFrame takes the payload of a simple frame: out of the received bytes, and
-// then as it comes. Text is checked as it comes.
-func (l *link) takeFrame(f simpleFrame) (Message, error) {
-	l.in = l.in[f.header:]
-	data := []byte{}
-	if len(l.in) < f.size { // otherwise append makes it, without clearing it first
-		data = make([]byte, 0, min(f.size, max(len(l.in), firstAlloc)))
-	}
-	for valid := 0; ; {
-		have := len(data)
-		if err := l.receiveInto(&data, f.size); err != nil {
-			return Message{}, err
+// idle reports whether the client is between two messages.
+func (f *frameState) idle() bool { return f.boundary() && !f.judge.InMessage() }
+
+// What take found.
+type found int
+
+const (
+	nothing   found = iota // more has to come
+	message                // a message in one frame
+	fragments              // the first frame of a message in several
+)
+
+// errAbandoned ends the reading of a message that nobody wants any more.
+var errAbandoned = errors.New("gateway: the socket closes in the middle of a message")
+
+// take takes the next message out of the received bytes, if it is there as a whole and
+// in one frame, and the control frames before it. It never waits. Once the socket
+// closes, data frames are only counted.
+func (c *conn) take() (m Message, what found, err error) {
+	f := &c.frames
+	for {
+		if !f.inFrame {
+			if ok, err := c.header(); !ok {
+				return m, nothing, err
+			}
 		}
-		unmask(data[have:], f.key, have)
-		whole := len(data) == f.size
-		if f.t == MessageText && !f.deflated && !textSoFar(data, &valid, whole) {
-			return Message{}, errBadUTF8
-		}
-		if whole {
-			return l.message(f.t, data, f.deflated)
+		switch {
+		case f.h.Control():
+			if ok, err := c.takeControl(); !ok || err != nil {
+				return m, nothing, err
+			}
+		case c.s.isClosing():
+			if ok, err := c.skip(); !ok || err != nil {
+				return m, nothing, err
+			}
+		case !f.h.Fin() || f.h.Opcode() == ws.OpContinuation:
+			return m, fragments, nil
+		default:
+			if ok, err := c.gather(); !ok || err != nil {
+				return m, nothing, err
+			}
+			m, err = c.whole()
+			return m, message, err
 		}
 	}
 }
 
-// takeControl takes the next frame if it is a control frame as it should be, all
-// of it here, between two messages. A ping is answered, a pong has done its work
-// by coming, and a close frame is the error. What is not as it should be is left
-// to the library's judgement.
-func (l *link) takeControl() (ok bool, err error) {
-	b := l.in
-	if len(b) < 6 || b[0] < finBit|opClose || b[0] > finBit|opPong {
+// header parses and judges the next header, or reports false if it has not all come.
+func (c *conn) header() (ok bool, err error) {
+	f := &c.frames
+	from := c.in
+	if f.partLen > 0 {
+		from = f.part[:f.partLen+copy(f.part[f.partLen:], c.in)]
+	}
+	h, ok, v := ws.ParseHeader(from)
+	if v != nil {
+		return false, v
+	}
+	if !ok {
+		if f.partLen == 0 {
+			copy(f.part[:], from)
+		}
+		f.partLen, c.in = len(from), nil
 		return false, nil
 	}
-	n := int(b[1] & 0x7f)
-	if n > maxControl || len(b) < 6+n {
-		return false, nil
+	c.in = c.in[h.Len-f.partLen:]
+	f.partLen = 0
+	if v := f.judge.Next(&h); v != nil {
+		return false, v
 	}
-	var payload [maxControl]byte
-	p := append(payload[:0], b[6:6+n]...)
-	unmask(p, binary.LittleEndian.Uint32(b[2:]), 0)
-	switch b[0] &^ finBit {
-	case opPing:
-		l.s.out.pong(p)
-	case opClose:
-		if err, ok = peerClose(p); !ok {
-			return false, nil
-		}
-	}
-	l.in = b[6+n:]
-	return true, err
+	f.h, f.left, f.inFrame = h, h.Size, true
+	return true, nil
 }
 
-// A peerClosed is the end of a socket by its peer's close frame.
+// endFrame is called when the payload has been taken.
+func (f *frameState) endFrame() { f.inFrame, f.data, f.valid = false, nil, 0 }
+
+// skip drops what has come of the payload of a data frame. It reports whether that was
+// all of it.
+func (c *conn) skip() (whole bool, err error) {
+	f := &c.frames
+	n := min(f.left, int64(len(c.in)))
+	f.left -= n
+	c.in = c.in[n:]
+	c.charge(0)
+	f.data = nil
+	if f.left == 0 {
+		f.endFrame()
+	}
+	return f.left == 0, c.discard(int(n))
+}
+
+// gather takes what has come of the payload. It reports whether that was all of it.
+func (c *conn) gather() (whole bool, err error) {
+	f := &c.frames
+	n := int(min(f.left, int64(len(c.in))))
+	have := len(f.data)
+	if err := c.grow(n); err != nil {
+		return false, err
+	}
+	f.data = append(f.data, c.in[:n]...)
+	c.in = c.in[n:]
+	return f.came(have)
+}
+
+// firstMemory and memoryGrowth say how much memory is made for a message of which some
+// bytes have come: nothing is allocated on an announced length.
+const (
+	firstMemory  = 512
+	memoryGrowth = 16
+)
+
+// grow makes room for n more bytes. All of a payload that is here at once gets the
+// memory it needs and no more.
+func (c *conn) grow(n int) error {
+	f := &c.frames
+	have := len(f.data)
+	if f.data == nil && int64(n) == f.left {
+		f.data = []byte{} // append makes it, without clearing it first
+		return nil
+	}
+	if have+n < cap(f.data) || int64(have) == f.h.Size {
+		return nil
+	}
+	size := int(min(f.h.Size, int64(max(memoryGrowth*(have+n), firstMemory))))
+	if err := c.charge(size); err != nil {
+		return err
+	}
+	f.data = append(make([]byte, 0, size), f.data...)
+	return nil
+}
+
+// directRoom returns where the rest of the payload may be read to, past every buffer, or
+// nil if that is not worth it.
+func (f *frameState) directRoom() []byte {
+	if !f.inFrame || f.data == nil || f.left < directRead {
+		return nil
+	}
+	room := f.data[len(f.data):cap(f.data)]
+	if len(room) < directRead {
+		return nil
+	}
+	return room[:min(int64(len(room)), f.left)]
+}
+
+// cameDirect notes that n bytes were read to directRoom.
+func (f *frameState) cameDirect(n int) error {
+	have := len(f.data)
+	f.data = f.data[:have+n]
+	_, err := f.came(have)
+	return err
+}
+
+// came unmasks and checks what has come behind the first have bytes of the payload. It
+// reports whether all of the payload is there.
+func (f *frameState) came(have int) (whole bool, err error) {
+	got := f.data[have:]
+	f.left -= int64(len(got))
+	ws.Unmask(got, f.h.Mask, have)
+	whole = f.left == 0
+	text := f.h.Opcode() == ws.OpText && !f.judge.Deflated()
+	if text && !ws.TextSoFar(f.data, &f.valid, whole) {
+		return false, ws.ErrBadUTF8
+	}
+	return whole, nil
+}
+
+// whole returns the message whose payload has come.
+func (c *conn) whole() (Message, error) {
+	f := &c.frames
+	m := Message{Type: MessageType(f.h.Opcode()), Data: f.data}
+	f.endFrame()
+	return c.finished(m)
+}
+
+// finished returns a message that has come, inflated.
+func (c *conn) finished(m Message) (_ Message, err error) {
+	if j := &c.frames.judge; j.Deflated() {
+		m.Data, err = ws.Inflate(m.Data, j.Limit, m.Type == MessageText, c.charge)
+	}
+	c.charge(0) // it is the endpoint's now
+	c.frames.began = 0
+	return m, err
+}
+
+// takeControl takes a control frame, or reports false if it has not all come. A ping is
+// answered, a pong has done its work by coming, and a close frame is the error.
+func (c *conn) takeControl() (ok bool, err error) {
+	f := &c.frames
+	var p []byte
+	if f.data == nil && int64(len(c.in)) >= f.left {
+		p, c.in = c.in[:f.left], c.in[f.left:]
+		ws.Unmask(p, f.h.Mask, 0)
+	} else {
+		if ok, err := c.gather(); !ok {
+			return false, err
+		}
+		p = f.data
+	}
+	op := f.h.Opcode()
+	f.endFrame()
+	switch op {
+	case ws.OpPing:
+		c.s.out.pong(p)
+	case ws.OpClose:
+		code, reason, v := ws.ParseClose(p)
+		if v != nil {
+			return true, v
+		}
+		return true, &peerClosed{code, reason}
+	}
+	return true, nil
+}
+
+// A peerClosed is the end of reading by the peer's close frame.
 type peerClosed struct {
 	code   int
 	reason string
 }
 
 func (e *peerClosed) Error() string { return fmt.Sprintf("the peer closed with %d", e.code) }
-
-// peerClose reads the payload of a close frame (RFC 6455, section 5.5.1).
-func peerClose(p []byte) (err error, ok bool) {
-	if len(p) == 0 {
-		return &peerClosed{code: closeNoStatus}, true
-	}
-	if len(p) < 2 || !utf8.Valid(p[2:]) {
-		return nil, false
-	}
-	code := int(binary.BigEndian.Uint16(p))
-	if !validCloseCode(code) && code != 1010 {
-		return nil, false
-	}
-	return &peerClosed{code, string(p[2:])}, true
-}
-
-// receiveInto appends some of the next bytes to data, which is to become size
-// bytes long.
-func (l *link) receiveInto(data *[]byte, size int) error {
-	d := *data
-	if len(l.in) > 0 || size == 0 {
-		n := min(len(l.in), size-len(d))
-		*data, l.in = append(d, l.in[:n]...), l.in[n:]
-		return nil
-	}
-	if len(d) == cap(d) {
-		d = append(make([]byte, 0, min(size, 4*len(d))), d...)
-	}
-	n, err := l.readDirect(d[len(d):min(cap(d), size)])
-	*data = d[:len(d)+n]
-	return err
-}
-
-// unmask takes the mask off the part of a payload that begins at the offset (RFC
-// 6455, section 5.3).
-func unmask(b []byte, key uint32, offset int) {
-	key = bits.RotateLeft32(key, -8*(offset&3))
-	key64 := uint64(key)<<32 | uint64(key)
-	for len(b) >= 32 { // the loop takes as long as what it does to 8 bytes
-		binary.LittleEndian.PutUint64(b, binary.LittleEndian.Uint64(b)^key64)
-		binary.LittleEndian.PutUint64(b[8:], binary.LittleEndian.Uint64(b[8:])^key64)
-		binary.LittleEndian.PutUint64(b[16:], binary.LittleEndian.Uint64(b[16:])^key64)
-		binary.LittleEndian.PutUint64(b[24:], binary.LittleEndian.Uint64(b[24:])^key64)
-		b = b[32:]
-	}
-	for len(b) >= 8 {
-		binary.LittleEndian.PutUint64(b, binary.LittleEndian.Uint64(b)^key64)
-		b = b[8:]
-	}
-	for i := range b {
-		b[i] ^= byte(key >> (8 * (i & 3)))
-	}
-}

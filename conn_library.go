@@ -3,69 +3,40 @@ package gateway
 import (
 	"bufio"
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"runtime"
-	"sync"
 	"time"
 
 	"github.com/coder/websocket"
+	"github.com/wsgateway/gateway/internal/ws"
 )
 
 // This is the one file that imports the WebSocket library. The library reads the
-// messages that fastframe.go does not: those in several frames, and whatever breaks
-// the protocol. Data frames and close frames are written by the outbox; the
-// handshake's request is checked, and answered, in upgrade.go.
+// messages that come in several frames. It gets their data frames and nothing else:
+// control frames between them are taken before, and what breaks the protocol ends the
+// socket before. It lives for one message, and writes nothing.
 
-// controlBufSize holds a whole control frame, so that each reaches port.Write in
-// one call. The library's reader needs next to nothing: the link buffers.
-const (
-	controlBufSize = 2 + maxControl + 1
-	minReadBufSize = 16
-)
+// minReadBufSize is of the library's reader, which needs next to nothing: the conn
+// buffers. (It is the least that package bufio makes.)
+const minReadBufSize = 16
 
-// errIdle is what the library reads between two messages when nothing has come.
-// It hands it on and is none the worse for it: a frame has not begun.
-var errIdle = errors.New("gateway: no message has begun")
-
-// A library is a connection of the WebSocket library. It belongs to a socket only
-// while that is reading a message, and an idle socket has none: between two
-// messages a connection remembers nothing. One that inflates would, when a message
-// has bytes behind its last DEFLATE block; so it reads deflated messages as they
-// are, and compress.go inflates them.
+// A library is a connection of the WebSocket library. What the library takes for its
+// client's connection is a port to the conn of a socket.
 type library struct {
-	conn     *websocket.Conn
-	br       *bufio.Reader
-	port     port
-	handed   scanner // watches the bytes that the connection gets
-	deflated bool    // the message is
+	c       *conn
+	ws      *websocket.Conn
+	br      *bufio.Reader
+	pending []byte // of a header that the library has not read yet
+	header  [ws.MaxClientHeader]byte
 }
 
-// A libraryPool is that of one gateway. It is not shared among gateways: in a
-// bubble of testing/synctest, nothing may be used that another bubble made.
-type libraryPool struct{ sync.Pool }
-
-func (p *libraryPool) get(l *link) *library {
-	lib, ok := p.Get().(*library)
-	if !ok {
-		lib = newLibrary()
-	}
-	lib.port.l, lib.handed, lib.deflated = l, scanner{limit: -1}, false
-	return lib
-}
-
-func (p *libraryPool) put(lib *library) {
-	lib.port.l = nil
-	p.Put(lib)
-}
-
-// newLibrary has the library accept a handshake of our own making: there is no
-// other way to get a connection from it.
-func newLibrary() *library {
-	lib := new(library)
+// newLibrary has the library accept a handshake of our own making: there is no other
+// way to get a connection from it.
+func newLibrary(c *conn) *library {
+	lib := &library{c: c}
 	header := http.Header{
 		"Connection":            {"Upgrade"},
 		"Upgrade":               {"websocket"},
@@ -81,8 +52,8 @@ func newLibrary() *library {
 	// Its finalizer would close what is not its own, and in a synctest bubble
 	// from outside.
 	runtime.SetFinalizer(conn, nil)
-	conn.SetReadLimit(-1) // the scanner's is earlier
-	lib.conn = conn
+	conn.SetReadLimit(-1) // the judge's is earlier
+	lib.ws = conn
 	return lib
 }
 
@@ -97,96 +68,140 @@ func (w acceptWriter) WriteHeader(int)             {}
 func (w acceptWriter) Write(p []byte) (int, error) { return len(p), nil }
 
 func (w acceptWriter) Hijack() (net.Conn, *bufio.ReadWriter, error) {
-	port := &w.lib.port
-	w.lib.br = bufio.NewReaderSize(port, minReadBufSize)
-	return port, bufio.NewReadWriter(w.lib.br, bufio.NewWriterSize(port, controlBufSize)), nil
+	w.lib.br = bufio.NewReaderSize(w.lib, minReadBufSize)
+	return w.lib, bufio.NewReadWriter(w.lib.br, bufio.NewWriterSize(w.lib, minReadBufSize)), nil
 }
 
-// A port is what a library takes for its client's connection. It leads to the
-// link of the socket that the library reads for.
-type port struct{ l *link }
+// assemble reads the message whose first frame's header has come. It waits for the
+// rest. A context that could end would cost a timer for each frame; the socket ends a
+// read by cutting the connection.
+func (c *conn) assemble() (m Message, err error) {
+	f := &c.frames
+	f.assembling = true
+	defer func() { f.assembling = false }()
+	lib := newLibrary(c)
+	lib.announce()
+	t, r, err := lib.ws.Reader(context.Background())
+	if err == nil {
+		m.Type = MessageType(t)
+		m.Data, err = ws.Gather(available{lib, r}, m.Type == MessageText && !f.judge.Deflated(), c.charge)
+	}
+	if err != nil {
+		c.charge(0)
+		return m, err
+	}
+	f.endFrame()
+	return c.finished(m)
+}
 
-func (p *port) Read(b []byte) (int, error)  { return p.l.Read(b) }
-func (p *port) Write(b []byte) (int, error) { return p.l.Write(b) }
+// announce hands the library the header of the frame that the conn is in. Deflated
+// messages are handed on as if they were not: the library keeps what a sender put behind
+// its last DEFLATE block and takes it for the next message's beginning.
+func (lib *library) announce() {
+	h := lib.c.frames.h
+	h.First &^= ws.Rsv1
+	lib.pending = ws.AppendClientHeader(lib.header[:0], h)
+}
+
+// Read gives the library the frames of the message.
+func (lib *library) Read(p []byte) (int, error) {
+	c := lib.c
+	f := &c.frames
+	for {
+		if len(lib.pending) > 0 {
+			n := copy(p, lib.pending)
+			lib.pending = lib.pending[n:]
+			return n, nil
+		}
+		switch {
+		case c.s.isClosing():
+			return 0, errAbandoned
+		case f.left == 0:
+			if err := lib.nextFrame(); err != nil {
+				return 0, err
+			}
+		case len(c.in) == 0:
+			if err := c.waitWithin(); err != nil {
+				return 0, err
+			}
+		default:
+			n := copy(p, c.in[:min(f.left, int64(len(c.in)))])
+			c.in = c.in[n:]
+			f.left -= int64(n)
+			return n, nil
+		}
+	}
+}
+
+// nextFrame goes on to the next frame of the message.
+func (lib *library) nextFrame() error {
+	c := lib.c
+	for c.frames.endFrame(); ; {
+		ok, err := c.frames.inFrame, error(nil)
+		if !ok {
+			ok, err = c.header()
+		}
+		if ok && c.frames.h.Control() {
+			if ok, err = c.takeControl(); ok && err == nil {
+				continue
+			}
+		} else if ok {
+			lib.announce()
+			return nil
+		}
+		if err == nil {
+			err = c.waitWithin()
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// waitWithin is wait in the middle of a message, where the end of the connection is no
+// ordinary one: io.EOF would be the message's.
+func (c *conn) waitWithin() error {
+	err := c.wait()
+	if err == io.EOF {
+		err = io.ErrUnexpectedEOF
+	}
+	return err
+}
+
+// Write is never called with data, and what the library has to say about the protocol
+// has been said.
+func (lib *library) Write(p []byte) (int, error) { return len(p), nil }
 
 // Close changes nothing: the socket closes its connection itself.
-func (p *port) Close() error {
-	if p.l != nil {
-		p.l.dropped = true
-	}
-	return nil
+func (lib *library) Close() error { return nil }
+
+// LocalAddr and the other methods complete a net.Conn.
+func (lib *library) LocalAddr() net.Addr              { return lib.c.nc.LocalAddr() }
+func (lib *library) RemoteAddr() net.Addr             { return lib.c.nc.RemoteAddr() }
+func (lib *library) SetDeadline(time.Time) error      { return nil }
+func (lib *library) SetReadDeadline(time.Time) error  { return nil }
+func (lib *library) SetWriteDeadline(time.Time) error { return nil }
+
+// available reads what has come of a message, so that the library does not wait for more
+// while there is some that could be checked.
+type available struct {
+	lib *library
+	r   io.Reader
 }
 
-func (p *port) LocalAddr() net.Addr              { return p.l.conn.LocalAddr() }
-func (p *port) RemoteAddr() net.Addr             { return p.l.conn.RemoteAddr() }
-func (p *port) SetDeadline(time.Time) error      { return nil }
-func (p *port) SetReadDeadline(time.Time) error  { return nil }
-func (p *port) SetWriteDeadline(time.Time) error { return nil }
-
-// hand copies to p what the connection may have of in, and returns its length: no
-// byte of a second message, and the first without the bit that says it is deflated.
-func (lib *library) hand(p, in []byte, deflate bool) (n int) {
-	sc := &lib.handed
-	most := min(len(p), len(in))
-	for n < most && (sc.messages == 0 || !sc.idle()) {
-		size := 1 // a header goes byte by byte
-		if sc.remain > 0 {
-			size = int(min(sc.remain, int64(most-n)))
+func (a available) Read(p []byte) (int, error) {
+	c := a.lib.c
+	n := 1 // between two frames it is not known how many bytes the next one has
+	switch buffered := a.lib.br.Buffered(); {
+	case buffered > 0:
+		n = buffered
+	case len(a.lib.pending) == 0 && c.frames.left > 0:
+		if len(c.in) == 0 {
+			if err := c.waitWithin(); err != nil {
+				return 0, err
+			}
 		}
-		begins := sc.idle()
-		part := p[n : n+copy(p[n:], in[n:n+size])]
-		if begins && deflate && part[0]&rsv1Bit != 0 && part[0]&controlBit == 0 {
-			part[0] &^= rsv1Bit
-			lib.deflated = true
-		}
-		sc.scan(part) // has been let pass before
-		n += size
+		n = int(min(c.frames.left, int64(len(c.in))))
 	}
-	return n
-}
-
-// next waits for a message. A context that could end would cost a timer for
-// each frame, and close the connection; the socket ends a read by cutting it.
-func (l *link) next() (MessageType, io.Reader, error) {
-	l.lib = l.s.h.libraries.get(l)
-	t, r, err := l.lib.conn.Reader(context.Background())
-	return MessageType(t), r, err
-}
-
-// rest gives the library back after a message, or when there was none after all.
-func (l *link) rest() {
-	l.s.h.libraries.put(l.lib)
-	l.lib = nil
-}
-
-// release throws the library away after the last message.
-func (l *link) release() {
-	if l.lib != nil {
-		l.lib.conn.CloseNow()
-		l.lib = nil
-	}
-}
-
-// end says what the error of next, or of its reader, means.
-func (l *link) end(err error) Closed {
-	if ours, ok := err.(*peerClosed); ok {
-		return Closed{Cause: CauseClient, Code: ours.code, Reason: ours.reason}
-	}
-	var peer websocket.CloseError
-	var v *violation
-	switch {
-	case errors.As(err, &peer):
-		c := Closed{Cause: CauseClient, Code: int(peer.Code), Reason: cleanReason(peer.Reason)}
-		if c.Reason != peer.Reason { // RFC 6455, section 5.5.1: the reason is UTF-8
-			return Closed{Cause: CauseInvalidUTF8, Code: closeInvalidUTF8, Err: errBadUTF8}
-		}
-		return c
-	case errors.As(err, &v):
-		return Closed{Cause: v.cause, Code: v.code, Err: v}
-	case l.closing == 0 && l.err != nil:
-		return Closed{Cause: CauseConnectionLost, Code: closeAbnormal, Err: l.err}
-	case l.closing == 0 && l.dropped: // half a control frame, and then nothing for seconds
-		return Closed{Cause: CauseMessageTimeout, Code: closePolicy, Err: err}
-	}
-	return Closed{Cause: CauseProtocolError, Code: closeProtocol, Err: err}
+	return a.r.Read(p[:min(n, len(p))])
 }

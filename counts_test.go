@@ -25,9 +25,10 @@ func TestStatsOfNamesWithoutEnd(t *testing.T) {
 				}
 				return nil, nil
 			}})
-		gw.HandleRoute(gateway.Route{Pattern: "/{kind}", Endpoint: gateway.Callbacks{OnOpen: func(context.Context, *gateway.Socket) error {
-			return &gateway.CloseError{Cause: gateway.Cause(fmt.Sprintf("cause %d", n))}
-		}}})
+		gw.HandleRoute(gateway.Route{Pattern: "/{kind}",
+			Endpoint: gateway.Callbacks{OnOpen: func(context.Context, *gateway.Socket) error {
+				return &gateway.CloseError{Cause: gateway.Cause(fmt.Sprintf("cause %d", n))}
+			}}})
 		srv := serve(t, gw)
 		for range 150 {
 			rawConn(t, srv).request(head("/x", "/refused"))
@@ -38,7 +39,8 @@ func TestStatsOfNamesWithoutEnd(t *testing.T) {
 		rawConn(t, srv).request(head("/x", "/no/route")) // the gateway's own always count
 		gw.Shutdown(t.Context())
 		st := gw.Stats()
-		if len(st.Refused) != 102 || st.Refused["other"] != 50 || st.Refused["type 1"] != 1 || st.Refused["no_route"] != 1 {
+		if len(st.Refused) != 102 || st.Refused["other"] != 50 || st.Refused["type 1"] != 1 ||
+			st.Refused["no_route"] != 1 {
 			t.Errorf("%d types of refusals are counted, %d as other", len(st.Refused), st.Refused["other"])
 		}
 		if len(st.Closed) != 101 || st.Closed["other"] != 50 {
@@ -49,7 +51,8 @@ func TestStatsOfNamesWithoutEnd(t *testing.T) {
 
 // A cause that stands for the reason is the endpoint's text, and fits a close frame.
 func TestLongCause(t *testing.T) {
-	for _, cause := range []string{strings.Repeat("long ", 50), "not \xff UTF-8", strings.Repeat("ü", 100), strings.Repeat("\xff", 200)} {
+	for _, cause := range []string{strings.Repeat("long ", 50), "not \xff UTF-8",
+		strings.Repeat("ü", 100), strings.Repeat("\xff", 200)} {
 		bubble(t, "", func(t *testing.T) {
 			gw := quiet()
 			gw.Handle("/x", gateway.Callbacks{OnOpen: func(context.Context, *gateway.Socket) error {
@@ -59,7 +62,8 @@ func TestLongCause(t *testing.T) {
 			first, payload := p.read()
 			reason := payload[min(2, len(payload)):]
 			if first != 0x88 || len(payload) < 3 || len(payload) > 125 || !utf8.ValidString(reason) {
-				t.Errorf("the close frame of cause %.20q has %d bytes with the reason %q", cause, len(payload), reason)
+				t.Errorf("the close frame of cause %.20q has %d bytes with the reason %q", cause,
+					len(payload), reason)
 			}
 			if !strings.HasPrefix(cause, strings.TrimRight(reason, "\uFFFD UTF-8")) {
 				t.Errorf("the reason %q is not the beginning of the cause %.20q", reason, cause)
@@ -74,14 +78,16 @@ func TestDefaultLoggerIsAskedEachTime(t *testing.T) {
 	defer slog.SetDefault(before)
 	slog.SetDefault(slog.New(slog.DiscardHandler))
 	gw := gateway.New(nil)
-	gw.HandleRoute(gateway.Route{Pattern: "/", Endpoint: echo(), Authorize: func(*http.Request) (*gateway.Admission, error) {
-		return nil, fmt.Errorf("broken inside")
-	}})
+	gw.HandleRoute(gateway.Route{Pattern: "/", Endpoint: echo(),
+		Authorize: func(*http.Request) (*gateway.Admission, error) {
+			return nil, fmt.Errorf("broken inside")
+		}})
 	for _, want := range []string{"first", "second"} {
 		var b bytes.Buffer
 		slog.SetDefault(slog.New(slog.NewTextHandler(&b, nil)).With("default", want))
 		asked(gw, sinkRequest("/"))
-		if !strings.Contains(b.String(), "broken inside") || !strings.Contains(b.String(), "default="+want) {
+		if line := b.String(); !strings.Contains(line, "broken inside") ||
+			!strings.Contains(line, "default="+want) {
 			t.Errorf("the %s default logger heard %q", want, b.String())
 		}
 	}
@@ -89,7 +95,8 @@ func TestDefaultLoggerIsAskedEachTime(t *testing.T) {
 
 // What is kept of a request is counted, and no part of it is kept twice.
 func TestRequestSize(t *testing.T) {
-	for _, path := range []string{"/rooms/blue", "/rooms/" + strings.Repeat("x", 3000), "/rooms/a%20b?q=" + strings.Repeat("y", 2000)} {
+	for _, path := range []string{"/rooms/blue", "/rooms/" + strings.Repeat("x", 3000),
+		"/rooms/a%20b?q=" + strings.Repeat("y", 2000)} {
 		bubble(t, path[:11], func(t *testing.T) {
 			gw, r := quiet(), &recorder{}
 			gw.Handle("/rooms/{room}", r)

@@ -7,44 +7,50 @@
 //			return s.Send(ctx, m)
 //		},
 //	})
-//	log.Fatal(http.ListenAndServe("localhost:8080", gw))
+//	srv := &http.Server{
+//		Addr:              "localhost:8080",
+//		Handler:           gw,
+//		ReadHeaderTimeout: 5 * time.Second, // or a handshake may take for ever
+//	}
+//	log.Fatal(srv.ListenAndServe())
 //
 // # A socket's life
 //
-// A request that names a route, is a valid upgrade (RFC 6455), comes from an
-// allowed origin, finds room under the caps and is admitted by Authorize becomes
-// a [Socket]. It is registered, the handshake is answered, and ServeHTTP returns.
-// From then on one goroutine reads for the socket and calls its [Endpoint]: the
-// open event, a data event for each message, and at the end exactly one close
+// A request becomes a [Socket] if it names a route, is a valid upgrade (RFC 6455),
+// comes from an allowed origin, finds room under the caps and is admitted by
+// Authorize. The socket is registered, the handshake is answered, and ServeHTTP
+// returns. From then on one goroutine reads from the socket and calls its [Endpoint]:
+// the open event, a data event for each message, and at the end exactly one close
 // event. The calls for one socket never overlap; different sockets run
 // concurrently.
 //
 // A socket closes for one of the reasons in [Cause]. It leaves [Handler.List] and
-// its groups, and takes no more messages; what was accepted before is written;
-// the close frame follows; the peer has the close timeout to answer; TCP is
-// dropped; the endpoint gets its close event; and the id is gone for ever.
+// its groups and takes no more messages. Then, in this order: what was accepted
+// before is written; the close frame follows; the peer has the close timeout to
+// answer; TCP is dropped; the endpoint gets its close event. The id is never used
+// again.
 //
 // # What a send means
 //
 // A nil error of [Handler.Send] means that the message is in the socket's bounded
-// queue, in the order of its sender. It never waits for a slow client: where the
-// queue is full the error is [ErrQueueFull] (or the route's [QueuePolicy] makes
-// room). Replies are the exception. A send to the own socket with the context of
-// its event waits for room, and meanwhile nothing is read from that client: the
-// pressure goes back to where it came from, and an echo loses nothing.
+// queue, in the order of its sender. Send never waits for a slow client: where the
+// queue is full, the error is [ErrQueueFull], or the route's [QueuePolicy] makes
+// room. Replies are the exception: a send to the socket of the event, with the
+// event's context, waits for room. Meanwhile nothing is read from that client, so
+// it is slowed down itself, and an echo loses nothing.
 //
 // # Errors
 //
-// Every operation fails with an *[Error], the object that programs outside Go
-// receive too. Compare with errors.Is(err, gateway.ErrNotFound).
+// Every operation fails with an *[Error], which is also the object that programs
+// outside Go receive. Compare with errors.Is(err, gateway.ErrNotFound).
 //
 // # Contexts
 //
-// The operations take a context for the day when a socket lives on another node.
+// The operations take a context because a socket may live on another node.
 // The context of an open or data event ends when its socket begins to close.
-// Events do not see the values of the upgrade request's context: routers reuse
-// what they put there. What an endpoint needs of the request is in [Info], or is
-// attached by Authorize as an [Admission].
+// Events do not see the values of the upgrade request's context, because routers
+// reuse what they put there. What an endpoint needs to know of the request is in
+// [Info], or Authorize attaches it as an [Admission].
 //
 // # Logging
 //

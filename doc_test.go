@@ -125,7 +125,8 @@ func undocumentedFields(typ ast.Expr) (ids []*ast.Ident) {
 	}
 	shared := false // the field before has a comment above it
 	for i, f := range list {
-		shared = f.Doc.Text() != "" || shared && i > 0 && f.Pos() == list[i-1].End()+2 // a newline and a tab
+		// a newline and a tab
+		shared = f.Doc.Text() != "" || shared && i > 0 && f.Pos() == list[i-1].End()+2
 		if f.Doc.Text()+f.Comment.Text() == "" && !shared {
 			ids = append(ids, f.Names...)
 		}

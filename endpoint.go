@@ -19,14 +19,14 @@ import (
 // Both carry the values of the [Admission]'s Context, or of the connection's: what
 // the BaseContext and ConnContext of the http.Server put there.
 //
-// What ServeEvent returns decides over its socket: nil leaves it open; a
-// *[CloseError] closes it with that code and reason; the error of an operation
+// What ServeEvent returns says what becomes of its socket. Nil leaves it open. A
+// *[CloseError] closes it with that code and reason. The error of an operation
 // that is merely passed on (not_found, closed, queue_full, unreachable,
-// timeout, shutting_down) is logged and leaves it open; any other error, and a
-// panic, is logged and closes it with 1011. What a close event returns is
+// timeout, shutting_down) is logged and leaves it open. Any other error, and a
+// panic, is logged and closes it with 1011. What a close event returns is only
 // logged.
 type Endpoint interface {
-	// ServeEvent handles one event and decides over the socket.
+	// ServeEvent handles one event. Its result says what becomes of the socket.
 	ServeEvent(ctx context.Context, s *Socket, ev Event) error
 }
 
@@ -59,11 +59,11 @@ func (c Callbacks) ServeEvent(ctx context.Context, s *Socket, ev Event) error {
 	return nil
 }
 
-// PerSocket returns an [Endpoint] that calls open for the open event of each
-// socket; the endpoint that open returns, nil for none, gets the socket's data
-// and close events, also where open returns an error. What open returns as error is
-// the open event's verdict, see [Endpoint]. It is the place for state that belongs to
-// one socket. A nil open panics.
+// PerSocket gives each socket an endpoint of its own. It is the place for state that
+// belongs to one socket. The [Endpoint] that it returns calls open for the open event
+// of each socket. The endpoint that open returns gets the socket's data and close
+// events, also where open returns an error as well; nil stands for none. The error of
+// open is the result of the open event, see [Endpoint]. A nil open panics.
 func PerSocket(open func(ctx context.Context, s *Socket) (Endpoint, error)) Endpoint {
 	if open == nil {
 		panic("gateway: PerSocket: nil function")
@@ -104,7 +104,7 @@ type Route struct {
 	// host: "/fixed/path", "/with/{param}", "/tail/{rest...}", "/subtree/",
 	// "/exactly/{$}". Of several patterns that match, the most specific wins.
 	Pattern string
-	// Endpoint gets the events of the route's sockets; nil is a mistake.
+	// Endpoint gets the events of the route's sockets. Nil is refused.
 	Endpoint Endpoint
 
 	// Authorize is asked after [Options].Authorize; both must admit. Their
@@ -116,7 +116,7 @@ type Route struct {
 	// section 1.9).
 	Subprotocols []string
 
-	// Limits whose fields are zero are those of the Options.
+	// Limits are those of the route's sockets; zero fields are those of the Options.
 	Limits
 }
 
@@ -151,7 +151,7 @@ type Admission struct {
 	// [Error.WithHeader].
 	Header http.Header
 
-	// Expires is when the socket is closed with 1008, cause expired. The zero
+	// Expires is when the socket is closed, with 1008, cause expired. The zero
 	// time means never.
 	Expires time.Time
 }

@@ -35,7 +35,8 @@ var (
 	ErrTooLarge     = sentinel("too_large", http.StatusRequestEntityTooLarge, "the message is above the limit")
 	ErrUpgrade      = sentinel("upgrade_required", http.StatusUpgradeRequired, "this is a WebSocket endpoint (RFC 6455, version 13)")
 	ErrTooMany      = sentinel("too_many_sockets", http.StatusServiceUnavailable, "too many sockets")
-	ErrQueueFull    = sentinel("queue_full", http.StatusTooManyRequests, "the socket's outbound queue is full: its client reads too slowly")
+	ErrQueueFull    = sentinel("queue_full", http.StatusTooManyRequests, "the socket's outbound queue is full")
+	ErrDropped      = sentinel("dropped", http.StatusConflict, "the message gave way to a newer one before it was written")
 	ErrInternal     = sentinel("internal", http.StatusInternalServerError, "internal error")
 	ErrUnsupported  = sentinel("not_implemented", http.StatusNotImplemented, "not supported")
 	ErrShutdown     = sentinel("shutting_down", http.StatusServiceUnavailable, "the gateway is shutting down")
@@ -46,7 +47,7 @@ var (
 // allErrors are those above.
 var allErrors = []*Error{
 	ErrInvalid, ErrUnauthorized, ErrForbidden, ErrNotFound, ErrNoRoute, ErrMethod, ErrClosed, ErrTooLarge,
-	ErrUpgrade, ErrTooMany, ErrQueueFull, ErrInternal, ErrUnsupported, ErrShutdown, ErrUnreachable, ErrTimeout,
+	ErrUpgrade, ErrTooMany, ErrQueueFull, ErrDropped, ErrInternal, ErrUnsupported, ErrShutdown, ErrUnreachable, ErrTimeout,
 }
 
 func sentinel(typ string, status int, text string) *Error {
@@ -98,6 +99,18 @@ func timeout(ctx context.Context) *Error {
 	return NewError(ErrTimeout, "%s: %w", ErrTimeout.Message, context.Cause(ctx))
 }
 
+// errSocketClosing is why the context of a socket's events has ended.
+var errSocketClosing = errors.New("the socket of this event is closing")
+
+// contextEnded is what a send that does not wait says of the caller's context. That the
+// caller's own socket closes is nothing against a message to others.
+func contextEnded(ctx context.Context) error {
+	if ctx.Err() == nil || context.Cause(ctx) == errSocketClosing {
+		return nil
+	}
+	return timeout(ctx)
+}
+
 // WithHeader returns a copy of e with a field more for the answer to an upgrade that
 // Authorize refuses with it, as a 401 should have a WWW-Authenticate (RFC 9110, section
 // 15.5.2). Fields that describe the answer's body, or the connection, are left out
@@ -133,7 +146,7 @@ func ErrorOf(err error) Error {
 // socket that an endpoint merely passed on. It says nothing against the
 // endpoint's own socket, which stays open.
 func fromOperation(err error) bool {
-	for _, target := range []*Error{ErrNotFound, ErrClosed, ErrQueueFull, ErrUnreachable, ErrTimeout, ErrShutdown} {
+	for _, target := range []*Error{ErrNotFound, ErrClosed, ErrQueueFull, ErrDropped, ErrUnreachable, ErrTimeout, ErrShutdown} {
 		if errors.Is(err, target) {
 			return true
 		}

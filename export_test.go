@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/wsgateway/gateway/internal/pattern"
+	"github.com/wsgateway/gateway/internal/rawio"
 )
 
 // Leftovers names what a gateway still holds of sockets that have ended.
@@ -18,6 +19,7 @@ func Leftovers(h *Handler) []string {
 		}
 		sh.mu.RUnlock()
 	}
+	left = append(left, leftInMemory(h)...)
 	h.hub.mu.Lock()
 	defer h.hub.mu.Unlock()
 	if h.hub.n != 0 || h.hub.pending != 0 {
@@ -29,15 +31,36 @@ func Leftovers(h *Handler) []string {
 	if names := h.groups.names(); len(names) != 0 || h.everyone.len() != 0 {
 		left = append(left, fmt.Sprintf("groups %q and %d members of everyone", names, h.everyone.len()))
 	}
-	if h.hub.sweeper != nil {
-		left = append(left, "the sweeper runs")
-	}
 	for _, c := range []*crew{&h.flusher.quick, &h.flusher.patient} {
 		c.mu.Lock()
-		if c.waiting != 0 || c.workers != 0 || c.stuck != 0 || c.looked {
+		if c.waiting != 0 || c.workers != 0 || c.stuck != 0 || len(c.writing) != 0 || c.looked {
 			left = append(left, fmt.Sprintf("the flusher has %d sockets and %d workers, and is looked at: %v", c.waiting, c.workers, c.looked))
 		}
 		c.mu.Unlock()
+	}
+	return left
+}
+
+// leftInMemory names what is still counted, and who still sweeps.
+func leftInMemory(h *Handler) []string {
+	var left []string
+	for name, n := range map[string]int64{"queued": h.memory.queued.Used(), "received": h.memory.received.Used()} {
+		if n != 0 {
+			left = append(left, fmt.Sprintf("%d bytes are counted as %s", n, name))
+		}
+	}
+	h.sweeper.mu.Lock()
+	defer h.sweeper.mu.Unlock()
+	h.hub.mu.Lock()
+	closed := h.hub.closed
+	h.hub.mu.Unlock()
+	if h.sweeper.running && closed { // otherwise it ends itself a second after the last socket
+		left = append(left, "the sweeper runs")
+	}
+	for _, l := range h.sweeper.lists {
+		if len(l.sockets) > 0 {
+			left = append(left, fmt.Sprintf("%d sockets are swept", len(l.sockets)))
+		}
 	}
 	return left
 }
@@ -82,7 +105,7 @@ func Flushing(h *Handler) bool {
 func QueueCap(s *Socket) int {
 	s.out.mu.Lock()
 	defer s.out.mu.Unlock()
-	return cap(s.out.queue.frames)
+	return s.out.queue.Cap()
 }
 
 // ParseQuery reads a query as an upgrade does, or says why it is refused.
@@ -96,9 +119,9 @@ func ParseQuery(raw string) (Parameters, error) {
 // ReadBufferTwice reports whether one of the pooled read buffers is in the pool twice,
 // as far as n of them show it.
 func ReadBufferTwice(n int) bool {
-	seen := map[*[readBufSize]byte]bool{}
+	seen := map[*rawio.Buffer]bool{}
 	for range n {
-		buf := readBufs.Get().(*[readBufSize]byte)
+		buf := rawio.GetBuffer()
 		if seen[buf] {
 			return true
 		}

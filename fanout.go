@@ -5,11 +5,11 @@ import (
 	"runtime"
 	"sync"
 	"sync/atomic"
-)
 
-func sharedFrame(m Message, payload []byte, deflated bool) *frame {
-	return &frame{b: appendFrame(nil, dataByte(m.Type, deflated), payload), key: m.Key, shared: true}
-}
+	"github.com/wsgateway/gateway/internal/frameq"
+	"github.com/wsgateway/gateway/internal/lockorder"
+	"github.com/wsgateway/gateway/internal/ws"
+)
 
 const fanoutChunk = 512 // members that one core takes at a time
 
@@ -18,15 +18,15 @@ type fanout struct {
 	g       Group
 	m       Message
 	members []*membership
-	plain   *frame
+	plain   *frameq.Shared
 
 	deflate  sync.Once // by the first socket that takes it deflated
-	deflated *frame
+	deflated *frameq.Shared
 
 	next     atomic.Int64 // of members: the first that nobody has taken
 	accepted atomic.Int64
 
-	mu      sync.Mutex
+	mu      lockorder.Mutex[rankFanout]
 	refused []refusal // guarded by mu; kept only if somebody wants to know
 }
 
@@ -74,6 +74,25 @@ func (f *fanout) work() {
 // chunk offers the message to some members and returns those whose outbox needs
 // a writer.
 func (f *fanout) chunk(members []*membership, start []*Socket) []*Socket {
+	var short []*membership
+	start, short = f.offerAll(members, start, nil)
+	if len(short) > 0 {
+		s := short[0].socket.Load()
+		if s != nil && f.g.h.relieve(&f.g.h.memory.queued, s, f.plain.Len()) {
+			start, short = f.offerAll(short, start, short[:0])
+		}
+		for _, m := range short {
+			if s := m.socket.Load(); s != nil {
+				f.refuse(s, errNoMemory)
+			}
+		}
+	}
+	return start
+}
+
+// offerAll appends to start the sockets whose outbox needs a writer, and to short the
+// members for which there was no memory.
+func (f *fanout) offerAll(members []*membership, start []*Socket, short []*membership) ([]*Socket, []*membership) {
 	accepted := 0
 	for _, m := range members {
 		s := m.socket.Load()
@@ -88,27 +107,34 @@ func (f *fanout) chunk(members []*membership, start []*Socket) []*Socket {
 				start = append(start, s)
 			}
 		case errNotMember:
+		case errNoMemory:
+			short = append(short, m)
 		default:
 			f.refuse(s, err)
 		}
 	}
 	f.accepted.Add(int64(accepted))
-	return start
+	return start, short
 }
 
-func (f *fanout) offer(s *Socket, m *membership) (mine bool, err error) {
+func (f *fanout) offer(s *Socket, m *membership) (write bool, err error) {
 	if err := s.checkSize(f.m); err != nil {
 		return false, err
 	}
-	frame := f.plain
+	shared := f.plain
 	if s.deflates(f.m) {
-		f.deflate.Do(func() { f.deflated = sharedFrame(f.m, deflate(f.m.Data), true) })
-		frame = f.deflated
+		f.deflate.Do(func() { f.deflated = f.share(ws.Deflate(f.m.Data), true) })
+		shared = f.deflated
 	}
-	if mine, err = s.out.offer(frame, m); err == nil {
+	if write, err = s.out.offer(&outgoing{shared: shared, member: m}); err == nil {
 		s.sent(f.m, nil)
 	}
-	return mine, err
+	return write, err
+}
+
+// share encodes the message for all.
+func (f *fanout) share(payload []byte, deflated bool) *frameq.Shared {
+	return frameq.NewShared(dataByte(f.m.Type, deflated), payload, f.m.Key, f.g.h.memory.queued.Budget)
 }
 
 func (f *fanout) refuse(s *Socket, err error) {

@@ -2,8 +2,11 @@ package gateway
 
 import (
 	"runtime"
+	"slices"
 	"sync"
 	"time"
+
+	"github.com/wsgateway/gateway/internal/lockorder"
 )
 
 // How many waiting sockets make a crew hire one more worker. Fewer workers write more
@@ -18,8 +21,8 @@ const (
 const patientPerCore = 2
 
 // A worker of the patient crew says nothing while it waits for a client. So as long as
-// sockets wait, the crew is looked at this often, and if nothing has gone on since, all
-// its workers count as stuck, and others are hired.
+// sockets wait, the crew is looked at this often: a worker that is still at the write of
+// the look before counts as stuck, and another is hired for it.
 const lookAtPatient = time.Millisecond
 
 // A flusher writes what is queued for sockets whose senders do not write
@@ -35,7 +38,7 @@ type flusher struct {
 // line in between, so a long queue delays nobody else's; and a single message waits
 // for one write of a large fan-out at most.
 type crew struct {
-	mu      sync.Mutex
+	mu      lockorder.Mutex[rankCrew]
 	lines   [2]line // of single sends, and of large fan-outs; served in turn
 	turn    int
 	waiting int
@@ -44,12 +47,17 @@ type crew struct {
 	fanouts int // of the quick crew: large ones that are being queued
 
 	// Of the patient crew.
-	stuck  int         // workers that wait for a client
-	looks  uint        // that found all workers stuck
-	taken  uint        // sockets taken out of the lines
-	seen   uint        // taken, at the last look
-	look   *time.Timer // made when first needed
-	looked bool        // look runs
+	writing []*worker   // its workers
+	stuck   int         // of them, that wait for a client
+	looks   uint        // how often it was looked at
+	look    *time.Timer // made when first needed
+	looked  bool        // look runs
+}
+
+// A worker is guarded by its crew's lock.
+type worker struct {
+	since uint // crew.looks when its write began
+	stuck bool
 }
 
 const (
@@ -61,7 +69,7 @@ const (
 type line struct{ first, last *Socket }
 
 func (f *flusher) crewOf(s *Socket) *crew {
-	if s.link.raw != nil {
+	if s.conn.raw != nil {
 		return &f.quick
 	}
 	return &f.patient
@@ -73,10 +81,10 @@ func (f *flusher) add(s *Socket) {
 	c := f.crewOf(s)
 	c.mu.Lock()
 	c.pushLocked(urgent, s)
-	hire, looks := f.hireLocked(c), c.looks
+	hire := f.hireLocked(c)
 	c.mu.Unlock()
 	if hire {
-		f.start(c, 1, looks)
+		f.start(c, 1)
 	}
 }
 
@@ -94,9 +102,8 @@ func (f *flusher) addAll(which int, sockets []*Socket) {
 				hire++
 			}
 		}
-		looks := c.looks
 		c.mu.Unlock()
-		f.start(c, hire, looks)
+		f.start(c, hire)
 	}
 }
 
@@ -117,7 +124,7 @@ func (f *flusher) hireLocked(c *crew) bool {
 	if c == &f.patient {
 		backlog, most = backlogPerPatient, patientPerCore*runtime.GOMAXPROCS(0)+c.stuck
 	}
-	if free := c.workers - c.stuck; free > 0 && (c.waiting <= backlog*free || free >= most) {
+	if able := c.workers - c.stuck; able > 0 && (c.waiting <= backlog*able || able >= most) {
 		f.lookLocked(c)
 		return false
 	}
@@ -149,33 +156,63 @@ func (f *flusher) endFanout() {
 		hire++
 	}
 	c.mu.Unlock()
-	f.start(c, hire, 0)
+	f.start(c, hire)
 }
 
-// start starts workers that were hired after so many looks.
-func (f *flusher) start(c *crew, workers int, looks uint) {
+// start starts workers that were hired.
+func (f *flusher) start(c *crew, workers int) {
 	for range workers {
-		f.wg.Go(func() { f.work(c, looks) })
+		f.wg.Go(func() { f.work(c) })
 	}
 }
 
-func (f *flusher) work(c *crew, looks uint) {
-	for s := f.take(c, &looks); s != nil; s = f.take(c, &looks) {
+func (f *flusher) work(c *crew) {
+	w := f.enrol(c)
+	for s := f.take(c, w); s != nil; s = f.take(c, w) {
 		if s.out.flush(true) {
 			f.add(s)
 		}
 	}
 }
 
-// take returns the next socket to a worker, or nil, which ends the worker. The worker
-// keeps in looks after how many of them that was.
-func (f *flusher) take(c *crew, looks *uint) *Socket {
+// enrol has a worker of the patient crew looked at; those of the other need not be.
+func (f *flusher) enrol(c *crew) *worker {
+	if c != &f.patient {
+		return nil
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if *looks != c.looks { // it counts as stuck, and is not
-		c.stuck--
+	n := len(c.writing)
+	if n < cap(c.writing) && c.writing[:n+1][n] != nil {
+		c.writing = c.writing[:n+1] // one that has left
+	} else {
+		c.writing = append(c.writing, new(worker))
 	}
-	*looks = c.looks
+	return c.writing[n]
+}
+
+// dismissLocked is the opposite of enrol.
+func (c *crew) dismissLocked(w *worker) {
+	if w == nil {
+		return
+	}
+	last := len(c.writing) - 1
+	i := slices.Index(c.writing, w)
+	c.writing[i], c.writing[last] = c.writing[last], w
+	c.writing = c.writing[:last]
+}
+
+// take returns the next socket to a worker, or nil, which ends the worker.
+func (f *flusher) take(c *crew, w *worker) *Socket {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if w != nil {
+		if w.stuck {
+			w.stuck = false
+			c.stuck--
+		}
+		w.since = c.looks
+	}
 	c.turn = 1 - c.turn
 	l := &c.lines[c.turn]
 	if l.first == nil {
@@ -184,6 +221,7 @@ func (f *flusher) take(c *crew, looks *uint) *Socket {
 	s := l.first
 	if s == nil || c == &f.quick && c.workers > c.mostQuickLocked() {
 		c.workers--
+		c.dismissLocked(w)
 		return nil
 	}
 	l.first, s.nextFlush = s.nextFlush, nil
@@ -191,7 +229,6 @@ func (f *flusher) take(c *crew, looks *uint) *Socket {
 		l.last = nil
 	}
 	c.waiting--
-	c.taken++
 	if c.waiting == 0 && c.looked && c.look.Stop() {
 		c.looked = false
 		f.wg.Done()
@@ -205,31 +242,33 @@ func (f *flusher) lookLocked(c *crew) {
 		return
 	}
 	f.wg.Add(1)
-	if c.looked, c.seen = true, c.taken; c.look == nil {
-		c.look = time.AfterFunc(lookAtPatient, f.helpPatient)
+	if c.looked = true; c.look == nil {
+		c.look = time.AfterFunc(lookAtPatient, f.lookAtPatient)
 	} else {
 		c.look.Reset(lookAtPatient)
 	}
 }
 
-// helpPatient is the look at the patient crew.
-func (f *flusher) helpPatient() {
+// lookAtPatient hires for the workers of the patient crew that are stuck.
+func (f *flusher) lookAtPatient() {
 	defer f.wg.Done()
 	c := &f.patient
 	c.mu.Lock()
 	c.looked = false
-	hire := 0
-	if c.taken == c.seen && c.waiting > 0 {
-		c.stuck = c.workers
-		c.looks++
-		for f.hireLocked(c) {
-			hire++
+	for _, w := range c.writing {
+		if !w.stuck && w.since < c.looks {
+			w.stuck = true
+			c.stuck++
 		}
+	}
+	c.looks++
+	hire := 0
+	for c.waiting > 0 && f.hireLocked(c) {
+		hire++
 	}
 	if c.waiting > 0 {
 		f.lookLocked(c)
 	}
-	looks := c.looks
 	c.mu.Unlock()
-	f.start(c, hire, looks)
+	f.start(c, hire)
 }

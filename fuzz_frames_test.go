@@ -262,9 +262,20 @@ func header6455(b []byte) (first byte, length int64, key, rest []byte, ok bool) 
 	}
 	first, length = b[0], int64(b[1]&0x7f)
 	masked, more := b[1]&0x80 != 0, map[int64]int{126: 2, 127: 8}[length]
-	b = b[2:]
-	badLength := more == 8 && len(b) >= 8 && b[0]&0x80 != 0 // no mask could make it good
-	if len(b) < more || masked && len(b) < more+4 && !badLength {
+	if b = b[2:]; !masked {
+		return first, length, nil, nil, true // whatever follows
+	}
+	badLength := false // no mask could make it good
+	switch {
+	case more == 2 && len(b) >= 2:
+		badLength = binary.BigEndian.Uint16(b) < 126
+	case more == 8 && len(b) >= 8:
+		badLength = b[0]&0x80 != 0 || binary.BigEndian.Uint64(b) < 1<<16
+	}
+	if badLength {
+		return first, -1, nil, nil, true
+	}
+	if len(b) < more+4 {
 		return 0, 0, nil, nil, false
 	}
 	switch more {
@@ -274,10 +285,7 @@ func header6455(b []byte) (first byte, length int64, key, rest []byte, ok bool) 
 		length = int64(binary.BigEndian.Uint64(b))
 	}
 	b = b[more:]
-	if masked && !badLength {
-		key, b = b[:4], b[4:]
-	}
-	return first, length, key, b, true
+	return first, length, b[:4], b[4:], true
 }
 
 // close6455 ends a sight with the client's close frame (RFC 6455, section 5.5.1).

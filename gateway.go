@@ -16,6 +16,8 @@ import (
 	"time"
 
 	"github.com/wsgateway/gateway/internal/forwarded"
+	"github.com/wsgateway/gateway/internal/frameq"
+	"github.com/wsgateway/gateway/internal/ws"
 )
 
 // nodeLen is the length of a node's name, with which all its socket ids begin.
@@ -38,6 +40,8 @@ type Handler struct {
 	everyone group // All
 	routes   routes
 	flusher  flusher
+	sweeper  sweeper
+	memory   memory
 	stats    stats
 
 	background sync.WaitGroup // sweepers
@@ -45,8 +49,6 @@ type Handler struct {
 
 	hardStop context.Context // of close events; ends when Shutdown gives up
 	giveUp   context.CancelFunc
-
-	libraries libraryPool
 }
 
 // New returns a gateway without routes. Nil options are all defaults; an option
@@ -59,10 +61,7 @@ func New(opts *Options) *Handler {
 	if err := o.Limits.check(); err != nil {
 		panic("gateway: Options: " + err.Error())
 	}
-	h := &Handler{log: o.Logger, node: strings.ToLower(rand.Text()[:nodeLen]), epoch: time.Now()}
-	if h.log == nil {
-		h.log = slog.New(defaultLogger{})
-	}
+	h := &Handler{log: newLogger(o.Logger), node: strings.ToLower(rand.Text()[:nodeLen]), epoch: time.Now()}
 	for _, name := range o.RedactHeaders {
 		h.secret = append(h.secret, textproto.CanonicalMIMEHeaderKey(name))
 	}
@@ -76,8 +75,12 @@ func New(opts *Options) *Handler {
 	o.MaxSockets = or(o.MaxSockets, defaultMaxSockets)
 	o.MaxSocketsPerAddr = or(o.MaxSocketsPerAddr, defaultMaxSocketsPerAddr)
 	o.MaxGroupsPerSocket = or(o.MaxGroupsPerSocket, defaultMaxGroups)
+	o.MaxQueuedBytes = or(o.MaxQueuedBytes, defaultMaxQueuedBytes)
+	o.MaxReceivingBytes = or(o.MaxReceivingBytes, defaultMaxReceivingBytes)
 	o.Limits = o.Limits.over(defaultLimits)
 	h.opts = o
+	h.memory.init(&o)
+	h.sweeper.init(h)
 	h.groups.seed = maphash.MakeSeed()
 	h.hardStop, h.giveUp = context.WithCancel(context.Background())
 	return h
@@ -130,7 +133,7 @@ func (h *Handler) upgrade(w http.ResponseWriter, r *http.Request) *Error {
 		return err
 	}
 	if h.opts.Compression {
-		up.extension = acceptDeflate(r)
+		up.extension = ws.AcceptDeflate(r.Header["Sec-Websocket-Extensions"])
 	}
 	s := h.newSocket(rt, newRequest(r, &c, path, up.subprotocol), admit, baseContext(r))
 	conn, brw, hijackErr := hj.Hijack()
@@ -140,11 +143,10 @@ func (h *Handler) upgrade(w http.ResponseWriter, r *http.Request) *Error {
 		return err
 	}
 	early, _ := brw.Reader.Peek(brw.Reader.Buffered())
-	s.link.init(s, conn, early, up.extension != "")
+	s.conn.init(s, conn, aloneWith(r, hj), early, up.extension != "")
 	opened = true
-	scratch := scratchBufs.Get().(*[scratchSize]byte)
-	defer scratchBufs.Put(scratch)
-	h.open(s, up.appendResponse(scratch[:0], w.Header(), admit.header()))
+	var answer [1 << 10]byte
+	h.open(s, up.appendResponse(answer[:0], w.Header(), admit.header()))
 	return nil
 }
 
@@ -154,7 +156,7 @@ func (h *Handler) newSocket(rt *boundRoute, req request, admit *Admission, base 
 	}
 	s := &Socket{h: h, id: h.newID(), route: rt, req: req, admit: admit, opened: time.Now()}
 	s.shard = h.hub.shard(s.id)
-	s.out.s = s
+	s.out.s, s.out.queue.Budget = s, h.memory.queued.Budget
 	s.all.socket.Store(s)
 	s.ctx.s, s.ctx.base = s, base
 	s.last = Event{Type: EventOpen, Time: s.opened}
@@ -178,18 +180,18 @@ func (h *Handler) newID() string {
 // open registers the socket, completes the handshake and starts the socket's
 // life. What goes wrong from here on is the socket's end and not an answer.
 func (h *Handler) open(s *Socket, answer []byte) {
-	s.out.writing = true // nothing goes before the answer
+	s.out.queue.Push(frameq.NewRaw(answer), false)
+	s.out.opening = true // nothing goes before the answer
 	h.everyone.add(&s.all)
 	s.joinAdmitted()
 	h.hub.add(s)
 	h.hub.opened()
+	h.sweeper.add(s)
 	h.stats.opened.Add(1)
 	s.checkRoute() // Replace may have looked before the socket was there
 	if h.hub.isClosed() {
-		s.beginClose(Closed{Cause: CauseDrain, Code: closeGoingAway})
+		s.close(Closed{Cause: CauseDrain, Code: closeGoingAway})
 	}
-	h.logOpened(s)
-	s.out.start(s.link.answer(answer))
 	go s.run() // ends with hub.release, for which Shutdown waits
 }
 
@@ -239,6 +241,20 @@ func (h *Handler) SendSync(ctx context.Context, id string, m Message) error {
 	return s.sendSync(ctx, m)
 }
 
+// SendWait is Send that waits while the queue has no room, until ctx ends (ErrTimeout):
+// for a sender outside of the socket's events that is to go no faster than the client
+// reads. A policy that drops messages drops none for it.
+func (h *Handler) SendWait(ctx context.Context, id string, m Message) error {
+	if err := checkMessage(m); err != nil {
+		return err
+	}
+	s, err := h.find(id)
+	if err != nil {
+		return err
+	}
+	return s.sendWait(ctx, m)
+}
+
 // Close begins to close the socket with 1000, and returns: what was accepted for
 // it is written first, then the close frame. It fails with ErrInvalid,
 // ErrNotFound or, if the socket is closing already, ErrClosed.
@@ -265,7 +281,7 @@ func (h *Handler) CloseWith(ctx context.Context, id string, code int, reason str
 func (h *Handler) CloseAll(ctx context.Context) (int, error) {
 	n := 0
 	for s := range h.hub.all() {
-		if s.beginClose(Closed{Cause: CauseOperation, Code: closeNormal}) {
+		if s.close(Closed{Cause: CauseOperation, Code: closeNormal}) {
 			n++
 		}
 	}
@@ -338,10 +354,11 @@ func (h *Handler) Shutdown(ctx context.Context) error {
 	}
 	h.hub.close()
 	for s := range h.hub.all() {
-		s.beginClose(Closed{Cause: CauseDrain, Code: closeGoingAway})
+		s.close(Closed{Cause: CauseDrain, Code: closeGoingAway})
 	}
 	select {
 	case <-h.hub.idle():
+		h.sweeper.stop()
 		h.background.Wait()
 		h.flusher.wg.Wait()
 		h.giveUp()
@@ -351,7 +368,7 @@ func (h *Handler) Shutdown(ctx context.Context) error {
 	n, requests := h.hub.count()
 	h.giveUp()
 	for s := range h.hub.all() {
-		go s.link.abort(true) // ends with the event that its endpoint may be in
+		s.conn.abort(true)
 	}
 	if n == 0 && requests > 0 {
 		return NewError(ErrTimeout, "shutdown: Authorize has not decided over %d requests in time: %w",

@@ -6,10 +6,11 @@ import (
 	"iter"
 	"maps"
 	"slices"
-	"sync"
 	"sync/atomic"
 	"time"
 	"unicode/utf8"
+
+	"github.com/wsgateway/gateway/internal/lockorder"
 )
 
 const maxGroupName = 256 // bytes
@@ -158,7 +159,7 @@ func (g Group) CloseWith(ctx context.Context, code int, reason string) (int, err
 	n := 0
 	for _, m := range g.members() {
 		s := m.socket.Load()
-		if s != nil && !g.excepts(s.id) && s.beginClose(Closed{Cause: CauseOperation, Code: code, Reason: reason}) {
+		if s != nil && !g.excepts(s.id) && s.close(Closed{Cause: CauseOperation, Code: code, Reason: reason}) {
 			n++
 		}
 	}
@@ -177,15 +178,15 @@ func (g Group) Send(ctx context.Context, m Message) (int, error) {
 	if err := checkMessage(m); err != nil {
 		return 0, err
 	}
-	if ctx.Err() != nil {
-		return 0, timeout(ctx)
+	if err := contextEnded(ctx); err != nil {
+		return 0, err
 	}
 	members := g.members()
 	if len(members) == 0 {
 		return 0, nil
 	}
 	f := &fanout{g: g, m: m, members: members}
-	f.plain = sharedFrame(m, m.Data, false)
+	f.plain = f.share(m.Data, false)
 	f.run()
 	for _, r := range f.refused {
 		g.refused(r.id, r.err)
@@ -224,7 +225,7 @@ func (m *membership) end(s *Socket) {
 // without a lock and without a copy: members are only appended, those that left
 // stay behind, empty, until half of the slice is empty and a new one is made.
 type group struct {
-	mu   sync.Mutex
+	mu   lockorder.Mutex[rankGroup]
 	list []*membership
 	live int // members that have not left
 }
@@ -273,7 +274,7 @@ type groups struct {
 }
 
 type groupShard struct {
-	mu     sync.RWMutex
+	mu     lockorder.RWMutex[rankGroupShard]
 	byName map[string]*group
 }
 
@@ -366,16 +367,16 @@ func (s *Socket) memberLocked(name string) int {
 	return slices.IndexFunc(s.groups, func(m *membership) bool { return m.name == name })
 }
 
+// leave ends the membership before any other join or leave of the socket goes on.
 func (s *Socket) leave(name string) {
 	s.mu.Lock()
+	defer s.mu.Unlock()
 	i := s.memberLocked(name)
-	if i < 0 || s.closing.Load() { // a closing socket leaves all by itself
-		s.mu.Unlock()
+	if i < 0 || s.closing.Load() { // a closing socket has left all
 		return
 	}
 	m := s.groups[i]
 	s.groups = slices.Delete(s.groups, i, i+1)
-	s.mu.Unlock()
 	m.end(s)
 	s.h.groups.left(name)
 }
@@ -397,13 +398,10 @@ func (s *Socket) joinAdmitted() {
 	}
 }
 
-// leaveAll ends all memberships; closing has begun, so there come no new ones.
+// leaveAllLocked ends all memberships; closing has begun, so there come no new ones.
 // The names stay for the close event.
-func (s *Socket) leaveAll() {
-	s.mu.Lock()
-	groups := s.groups
-	s.mu.Unlock()
-	for _, m := range groups {
+func (s *Socket) leaveAllLocked() {
+	for _, m := range s.groups {
 		m.end(s)
 		s.h.groups.left(m.name)
 	}

@@ -10,7 +10,8 @@ import (
 )
 
 // authorize asks the gateway's hook and then the route's.
-func (h *Handler) authorize(rt *boundRoute, path []string, r *http.Request, c *forwarded.Client) (*Admission, *Error) {
+func (h *Handler) authorize(rt *boundRoute, path []string, r *http.Request,
+	c *forwarded.Client) (*Admission, *Error) {
 	var admit *Admission
 	for _, hook := range []func(*http.Request) (*Admission, error){h.opts.Authorize, rt.Authorize} {
 		if hook == nil {

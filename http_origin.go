@@ -37,10 +37,12 @@ func (h *Handler) checkOrigin(r *http.Request, c *forwarded.Client) *Error {
 	if forwarded.SameHost(sent, c.Host) {
 		return nil
 	}
-	if origin, err := forwarded.Origin(sent); err == nil && slices.Contains(h.opts.AllowOrigins, origin) {
+	if origin, err := forwarded.Origin(sent); err == nil && slices.Contains(h.opts.AllowOrigins,
+		origin) {
 		return nil
 	}
-	return NewError(ErrForbidden, "pages of origin %.100q may not connect: see Options.AllowOrigins", sent)
+	return NewError(ErrForbidden, "pages of origin %.100q may not connect: see Options.AllowOrigins",
+		sent)
 }
 
 // checkAllowOrigins returns the list in the form that checkOrigin compares, and

@@ -92,8 +92,7 @@ func (q *request) query() string {
 
 // packHeader keeps all fields in one string.
 func packHeader(r *http.Request) string {
-	scratch := scratchBufs.Get().(*[scratchSize]byte)
-	defer scratchBufs.Put(scratch)
+	var scratch [2 << 10]byte
 	b := packField(scratch[:0], "Host", r.Host)
 	for name, values := range r.Header {
 		for _, v := range values {

@@ -4,6 +4,7 @@ import (
 	"crypto/sha1"
 	"encoding/base64"
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"net/textproto"
 	"slices"
@@ -23,7 +24,8 @@ type upgrade struct {
 // this.
 func checkUpgrade(r *http.Request) (upgrade, *Error) {
 	if r.ProtoMajor >= 2 {
-		return upgrade{}, NewError(ErrUnsupported, "a WebSocket over HTTP/%d is not supported: use HTTP/1.1", r.ProtoMajor)
+		return upgrade{}, NewError(ErrUnsupported, "a WebSocket over HTTP/%d is not supported: use "+
+			"HTTP/1.1", r.ProtoMajor)
 	}
 	if err := checkUpgradeTokens(r); err != nil {
 		return upgrade{}, err
@@ -36,11 +38,13 @@ func checkUpgrade(r *http.Request) (upgrade, *Error) {
 	}
 	keys := r.Header["Sec-Websocket-Key"]
 	if len(keys) != 1 {
-		return upgrade{}, invalidf("an upgrade request has one Sec-WebSocket-Key, this one has %d", len(keys))
+		return upgrade{}, invalidf("an upgrade request has one Sec-WebSocket-Key, this one has %d",
+			len(keys))
 	}
 	key := strings.TrimSpace(keys[0])
 	var nonce [18]byte // 24 characters decode to at most this
-	if n, err := base64.StdEncoding.Decode(nonce[:], []byte(key[:min(len(key), 24)])); err != nil || n != 16 || len(key) != 24 {
+	if n, err := base64.StdEncoding.Decode(nonce[:], []byte(key[:min(len(key), 24)])); err != nil ||
+		n != 16 || len(key) != 24 {
 		return upgrade{}, invalidf("Sec-WebSocket-Key must be 16 bytes in base64")
 	}
 	return upgrade{key: key}, nil
@@ -179,6 +183,15 @@ func hijackFailed(hj http.Hijacker, err error) *Error {
 		}
 		hides = u.Unwrap()
 	}
+}
+
+// aloneWith reports whether nobody but net/http and this package can have got hold of the
+// request's connection: no hook of the server was given it, and no wrapper of the
+// ResponseWriter hands it over.
+func aloneWith(r *http.Request, hj http.Hijacker) bool {
+	srv, _ := r.Context().Value(http.ServerContextKey).(*http.Server)
+	return srv != nil && srv.ConnContext == nil && srv.ConnState == nil && fmt.Sprintf("%T",
+		hj) == "*http.response"
 }
 
 // appendResponse appends the answer that completes the handshake (RFC 6455, section

@@ -4,10 +4,10 @@ import (
 	"iter"
 	"net/http"
 	"net/netip"
-	"sync"
 	"sync/atomic"
 
 	"github.com/wsgateway/gateway/internal/forwarded"
+	"github.com/wsgateway/gateway/internal/lockorder"
 )
 
 const shardCount = 64 // a power of two
@@ -18,18 +18,17 @@ const shardCount = 64 // a power of two
 type hub struct {
 	shards [shardCount]shard
 
-	mu      sync.Mutex
+	mu      lockorder.Mutex[rankHub]
 	closed  bool               // takes no more sockets
 	n       int                // of sockets, and of requests that may become one
 	pending int                // those of n that are no sockets yet
 	perAddr map[netip.Addr]int // by capKey
 	empty   chan struct{}      // closed when n becomes 0; nil while nobody waits
-	sweeper *sweeper           // runs while n > 0
 }
 
 // A shard is a part of the registry, with the counters of its sockets.
 type shard struct {
-	mu      sync.RWMutex
+	mu      lockorder.RWMutex[rankShard]
 	sockets map[string]*Socket
 
 	messagesIn, bytesIn, messagesOut, bytesOut atomic.Uint64
@@ -98,8 +97,7 @@ func (sh *shard) copy(to []*Socket) []*Socket {
 	return to
 }
 
-// reserve counts one more socket, or says why there can be none. The first one
-// starts the sweeper.
+// reserve counts one more socket, or says why there can be none.
 func (b *hub) reserve(h *Handler, c *forwarded.Client) *Error {
 	key := capKey(c.Addr)
 	b.mu.Lock()
@@ -121,9 +119,6 @@ func (b *hub) reserve(h *Handler, c *forwarded.Client) *Error {
 			b.perAddr = map[netip.Addr]int{}
 		}
 		b.perAddr[key]++
-	}
-	if b.sweeper == nil {
-		b.sweeper = startSweeper(h)
 	}
 	return nil
 }
@@ -161,8 +156,6 @@ func (b *hub) releaseLocked(addr netip.Addr, exempt bool) {
 	if b.n > 0 {
 		return
 	}
-	close(b.sweeper.stop)
-	b.sweeper = nil
 	if b.empty != nil {
 		close(b.empty)
 		b.empty = nil

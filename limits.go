@@ -29,6 +29,8 @@ const (
 	defaultMaxSocketsPerAddr = 1_000
 	defaultMaxGroups         = 100
 	defaultBurst             = 5
+	defaultMaxQueuedBytes    = 256 << 20
+	defaultMaxReceivingBytes = 64 << 20
 	longest                  = time.Duration(math.MaxInt64)
 )
 

@@ -5,7 +5,44 @@ import (
 	"log/slog"
 )
 
-// logClosed writes the one line about a socket's end. What is ordinary is for
+// A logger is the host's slog.Handler, or that of slog.Default at the moment, of which a
+// panic is kept from everybody else: it costs its line and nothing more.
+type logger struct{ host slog.Handler }
+
+func newLogger(l *slog.Logger) *slog.Logger {
+	if l == nil {
+		return slog.New(logger{})
+	}
+	return slog.New(logger{l.Handler()})
+}
+
+func (l logger) now() slog.Handler {
+	if l.host == nil {
+		return slog.Default().Handler()
+	}
+	return l.host
+}
+
+// Enabled implements slog.Handler.
+func (l logger) Enabled(ctx context.Context, level slog.Level) (enabled bool) {
+	defer func() { recover() }()
+	return l.now().Enabled(ctx, level)
+}
+
+// Handle implements slog.Handler.
+func (l logger) Handle(ctx context.Context, r slog.Record) (err error) {
+	defer func() { recover() }()
+	return l.now().Handle(ctx, r)
+}
+
+// WithAttrs implements slog.Handler.
+func (l logger) WithAttrs(attrs []slog.Attr) slog.Handler { return logger{l.now().WithAttrs(attrs)} }
+
+// WithGroup implements slog.Handler.
+func (l logger) WithGroup(name string) slog.Handler { return logger{l.now().WithGroup(name)} }
+
+// logClosed writes the one line about a socket's end. The socket's own goroutine does:
+// neither those who close it nor the sweeper wait for a logger. What is ordinary is for
 // debugging; what an operator may want to know is Info.
 func (h *Handler) logClosed(s *Socket, c Closed) {
 	level := slog.LevelInfo
@@ -27,17 +64,4 @@ func (h *Handler) logOpened(s *Socket) {
 	if h.log.Enabled(context.Background(), slog.LevelDebug) {
 		h.log.Debug("socket opened", s.attrs("remote_addr", s.req.remote)...)
 	}
-}
-
-// String returns the word for the policy.
-func (p RatePolicy) String() string {
-	switch p {
-	case RateDelay:
-		return "delay"
-	case RateDrop:
-		return "drop"
-	case RateClose:
-		return "close"
-	}
-	return "default"
 }

@@ -42,7 +42,7 @@ func ParseMessageType(s string) (MessageType, error) {
 // A Message is what one WebSocket message carries.
 //
 // The Data of a received message belongs to the endpoint that receives it. The
-// send operations copy Data, or are done with it, before they return: the
+// send operations copy Data, or are done with it, before they return, so the
 // caller may use it again at once.
 type Message struct {
 	Type MessageType // the zero value is refused

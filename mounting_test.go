@@ -39,7 +39,8 @@ func TestURIAsSent(t *testing.T) {
 		})
 	}
 	bubble(t, "no path", func(t *testing.T) {
-		for target, want := range map[string]string{"http://gateway.test": "/", "http://gateway.test?q=1": "/?q=1"} {
+		for target, want := range map[string]string{"http://gateway.test": "/",
+			"http://gateway.test?q=1": "/?q=1"} {
 			gw, r := quiet(), &recorder{}
 			gw.Handle("/", r)
 			rawConn(t, serve(t, gw)).request(head("/x", target))

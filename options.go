@@ -80,6 +80,19 @@ type Options struct {
 	// negative: no cap.
 	MaxGroupsPerSocket int
 
+	// MaxQueuedBytes bounds the memory in bytes of all outgoing queues together, and of
+	// the latest messages and the long requests that are kept of sockets; a few kilobytes
+	// of each socket do not count. When it is short, sockets whose clients do not read
+	// are closed, those that hold most first; only where there are none is a message
+	// refused with ErrQueueFull. Zero means 256 MiB; negative: no bound.
+	MaxQueuedBytes int64
+
+	// MaxReceivingBytes bounds the memory in bytes of all messages together that have
+	// come in part; the first kilobytes of each do not count. When it is short, sockets
+	// whose clients have stopped in the middle are closed, those that hold most first.
+	// Zero means 64 MiB; negative: no bound.
+	MaxReceivingBytes int64
+
 	// Limits are those of every route that does not set its own.
 	Limits
 }
@@ -161,3 +174,16 @@ const (
 	// QueueDropNewest drops the newest waiting messages to make room.
 	QueueDropNewest
 )
+
+// String returns the word for the policy.
+func (p RatePolicy) String() string {
+	switch p {
+	case RateDelay:
+		return "delay"
+	case RateDrop:
+		return "drop"
+	case RateClose:
+		return "close"
+	}
+	return "default"
+}

@@ -2,228 +2,254 @@ package gateway
 
 import (
 	"context"
-	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/wsgateway/gateway/internal/frameq"
+	"github.com/wsgateway/gateway/internal/lockorder"
+	"github.com/wsgateway/gateway/internal/rawio"
+	"github.com/wsgateway/gateway/internal/ws"
 )
 
 const (
-	maxPending  = 4 << 10                    // bytes of pongs that may wait before we stop reading
-	mostControl = 2*readBufSize + maxPending // bytes of pongs that are kept at all
+	maxPending  = 4 << 10                         // bytes of pongs that may wait before we stop reading
+	mostControl = 2*rawio.BufferSize + maxPending // bytes of pongs that are kept at all
 )
 
-// An outbox is the bounded queue of encoded frames between the senders and one
-// client. It has no goroutine of its own. Whoever puts the first frame into an
-// empty outbox becomes, or appoints, its writer, which takes everything that is
-// queued and writes it with one system call, again and again until nothing is
-// left:
-//
-//   - the socket's reader, for the replies of its own events;
-//   - one of the gateway's flushers, for what others send (flusher.go);
-//   - a drainer, a goroutine that lives only while the client does not read.
-//
-// There is never more than one writer, so frames leave in the order in which
-// they were put.
+// An outbox is the bounded queue of encoded frames between the senders and one client.
+// It has no goroutine of its own: outbox_writer.go says who writes. There is never more
+// than one writer, so frames leave in the order in which they were put. The first of
+// them is the answer to the upgrade request.
 type outbox struct {
 	s *Socket
 
-	mu       sync.Mutex
-	queue    queue
+	mu       lockorder.Mutex[rankOutbox]
+	queue    frameq.Queue
 	pongs    int           // bytes of pongs put into the queue since it was last empty
 	control  []byte        // pings and pongs that go before the queue
 	ctlTaken int           // bytes of control that the writer has in hand
-	writing  bool          // there is a writer
+	role     role          // outbox_writer.go
+	opening  bool          // the answer to the upgrade request is not written
 	closed   bool          // takes no more data
 	dead     bool          // writes no more: the connection is gone
 	progress chan struct{} // closed when something changed for a waiter; nil if nobody waits
-	since    int64         // when the writer began to wait for the client; 0 if it does not
+	since    int64         // when the client was last seen to take nothing; 0 if it is not waited for
+	full     int64         // since when senders are refused, without a time of relief; 0 if they are not
 	timer    *time.Timer   // bounds how long replies are collected; made when first needed
 	timed    bool          // timer runs
 
 	mode atomic.Int32 // of replies: modeNow, ...
 }
 
-// fullLocked reports whether a frame of n bytes has no room. An empty queue takes
-// any.
-func (o *outbox) fullLocked(n int) bool {
+// limitsLocked returns the bounds of the queue.
+func (o *outbox) limits() frameq.Limits {
 	lim := &o.s.route.lim
-	q := &o.queue
-	return q.count > 0 && (q.count >= lim.QueueMessages || q.size+n > lim.QueueBytes)
+	return frameq.Limits{Messages: lim.QueueMessages, Bytes: lim.QueueBytes}
 }
 
-func (o *outbox) emptyLocked() bool { return o.queue.empty() && len(o.control) == 0 }
-
-// pushLocked queues a message. Where a policy drops single messages, each keeps a
-// frame of its own.
-func (o *outbox) pushLocked(f *frame) {
-	o.queue.push(f, !o.dropsSingly())
-}
-
-// dropsSingly reports whether the route's policy drops single messages.
-func (o *outbox) dropsSingly() bool {
-	policy := o.s.route.lim.OnQueueFull
-	return policy == QueueDropOldest || policy == QueueDropNewest
-}
-
-// replaceLocked drops the waiting message of the same key, if there is one: a
-// newer value takes its place at the end of the queue.
-func (o *outbox) replaceLocked(key string) {
-	if key == "" {
-		return
+// order says who gives way in a full queue, by the route's policy. Where single messages
+// do, each keeps a frame of its own.
+func (o *outbox) order() frameq.Order {
+	switch o.s.route.lim.OnQueueFull {
+	case QueueDropOldest:
+		return frameq.Oldest
+	case QueueDropNewest:
+		return frameq.Newest
 	}
-	for i := o.queue.untouched(); i < len(o.queue.frames); i++ {
-		if o.queue.frames[i].key == key {
-			o.dropLocked(i, lostReplaced)
-			return
-		}
+	return frameq.Nobody
+}
+
+func (o *outbox) emptyLocked() bool { return o.queue.Empty() && len(o.control) == 0 }
+
+// An outgoing is a message on its way into an outbox: one encoded frame, a frame that
+// others get too, or a short payload that has no frame yet, for it may find room behind
+// the message before it.
+type outgoing struct {
+	frame  *frameq.Frame
+	shared *frameq.Shared
+	first  byte
+	short  []byte
+	member *membership // that it is sent through, or nil
+}
+
+func (m *outgoing) size() int {
+	switch {
+	case m.frame != nil:
+		return len(m.frame.B)
+	case m.shared != nil:
+		return m.shared.Len()
+	}
+	return len(m.short) + ws.MaxHeader
+}
+
+func (m *outgoing) key() string {
+	switch {
+	case m.frame != nil:
+		return m.frame.Key
+	case m.shared != nil:
+		return m.shared.Key()
+	}
+	return ""
+}
+
+// free gives up what was not queued.
+func (m *outgoing) free() {
+	if m.frame != nil {
+		m.frame.Free()
 	}
 }
 
-// dropLocked drops a frame that the writer has not begun.
-func (o *outbox) dropLocked(i int, why lostReason) {
-	o.lostLocked(o.queue.remove(i), why)
-}
-
-// lostLocked accounts for a frame that will not be written.
-func (o *outbox) lostLocked(f *frame, why lostReason) {
-	if f.b[0] != finBit|opClose {
-		o.s.h.stats.lost[why].Add(uint64(f.messages()))
+// put queues a message, or refuses it at once.
+func (o *outbox) put(m *outgoing) error {
+	write, err := o.offer(m)
+	if err == errNoMemory && o.s.h.relieve(&o.s.h.memory.queued, o.s, m.size()) {
+		write, err = o.offer(m)
 	}
-	if f.notify != nil {
-		f.notify.lost = true
-		o.changedLocked()
-	}
-	f.release()
-}
-
-// makeRoomLocked makes room for n bytes as the route's policy says, and reports
-// whether there is.
-func (o *outbox) makeRoomLocked(n int) bool {
-	policy := o.s.route.lim.OnQueueFull
-	for o.fullLocked(n) {
-		first := o.queue.untouched()
-		switch {
-		case first == len(o.queue.frames):
-			return false
-		case policy == QueueDropOldest:
-			o.dropLocked(first, lostOldest)
-		case policy == QueueDropNewest:
-			o.dropLocked(len(o.queue.frames)-1, lostNewest)
-		default:
-			return false
-		}
-	}
-	return true
-}
-
-// beWriterLocked makes the caller the writer if there is work and no writer.
-func (o *outbox) beWriterLocked() bool {
-	if o.writing || o.dead || o.emptyLocked() {
-		return false
-	}
-	o.writing = true
-	return true
-}
-
-// start ends the time in which only the answer to the handshake could be
-// written; err is how that went.
-func (o *outbox) start(err error) {
-	if err != nil {
-		o.fail()
-		return
-	}
-	o.mu.Lock()
-	o.writing = false
-	o.mu.Unlock()
-	o.uncork()
-}
-
-// put queues a frame, or refuses it at once. It takes over the frame.
-func (o *outbox) put(f *frame) error {
-	start, err := o.offer(f, nil)
-	if start {
+	if write {
 		o.appoint()
 	}
 	if err != nil {
-		f.release()
-		o.s.refused(err)
+		m.free()
+		return o.s.refused(err)
 	}
-	return err
+	return nil
 }
 
-// join is put for a message that finds room in the buffer of the one before it: it
-// needs no frame then. Otherwise it reports false, and nothing has happened.
-func (o *outbox) join(first byte, payload []byte) bool {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.writing && !o.closed && !o.dropsSingly() && !o.fullLocked(len(payload)+maxHeader) && o.queue.write(first, payload)
-}
-
-// offer is put without the work that must not be done for many sockets one by
-// one: start says that the caller has become the writer. With a membership, it
-// does nothing once that has ended.
-func (o *outbox) offer(f *frame, m *membership) (start bool, err error) {
+// offer is put without what must not be done for many sockets one by one: write says
+// that the caller has become the writer. Through a membership that has ended it does
+// nothing.
+func (o *outbox) offer(m *outgoing) (write bool, err error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	switch {
-	case m != nil && m.socket.Load() == nil:
+	case m.member != nil && m.member.socket.Load() == nil:
 		return false, errNotMember
 	case o.closed:
 		return false, ErrClosed
 	}
-	o.replaceLocked(f.key)
-	if o.fullLocked(len(f.b)) && !o.makeRoomLocked(len(f.b)) {
-		return false, ErrQueueFull
+	if err := o.pushLocked(m, o.order()); err != nil {
+		if o.full == 0 && err != errNoMemory {
+			o.full = o.s.h.since(time.Now())
+		}
+		return false, err
 	}
-	o.pushLocked(f)
-	return o.beWriterLocked(), nil
+	return o.acquireLocked(), nil
 }
 
-// putWait queues a frame, and waits for room until ctx ends. It takes over the
-// frame.
-func (o *outbox) putWait(ctx context.Context, f *frame) error {
+// pushLocked queues a message if there is room, or can be made in the order. It changes
+// nothing otherwise.
+func (o *outbox) pushLocked(m *outgoing, order frameq.Order) error {
+	q := &o.queue
+	room, bound := q.Room(m.size(), m.key(), o.limits(), order)
+	if bound != frameq.None {
+		return fullErrors[bound]
+	}
+	extra := 0
+	if m.shared != nil {
+		extra = q.ExtraShared(m.shared, &room)
+	} else {
+		extra = q.Extra(m.size(), &room)
+	}
+	if !q.Budget.Fits(extra) {
+		return errNoMemory
+	}
+	q.Make(&room, o.gaveWayLocked)
+	join := o.order() == frameq.Nobody
+	switch {
+	case m.shared != nil:
+		q.PushShared(m.shared)
+	case m.frame != nil:
+		q.Push(m.frame, join)
+	case !join || !q.Write(m.first, m.short):
+		q.Push(frameq.New(m.first, m.short, ""), join)
+	}
+	return nil
+}
+
+// gaveWayLocked accounts for a message that another one took the place of.
+func (o *outbox) gaveWayLocked(f *frameq.Frame, replaced bool) {
+	why := lostReplaced
+	switch {
+	case replaced:
+	case o.order() == frameq.Oldest:
+		why = lostOldest
+	default:
+		why = lostNewest
+	}
+	o.lostLocked(f, 0, why)
+}
+
+// lostLocked accounts for a frame of which only off bytes will ever be written.
+func (o *outbox) lostLocked(f *frameq.Frame, off int, why lostReason) {
+	o.s.h.stats.lost[why].Add(uint64(f.Unwritten(off)))
+	if f.Notice != nil {
+		f.Notice.Lost = true
+		o.changedLocked()
+	}
+	f.Free()
+}
+
+// putWait queues a message, and waits for room until ctx ends. It never makes others
+// give way.
+func (o *outbox) putWait(ctx context.Context, m *outgoing) error {
+	relieved := false
+	var short error
 	err := o.wait(ctx, func() bool {
-		o.replaceLocked(f.key)
-		if o.fullLocked(len(f.b)) {
-			return false
+		short = nil
+		err := o.pushLocked(m, frameq.Nobody)
+		if err == errNoMemory && (relieved || o.emptyLocked()) {
+			short = err // what waits here is not what it waits for
+			return true
 		}
-		o.pushLocked(f)
-		return true
+		return err == nil
 	})
+	if short != nil && !relieved && o.s.h.relieve(&o.s.h.memory.queued, o.s, m.size()) {
+		relieved = true
+		err = o.wait(ctx, func() bool {
+			short = o.pushLocked(m, frameq.Nobody)
+			return short == nil || short == errNoMemory
+		})
+	}
+	if err == nil && short != nil {
+		err = o.s.refused(short)
+	}
 	if err != nil {
-		f.release()
+		m.free()
 	}
 	return err
 }
 
-// putSync queues a frame like putWait, and waits until it is handed to the
-// operating system. It reports whether the frame was queued, whatever became of it.
-func (o *outbox) putSync(ctx context.Context, f *frame) (queued bool, err error) {
-	sent := new(notice)
-	f.notify = sent
-	if err := o.putWait(ctx, f); err != nil {
+// putSync queues a frame like putWait, and waits until it is handed to the operating
+// system. It reports whether the frame was queued, whatever became of it.
+func (o *outbox) putSync(ctx context.Context, f *frameq.Frame) (queued bool, err error) {
+	sent := new(frameq.Notice)
+	f.Notice = sent
+	if err := o.putWait(ctx, &outgoing{frame: f}); err != nil {
 		return false, err
 	}
 	o.uncork()
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	for !sent.written && !sent.lost && !o.dead { // kill, which takes what is left, may be waiting for the caller
+	for !sent.Written && !sent.Lost && !o.dead { // finish, which takes what is left, may be waiting for the caller
 		if err := o.waitLocked(ctx); err != nil {
 			return true, err
 		}
 	}
-	if !sent.written {
+	switch {
+	case sent.Written:
+		return true, nil
+	case o.closed:
 		return true, ErrClosed
 	}
-	return true, nil
+	return true, ErrDropped
 }
 
-// wait calls try, with o.mu held, until it returns true, again after every
-// change. It fails with ErrClosed when the outbox takes no more.
+// wait calls try, with o.mu held, until it returns true, again after every change. It
+// fails with ErrClosed when the outbox takes no more.
 func (o *outbox) wait(ctx context.Context, try func() bool) error {
 	o.mu.Lock()
 	for !o.closed && !try() {
-		if o.beWriterLocked() { // nothing would change if nobody wrote
+		if o.acquireLocked() { // nothing would change if nobody wrote
 			o.mu.Unlock()
 			o.appoint()
 			o.mu.Lock()
@@ -265,23 +291,22 @@ func (o *outbox) changedLocked() {
 	}
 }
 
-// pong queues the answer to a ping: behind the replies to what came before the
-// ping, as long as the client reads them.
+// pong queues the answer to a ping: behind the replies to what came before the ping, as
+// long as the client reads them.
 func (o *outbox) pong(payload []byte) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if o.queue.empty() {
+	if o.queue.Empty() {
 		o.pongs = 0
 	}
 	switch {
 	case o.closed:
-	case o.queue.empty() || o.since != 0 || o.pongs >= mostControl:
-		o.controlLocked(finBit|opPong, payload)
+	case o.queue.Empty() || o.since != 0 || o.pongs >= mostControl:
+		o.controlLocked(ws.Fin|ws.OpPong, payload)
 	default:
-		f := newFrame(finBit|opPong, payload, "")
-		f.more = noMessage
-		o.pongs += len(f.b)
-		o.pushLocked(f)
+		f := frameq.NewControl(ws.Fin|ws.OpPong, payload)
+		o.pongs += cap(f.B)
+		o.queue.Push(f, o.order() == frameq.Nobody)
 	}
 }
 
@@ -289,7 +314,7 @@ func (o *outbox) pong(payload []byte) {
 func (o *outbox) ping() {
 	o.mu.Lock()
 	if !o.closed {
-		o.controlLocked(finBit|opPing, nil)
+		o.controlLocked(ws.Fin|ws.OpPing, nil)
 	}
 	o.mu.Unlock()
 	o.uncork()
@@ -301,87 +326,76 @@ func (o *outbox) controlLocked(first byte, payload []byte) {
 	}
 }
 
-// waitingSince returns since when the writer waits for the client to read, 0 if
-// it does not.
-func (o *outbox) waitingSince() int64 {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.since
+// A backlog is what the sweeper wants to know of an outbox.
+type backlog struct {
+	since int64 // when the client was last seen to take something while it is waited for; 0 if it is not
+	full  int64 // since when senders are refused; 0 if they are not
+	dead  bool
 }
 
-// isDead reports whether writing has failed.
-func (o *outbox) isDead() bool {
+func (o *outbox) backlog() backlog {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	return o.dead
+	return backlog{o.since, o.full, o.dead}
 }
 
-// waitControl waits while too many pongs are pending: a client that does not
-// read its pongs is not read from either.
+// took notes that the client has taken something of what the kernel holds for it.
+func (o *outbox) took(now int64) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.since != 0 {
+		o.since = now
+	}
+}
+
+// waitControl waits while too many pongs are pending: a client that does not read its
+// pongs is not read from either.
 func (o *outbox) waitControl() {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	for len(o.control) > maxPending && !o.dead && o.writing {
+	for len(o.control) > maxPending && !o.dead && o.role != free {
 		o.waitLocked(context.Background())
 	}
 }
 
-// close takes no more data. With send it queues a close frame after what was
-// accepted before; discard drops what no writer has begun to write. It reports
-// whether the caller has become the writer.
+// close takes no more data. With send it queues a close frame after what was accepted
+// before; discard drops what no writer has begun to write. It reports whether the caller
+// has become the writer.
 func (o *outbox) close(payload []byte, send, discard bool) bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.closed = true
 	if discard {
-		o.discardLocked()
+		o.queue.DropUntouched(func(f *frameq.Frame) { o.lostLocked(f, 0, lostClosed) })
 	}
 	if send && !o.dead {
-		o.queue.push(newFrame(finBit|opClose, payload, ""), false)
+		o.queue.Push(frameq.NewControl(ws.Fin|ws.OpClose, payload), false)
 	}
 	o.changedLocked()
-	return o.beWriterLocked()
+	return o.acquireLocked()
 }
 
-// discardLocked drops the frames that are neither in the writer's hand nor begun.
-func (o *outbox) discardLocked() {
-	for keep := o.queue.untouched(); keep < len(o.queue.frames); {
-		o.dropLocked(len(o.queue.frames)-1, lostClosed)
-	}
-}
-
-// kill ends all writing and waits for the writer, if there is one; the
-// connection is closed.
-func (o *outbox) kill() {
+// finish ends all writing and waits for the writer, if there is one; the connection is
+// closed.
+func (o *outbox) finish() {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.closed, o.dead = true, true
 	o.changedLocked()
-	for o.writing {
+	for o.role != free {
 		o.waitLocked(context.Background())
 	}
-	o.queue.off = 0
-	o.discardLocked()
-	o.queue, o.control = queue{}, nil
+	o.queue.Clear(func(f *frameq.Frame, off int) { o.lostLocked(f, off, lostClosed) })
+	o.control, o.ctlTaken = nil, 0
 	o.stopTimerLocked()
 }
 
-// fail notes that writing is over because the connection is.
-func (o *outbox) fail() {
-	o.mu.Lock()
-	o.closed, o.dead = true, true
-	o.writing, o.queue.taken, o.ctlTaken = false, 0, 0
-	o.changedLocked()
-	o.mu.Unlock()
-}
-
-// drained waits until the close frame and everything before it is written, or
-// writing is over. Whoever has marked the socket closing may not have queued the
-// frame yet.
+// drained waits until the close frame and everything before it is written, or writing is
+// over. Whoever has marked the socket closing may not have queued the frame yet.
 func (o *outbox) drained() {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	for !o.dead && (!o.closed || o.writing || !o.emptyLocked()) {
+	for !o.dead && (!o.closed || o.role != free || !o.emptyLocked()) {
 		o.waitLocked(context.Background())
 	}
 }
@@ -393,6 +407,10 @@ func (o *outbox) pending() bool {
 	return !o.emptyLocked()
 }
 
-// appoint has somebody else write what is queued; the caller has become the
-// writer and passes that on.
-func (o *outbox) appoint() { o.s.h.flusher.add(o.s) }
+// holds returns about how many bytes wait here, and since when the client takes none of
+// them; 0 if it does.
+func (o *outbox) holds() (bytes int, since int64) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return max(o.queue.Held(), o.queue.Size()), o.since
+}

@@ -8,34 +8,36 @@ import (
 // corkDelay is how long collected replies wait at most.
 const corkDelay = time.Millisecond
 
-// What sendOwn does with a message.
+// What reply does with a message.
 const (
 	modeQueue   = iota // no event is running: as if another had sent it
 	modeNow            // the first reply of an event leaves at once
 	modeCollect        // more input is waiting, or one reply has left: collect
 )
 
-// sendOwn sends a message for the socket's own event, or for what Socket.Go
-// runs. The first reply of an event is written at once if nothing else is to be
-// done; others are collected until the event is over or corkDelay has passed.
-func (o *outbox) sendOwn(ctx context.Context, f *frame) error {
+// reply sends a message for the socket's own event, or for what Socket.Go runs. The
+// first reply of an event is written at once if nothing else is to be done; others are
+// collected until the event is over or corkDelay has passed. It waits for room, and a
+// policy that drops messages does not drop replies.
+func (o *outbox) reply(ctx context.Context, m *outgoing) error {
+	m.frame.Keep = o.order() != 0
 	mode := o.mode.Load()
 	if mode == modeNow && o.beFirst() {
 		o.mode.CompareAndSwap(modeNow, modeCollect)
-		o.writeNow(f)
+		o.writeNow(m.frame)
 		return nil
 	}
-	if err := o.putWait(ctx, f); err != nil {
+	if err := o.putWait(ctx, m); err != nil {
 		return err
 	}
 	o.mu.Lock()
-	collect := mode != modeQueue && !o.closed && o.queue.size < batchSize
-	if collect && !o.writing {
+	collect := mode != modeQueue && !o.closed && o.queue.Size() < batchSize
+	if collect && o.role == free {
 		o.startTimerLocked()
 	}
-	start := !collect && o.beWriterLocked()
+	write := !collect && o.acquireLocked()
 	o.mu.Unlock()
-	if start {
+	if write {
 		o.appoint()
 	}
 	return nil
@@ -45,15 +47,11 @@ func (o *outbox) sendOwn(ctx context.Context, f *frame) error {
 func (o *outbox) beFirst() bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if o.writing || o.closed || !o.emptyLocked() || o.s.link.raw == nil {
-		return false
-	}
-	o.writing = true
-	return true
+	return o.s.conn.raw != nil && o.acquireIdleLocked()
 }
 
-// startTimerLocked bounds how long collected replies wait, even if the event
-// goes on for long.
+// startTimerLocked bounds how long collected replies wait, even if the event goes on for
+// long.
 func (o *outbox) startTimerLocked() {
 	switch {
 	case o.timed:
@@ -73,57 +71,28 @@ func (o *outbox) stopTimerLocked() {
 	}
 }
 
+// uncork has everything written that was collected.
 func (o *outbox) uncork() {
 	o.mu.Lock()
 	o.timed = false
-	start := o.beWriterLocked()
+	write := o.acquireLocked()
 	o.mu.Unlock()
-	if start {
+	if write {
 		o.appoint()
 	}
 }
 
-// flushOwn writes what is queued if nobody else does; for the reader, before it
-// may block. It reports whether many pongs are pending.
+// flushOwn writes what is queued if nobody else does; for the reader, before it may
+// block. It reports whether many pongs are pending.
 func (o *outbox) flushOwn() (pending bool) {
 	o.mode.Store(modeQueue)
 	o.mu.Lock()
 	o.stopTimerLocked()
-	start := o.beWriterLocked()
+	write := o.acquireLocked()
 	pending = len(o.control) > maxPending
 	o.mu.Unlock()
-	if start && o.flush(true) {
+	if write && o.flush(true) {
 		o.appoint()
 	}
 	return pending
-}
-
-// writeNow writes one message, for the writer, without queueing it.
-func (o *outbox) writeNow(f *frame) {
-	n, err := o.s.link.raw.tryWrite(f.b)
-	if err != nil {
-		f.release()
-		o.fail()
-		return
-	}
-	o.mu.Lock()
-	if n < len(f.b) {
-		o.queue.unshift(f, n)
-		o.mu.Unlock()
-		go o.drain()
-		return
-	}
-	more := !o.emptyLocked() && !o.dead
-	o.writing = more
-	if !more {
-		o.changedLocked()
-		if o.closed && !o.dead {
-			o.s.closeWritten()
-		}
-	}
-	o.mu.Unlock()
-	f.release()
-	if more {
-		o.appoint()
-	}
 }

@@ -3,19 +3,86 @@ package gateway
 import (
 	"sync"
 	"time"
+
+	"github.com/wsgateway/gateway/internal/frameq"
 )
+
+// The writer's role. Whoever has it may write to the connection, and nobody else does.
+// This file is the one place where it is acquired, passed on and released:
+//
+//	free ──acquireLocked, acquireIdleLocked──► held ──passOnLocked──► held by another
+//	  ▲                                          │
+//	  └──────────── releaseLocked ───────────────┘
+//
+// It is acquired by whoever queues the first frame, or wants what waits to be written,
+// and then appoints one of these to write, or is one of them:
+//
+//   - the socket's reader, for the replies of its own events (outbox_replies.go);
+//   - a worker of the flusher, for what others send (flusher.go);
+//   - a drainer, a goroutine that lives only while the client does not read.
+//
+// The writer takes everything that is queued and writes it with one system call, again
+// and again until nothing is left. It releases the role in the same critical section in
+// which it finds nothing more to write, so nothing is ever queued without a writer.
+type role uint8
+
+const (
+	free role = iota
+	held
+)
+
+// acquireLocked takes the role if there is work and nobody has it.
+func (o *outbox) acquireLocked() bool {
+	if o.role != free || o.dead || o.emptyLocked() {
+		return false
+	}
+	o.role = held
+	return true
+}
+
+// acquireIdleLocked takes the role to write what is not queued, if nothing is.
+func (o *outbox) acquireIdleLocked() bool {
+	if o.role != free || o.dead || o.closed || !o.emptyLocked() {
+		return false
+	}
+	o.role = held
+	return true
+}
+
+// releaseLocked gives up the role if nothing is left to write, and reports whether it
+// has. With closeSent the close frame was the last that was written, and the caller must
+// tell the socket, without o.mu.
+func (o *outbox) releaseLocked() (released, closeSent bool) {
+	if !o.dead && !o.emptyLocked() {
+		return false, false
+	}
+	o.role = free
+	o.changedLocked()
+	return true, o.closed && !o.dead
+}
+
+// appoint has somebody else write what is queued; the caller has the role and passes it
+// on.
+func (o *outbox) appoint() { o.s.h.flusher.add(o.s) }
+
+// fail gives up the role because the connection takes no more, and closes the socket:
+// nobody can be told anything.
+func (o *outbox) fail(err error) {
+	o.mu.Lock()
+	o.closed, o.dead = true, true
+	o.role, o.ctlTaken = free, 0
+	o.queue.Take(0)
+	o.changedLocked()
+	o.mu.Unlock()
+	o.s.fail(err)
+}
 
 const batchSize = 64 << 10 // of what one write takes together
 
 var batchBufs = sync.Pool{New: func() any { return new([batchSize]byte) }}
 
-// A writeSource is what rawConn.writeAll writes.
-type writeSource interface {
-	next(written int) []byte // takes note of what was written and returns what comes next, nil if nothing
-	blocked(written int)     // the client does not read
-}
-
-// A batch is the writer's side of an outbox: what it writes at a time.
+// A batch is the writer's side of an outbox: what it writes at a time. It implements
+// rawio.Source.
 type batch struct {
 	o    *outbox
 	buf  *[batchSize]byte // frames are put together here
@@ -27,59 +94,65 @@ type batch struct {
 // batches are those of flush, which is called for every few messages.
 var batches = sync.Pool{New: func() any { return new(batch) }}
 
-// next implements writeSource. When it returns nil the caller is no longer the
-// writer, unless there is more.
-func (b *batch) next(written int) []byte {
+// Next takes note of what was written and returns what comes next. When it returns nil
+// the caller is no longer the writer, unless there is more.
+func (b *batch) Next(written int) []byte {
 	o := b.o
 	o.mu.Lock()
-	defer o.mu.Unlock()
 	o.wroteLocked(written)
 	o.since = 0
-	if o.dead || o.emptyLocked() {
-		b.release()
-		o.writing = false
-		o.changedLocked()
-		if o.closed && !o.dead {
-			o.s.closeWritten()
+	if released, closeSent := o.releaseLocked(); released {
+		o.mu.Unlock()
+		b.free()
+		if closeSent {
+			o.s.closeSent()
 		}
 		return nil
 	}
 	if b.n++; b.once && b.n > 1 {
 		b.more = true
-		b.release()
+		o.mu.Unlock()
+		b.free()
 		return nil
 	}
-	return b.takeLocked()
+	p := b.takeLocked()
+	o.mu.Unlock()
+	return p
 }
 
-// blocked implements writeSource.
-func (b *batch) blocked(written int) {
+// Blocked takes note of what was written, and that the client takes no more now.
+func (b *batch) Blocked(written int) {
 	o := b.o
 	o.mu.Lock()
 	o.wroteLocked(written)
 	if o.since == 0 || written > 0 {
-		o.since = max(1, o.s.h.since(time.Now()))
+		o.since = o.s.h.since(time.Now())
 	}
 	o.mu.Unlock()
-	b.release()
+	b.free()
 }
 
-func (b *batch) release() {
+func (b *batch) free() {
 	if b.buf != nil {
 		batchBufs.Put(b.buf)
 		b.buf = nil
 	}
 }
 
-// takeLocked takes what fits into one write: the rest of a frame that is begun,
-// then pings and pongs, then frames. A large frame goes alone and uncopied.
+// takeLocked takes what fits into one write: the rest of a frame that is begun, then
+// pings and pongs, then frames. A large frame goes alone and uncopied. Nothing goes
+// before the answer to the upgrade request.
 func (b *batch) takeLocked() []byte {
 	o := b.o
 	q := &o.queue
-	frames := q.waiting()
-	if len(o.control) == 0 || q.off > 0 {
-		if rest := frames[0].b[q.off:]; len(frames) == 1 || len(rest) > maxChunk {
-			q.taken = 1
+	frames := q.Waiting()
+	off := 0
+	if !q.Empty() {
+		_, off = q.First()
+	}
+	if len(o.control) == 0 || off > 0 || o.opening {
+		if rest := frames[0].B[off:]; len(frames) == 1 || len(rest) > frameq.MaxChunk {
+			q.Take(1)
 			return rest
 		}
 	}
@@ -87,26 +160,30 @@ func (b *batch) takeLocked() []byte {
 		b.buf = batchBufs.Get().(*[batchSize]byte)
 	}
 	p := b.buf[:0]
-	if q.off > 0 {
-		p = append(p, frames[0].b[q.off:]...)
-		frames, q.taken = frames[1:], 1
+	taken := 0
+	if off > 0 || o.opening {
+		p = append(p, frames[0].B[off:]...)
+		frames, taken = frames[1:], 1
 	}
 	o.ctlTaken = copy(p[len(p):cap(p)], o.control)
 	p = p[:len(p)+o.ctlTaken]
 	for _, f := range frames {
-		if len(f.b) > maxChunk || len(p)+len(f.b) > batchSize {
+		if len(f.B) > frameq.MaxChunk || len(p)+len(f.B) > batchSize {
 			break
 		}
-		p = append(p, f.b...)
-		q.taken++
+		p = append(p, f.B...)
+		taken++
 	}
+	q.Take(taken)
 	return p
 }
 
 // wroteLocked accounts for n bytes of what takeLocked returned.
 func (o *outbox) wroteLocked(n int) {
-	if n > 0 && o.queue.off > 0 {
-		n = o.wroteFrameLocked(n)
+	if n > 0 && !o.queue.Empty() {
+		if _, off := o.queue.First(); off > 0 || o.opening {
+			n = o.wroteFrameLocked(n)
+		}
 	}
 	if n > 0 && o.ctlTaken > 0 {
 		k := min(n, o.ctlTaken)
@@ -117,74 +194,112 @@ func (o *outbox) wroteLocked(n int) {
 		n = o.wroteFrameLocked(n)
 	}
 	o.ctlTaken = 0
-	o.queue.settle()
-	if len(o.control) == 0 && cap(o.control) > 2*maxControl {
+	o.queue.Settle()
+	if o.full != 0 && o.relievedLocked() {
+		o.full = 0
+	}
+	if len(o.control) == 0 && cap(o.control) > 256 {
 		o.control = nil
 	}
 }
 
-// wroteFrameLocked accounts for up to n bytes of the first frame and returns
-// what is left of n.
+// relievedLocked reports whether a queue that was full has half of its room again.
+func (o *outbox) relievedLocked() bool {
+	lim := o.limits()
+	return o.queue.Count() <= lim.Messages/2 && o.queue.Size() <= lim.Bytes/2
+}
+
+// wroteFrameLocked accounts for up to n bytes of the first frame and returns what is
+// left of n.
 func (o *outbox) wroteFrameLocked(n int) int {
-	left, f := o.queue.wrote(n)
+	left, f := o.queue.Wrote(n)
 	if f == nil {
 		return 0
 	}
-	if f.notify != nil {
-		f.notify.written = true
+	o.opening = false
+	if f.Notice != nil {
+		f.Notice.Written = true
 	}
-	f.release()
+	f.Free()
 	o.changedLocked()
 	return left
 }
 
-// flush writes what is queued, for the writer; at most one write if once. Where
-// the client does not read, a drainer goes on; but a connection that can only
-// block makes the caller wait.
+// flush writes what is queued, for the writer; at most one write if once, and then it
+// reports whether there is more and the caller is still the writer. Where the client
+// does not read, a drainer goes on; but a connection that can only block makes the
+// caller wait.
 func (o *outbox) flush(once bool) (more bool) {
 	b := batches.Get().(*batch)
 	defer batches.Put(b)
 	*b = batch{o: o, once: once}
 	var stuck bool
 	var err error
-	if raw := o.s.link.raw; raw != nil {
-		stuck, err = raw.writeAll(b, false)
+	if raw := o.s.conn.raw; raw != nil {
+		stuck, err = raw.WriteAll(b, false)
 	} else {
-		err = o.drainBlocking(b)
+		err = o.writeBlocking(b)
 	}
 	b.o = nil
 	switch {
 	case err != nil:
-		b.release()
-		o.fail()
+		b.free()
+		o.fail(err)
 	case stuck:
 		go o.drain()
 	}
 	return b.more
 }
 
-// drain writes what is queued and waits for the client where it must. It is the
-// writer; it ends when nothing is queued or the connection is gone, and the
-// socket does not end before it.
+// drain writes what is queued and waits for the client where it must. It is the writer;
+// it ends when nothing is queued or the connection is gone, and the socket does not end
+// before it.
 func (o *outbox) drain() {
 	b := batch{o: o}
-	if _, err := o.s.link.raw.writeAll(&b, true); err != nil {
-		b.release()
-		o.fail()
+	if _, err := o.s.conn.raw.WriteAll(&b, true); err != nil {
+		b.free()
+		o.fail(err)
 	}
 }
 
-// drainBlocking writes to a connection that can only block.
-func (o *outbox) drainBlocking(b *batch) error {
-	for p := b.next(0); p != nil; {
+// writeBlocking writes to a connection that can only block.
+func (o *outbox) writeBlocking(b *batch) error {
+	for p := b.Next(0); p != nil; {
 		o.mu.Lock()
-		o.since = max(1, o.s.h.since(time.Now()))
+		o.since = o.s.h.since(time.Now())
 		o.mu.Unlock()
-		n, err := o.s.link.conn.Write(p[:min(len(p), batchSize)])
+		n, err := o.s.conn.nc.Write(p[:min(len(p), batchSize)])
 		if err != nil {
 			return err
 		}
-		p = b.next(n)
+		p = b.Next(n)
 	}
 	return nil
+}
+
+// writeNow writes one message, for the writer, without queueing it.
+func (o *outbox) writeNow(f *frameq.Frame) {
+	n, err := o.s.conn.raw.TryWrite(f.B)
+	o.mu.Lock()
+	switch {
+	case err != nil:
+		o.lostLocked(f, n, lostClosed)
+		o.mu.Unlock()
+		o.fail(err)
+		return
+	case n < len(f.B):
+		o.queue.Unshift(f, n)
+		o.mu.Unlock()
+		go o.drain()
+		return
+	}
+	released, closeSent := o.releaseLocked()
+	o.mu.Unlock()
+	f.Free()
+	switch {
+	case !released:
+		o.appoint()
+	case closeSent:
+		o.s.closeSent()
+	}
 }

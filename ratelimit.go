@@ -1,6 +1,9 @@
 package gateway
 
-import "time"
+import (
+	"math"
+	"time"
+)
 
 // A limiter is a token bucket over the messages of one socket; its reader owns
 // it. The zero value is a full bucket.
@@ -21,7 +24,7 @@ func (l *limiter) take(now int64, rate float64, burst int) time.Duration {
 		return 0
 	}
 	missing := l.used + 1 - float64(burst)
-	return time.Duration(missing/rate*1e9) + 1
+	return time.Duration(min(missing/rate*1e9, math.MaxInt64/2)) + 1
 }
 
 // withinRate takes a token for a message, or does what the route's policy says.
@@ -35,13 +38,19 @@ func (s *Socket) withinRate(at time.Time) bool {
 	if wait == 0 {
 		return true
 	}
+	// The message may have waited here behind others, whose endpoint took its time: that
+	// counts as well.
+	now = s.h.since(time.Now())
+	if wait = s.lim.take(now, lim.MessagesPerSecond, lim.Burst); wait == 0 {
+		return true
+	}
 	s.warnRate(now)
 	switch lim.OnRateExceeded {
 	case RateDrop:
 		s.h.stats.rateDropped.Add(1)
 		return false
 	case RateClose:
-		s.beginClose(Closed{Cause: CauseRateLimited, Code: closePolicy})
+		s.close(Closed{Cause: CauseRateLimited, Code: closePolicy})
 		return false
 	}
 	s.h.stats.rateDelayed.Add(1)

@@ -1,59 +1,61 @@
 package gateway_test
 
 import (
-	"fmt"
-	"regexp"
+	"os"
+	"os/exec"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/wsgateway/gateway/internal/mdtest"
 )
 
-// What the fragments of Go code in the documents may use without saying so.
-var fragmentImports = map[string]string{
-	"context": "context", "errors": "errors", "fmt": "fmt", "http": "net/http", "log": "log",
-	"os": "os", "slog": "log/slog", "time": "time", "testing": "testing",
-	"gateway": "github.com/wsgateway/gateway", "gatewaytest": "github.com/wsgateway/gateway/gatewaytest",
-	"lua": "github.com/wsgateway/gateway/lua",
-}
-
-const fragmentPrelude = `
-var gw = gateway.New(nil)
-var srv = new(http.Server)
-func userOf(r *http.Request) (string, bool) { return "", false }
-var _ = gw
-`
-
 // TestReadmeCompiles builds all Go code in README.md: whole programs as they are,
 // fragments inside a function.
-func TestReadmeCompiles(t *testing.T) { mdtest.Build(t, ".", "README.md", wholeProgram) }
+func TestReadmeCompiles(t *testing.T) { mdtest.Build(t, ".", "README.md", 4, mdtest.Program) }
 
-// wholeProgram makes a fragment a program.
-func wholeProgram(code string) string {
-	if strings.HasPrefix(code, "package ") {
-		return code
+// TestReadmeIsShort keeps the README a page that is read in one sitting. What does not
+// fit belongs in docs/.
+func TestReadmeIsShort(t *testing.T) {
+	const most = 8192
+	b, err := os.ReadFile("README.md")
+	if err != nil {
+		t.Fatal(err)
 	}
-	body := code
-	if !strings.HasPrefix(code, "func ") {
-		body = "func fragment() {\n" + code + "\n" + useAll(code) + "}\n"
+	if len(b) > most {
+		t.Errorf("README.md has %d bytes, want at most %d", len(b), most)
 	}
-	body += fragmentPrelude
-	var b strings.Builder
-	b.WriteString("package main\n")
-	for name, path := range fragmentImports {
-		if regexp.MustCompile(`\b` + name + `\.`).MatchString(body) {
-			fmt.Fprintf(&b, "import %q\n", path)
-		}
-	}
-	return b.String() + body + "func main() {}\n"
 }
 
-// useAll uses the variables that a fragment declares, so that it compiles where
-// it stops before it needs them.
-func useAll(code string) string {
-	var b strings.Builder
-	for _, m := range regexp.MustCompile(`(?m)^(\w+) := `).FindAllStringSubmatch(code, -1) {
-		fmt.Fprintf(&b, "_ = %s\n", m[1])
+// TestTheTestCommandCoversEveryModule holds the command that the README and
+// CONTRIBUTING.md give against the modules of go.work.
+func TestTheTestCommandCoversEveryModule(t *testing.T) {
+	for _, page := range []string{"README.md", "CONTRIBUTING.md"} {
+		b, err := os.ReadFile(page)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !strings.Contains(string(b), "\ngo test work ") {
+			t.Errorf("%s does not give the command go test work", page)
+		}
 	}
-	return b.String()
+	if got := strings.TrimSpace(goOutput(t, "env", "GOWORK")); got == "" || got == "off" {
+		t.Skip("NOT TESTED: the modules are not joined by go.work here")
+	}
+	covered := strings.Fields(goOutput(t, "list", "-f", "{{.Module.Dir}}", "work"))
+	for _, dir := range strings.Fields(goOutput(t, "list", "-m", "-f", "{{.Dir}}")) {
+		if !slices.Contains(covered, dir) {
+			t.Errorf("go test work tests no package of the module in %s", dir)
+		}
+	}
+}
+
+// goOutput returns what the go command prints.
+func goOutput(t *testing.T, args ...string) string {
+	t.Helper()
+	out, err := exec.Command("go", args...).Output()
+	if err != nil {
+		t.Fatalf("go %s: %v", strings.Join(args, " "), err)
+	}
+	return string(out)
 }

@@ -7,10 +7,9 @@ import (
 	"net/http"
 	"slices"
 	"strings"
-	"sync"
 	"sync/atomic"
-	"time"
 
+	"github.com/wsgateway/gateway/internal/lockorder"
 	"github.com/wsgateway/gateway/internal/pattern"
 )
 
@@ -25,20 +24,20 @@ type boundRoute struct {
 	owner       string          // of Replace; "" for Handle
 	where       string          // file and line of the registration
 	ignoresOpen bool            // the endpoint does nothing in the open event
+	sweepClass  int             // how often its sockets are looked at
 }
 
 // A table is all routes at one time. It never changes.
 type table struct {
-	tree     pattern.Tree[*boundRoute]
-	byText   map[string]*boundRoute
-	shortest time.Duration // timeout of any route
+	tree   pattern.Tree[*boundRoute]
+	byText map[string]*boundRoute
 }
 
 // A routes holds the current table.
 type routes struct {
 	current atomic.Pointer[table]
 
-	mu         sync.Mutex // never held while middleware runs
+	mu         lockorder.Mutex[rankRoutes] // never held while middleware runs
 	middleware []func(Endpoint) Endpoint
 	used       bool // a route was registered
 	binding    int  // registrations that have taken the middleware and are not done
@@ -117,7 +116,8 @@ func (h *Handler) HandleFunc(pattern string, fn EndpointFunc) {
 func (h *Handler) HandleRoute(rt Route) {
 	where := callerLine()
 	if err := h.register("", where, []Route{rt}, false); err != nil {
-		panic(fmt.Sprintf("gateway: route %q registered at %s: %v", rt.Pattern, where, errors.Unwrap(err)))
+		panic(fmt.Sprintf("gateway: route %q registered at %s: %v", rt.Pattern, where,
+			errors.Unwrap(err)))
 	}
 }
 
@@ -164,8 +164,9 @@ func (h *Handler) register(owner, where string, routes []Route, replace bool) er
 			return routeError(b.Route, owner, err)
 		}
 	}
-	return h.routes.publish(func(now *table) (*table, error) { return now.with(owner, bound, replace) },
-		h.opts.Limits.shortest())
+	return h.routes.publish(func(now *table) (*table, error) {
+		return now.with(owner, bound, replace)
+	})
 }
 
 func routeError(rt Route, owner string, err error) error {
@@ -185,17 +186,15 @@ func (rs *routes) takeMiddleware() (mws []func(Endpoint) Endpoint, done func()) 
 }
 
 // publish puts what edit makes of the current table into its place.
-func (rs *routes) publish(edit func(now *table) (*table, error), shortest time.Duration) error {
+func (rs *routes) publish(edit func(now *table) (*table, error)) error {
 	rs.mu.Lock()
 	defer rs.mu.Unlock()
 	t, err := edit(rs.load())
 	if err != nil {
 		return err
 	}
-	t.shortest = shortest
 	for _, rt := range t.byText {
 		t.tree.Add(rt.pattern, rt)
-		t.shortest = min(t.shortest, rt.lim.shortest())
 	}
 	rs.used = true
 	rs.current.Store(t)
@@ -240,9 +239,10 @@ func (h *Handler) bind(owner, where string, rt Route) (*boundRoute, error) {
 		}
 	}
 	rt.Subprotocols = slices.Clone(rt.Subprotocols)
+	lim := rt.Limits.over(h.opts.Limits).unbounded()
 	return &boundRoute{
 		Route: rt, pattern: p, names: p.Names(), owner: owner, where: where,
-		lim: rt.Limits.over(h.opts.Limits).unbounded(),
+		lim: lim, sweepClass: sweepClass(lim.shortest()),
 	}, nil
 }
 

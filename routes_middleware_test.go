@@ -21,9 +21,12 @@ func TestMiddlewareThatRegisters(t *testing.T) {
 			switch len(wrapped) {
 			case 1:
 				gw.Handle("/inner", echo())
-				wantErr(t, "Replace", gw.Replace("b", []gateway.Route{{Pattern: "/replaced", Endpoint: echo()}}), nil)
-				wantPanic(t, "Use", "after the first route", func() { gw.Use(func(ep gateway.Endpoint) gateway.Endpoint { return ep }) })
-				wantPanic(t, "Handle of one that conflicts", "conflicts", func() { gw.Handle("/inner", echo()) })
+				wantErr(t, "Replace", gw.Replace("b", []gateway.Route{{Pattern: "/replaced",
+					Endpoint: echo()}}), nil)
+				wantPanic(t, "Use", "after the first route", func() { gw.Use() })
+				wantPanic(t, "Handle of one that conflicts", "conflicts", func() {
+					gw.Handle("/inner", echo())
+				})
 			}
 			return next
 		})
@@ -62,8 +65,9 @@ func TestUseWhileRegistering(t *testing.T) {
 func TestMiddlewareThatReturnsNil(t *testing.T) {
 	gw := quiet()
 	gw.Use(func(gateway.Endpoint) gateway.Endpoint { return nil })
-	wantPanic(t, "Handle", "middleware returned a nil endpoint", func() { gw.Handle("/x", echo()) })
-	wantErr(t, "Replace", gw.Replace("a", []gateway.Route{{Pattern: "/x", Endpoint: echo()}}), gateway.ErrInvalid)
+	wantPanic(t, "Handle", "a nil endpoint", func() { gw.Handle("/x", echo()) })
+	wantErr(t, "Replace", gw.Replace("a", []gateway.Route{{Pattern: "/x", Endpoint: echo()}}),
+		gateway.ErrInvalid)
 }
 
 // A route that conflicts by the time that its middleware has run is refused.
@@ -100,7 +104,8 @@ func TestRegistrationsAtTheSameTime(t *testing.T) {
 	var wg sync.WaitGroup
 	for _, p := range []string{"/a", "/b", "/c", "/d"} {
 		wg.Go(func() {
-			wantErr(t, "Replace", gw.Replace("owner of "+p, []gateway.Route{{Pattern: p, Endpoint: echo()}}), nil)
+			wantErr(t, "Replace", gw.Replace("owner of "+p, []gateway.Route{{Pattern: p,
+				Endpoint: echo()}}), nil)
 		})
 	}
 	wg.Wait()

@@ -14,7 +14,8 @@ import (
 
 // inside returns an endpoint that calls fn in the event of that name, and gives what
 // it returns to the channel.
-func inside(event string, results chan<- error, fn func(ctx context.Context) error) gateway.Endpoint {
+func inside(event string, results chan<- error,
+	fn func(ctx context.Context) error) gateway.Endpoint {
 	report := func(at string, ctx context.Context) {
 		if at == event {
 			results <- fn(ctx)
@@ -23,11 +24,19 @@ func inside(event string, results chan<- error, fn func(ctx context.Context) err
 	return gateway.Callbacks{
 		OnOpen: func(ctx context.Context, s *gateway.Socket) error {
 			report("open", ctx)
-			s.Go(func(ctx context.Context) error { report("go", ctx); return nil })
+			s.Go(func(ctx context.Context) error {
+				report("go", ctx)
+				return nil
+			})
 			return nil
 		},
-		OnData:  func(ctx context.Context, s *gateway.Socket, m gateway.Message) error { report("data", ctx); return nil },
-		OnClose: func(ctx context.Context, s *gateway.Socket, _ gateway.Closed) { report("close", ctx) },
+		OnData: func(ctx context.Context, s *gateway.Socket, m gateway.Message) error {
+			report("data", ctx)
+			return nil
+		},
+		OnClose: func(ctx context.Context, s *gateway.Socket, _ gateway.Closed) {
+			report("close", ctx)
+		},
 	}
 }
 
@@ -37,8 +46,9 @@ func TestShutdownFromInside(t *testing.T) {
 	for _, event := range []string{"open", "go", "data", "close"} {
 		for name, ctxOf := range map[string]func(ctx context.Context) context.Context{
 			"the event's context": func(ctx context.Context) context.Context { return ctx },
-			"a derived context":   func(ctx context.Context) context.Context { return context.WithoutCancel(ctx) },
-			"another context":     func(context.Context) context.Context { return context.Background() },
+			"a derived " +
+				"context": func(ctx context.Context) context.Context { return context.WithoutCancel(ctx) },
+			"another context": func(context.Context) context.Context { return context.Background() },
 		} {
 			bubble(t, event+" with "+name, func(t *testing.T) {
 				gw, results := quiet(), make(chan error, 4)
@@ -73,7 +83,8 @@ func TestShutdownBesideAnEvent(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		gw, results := quiet(), make(chan error, 1)
 		var wg sync.WaitGroup
-		gw.Handle("/x", gateway.Callbacks{OnData: func(context.Context, *gateway.Socket, gateway.Message) error {
+		gw.Handle("/x", gateway.Callbacks{OnData: func(context.Context, *gateway.Socket,
+			gateway.Message) error {
 			wg.Go(func() { results <- gw.Shutdown(context.Background()) })
 			return nil
 		}})

@@ -6,6 +6,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/wsgateway/gateway/internal/lockorder"
 )
 
 // A Socket is one client's WebSocket connection. Its methods are safe from any
@@ -17,9 +19,9 @@ type Socket struct {
 	route     *boundRoute
 	shard     *shard
 	deflate   bool    // permessage-deflate was agreed on
-	nextFlush *Socket // guarded by flusher.mu; all others here are immutable
+	nextFlush *Socket // guarded by crew.mu; all others here are immutable
 	out       outbox  // has its own lock
-	link      link    // mostly owned by the reader
+	conn      conn    // mostly owned by the reader
 
 	// Immutable.
 	id     string
@@ -32,17 +34,20 @@ type Socket struct {
 	// Owned by the reader, the goroutine of run.
 	lim      limiter
 	lastWarn int64
-	gone     bool // the connection has ended; nothing can be written
+	lost     bool   // the connection has ended; nothing can be written
+	events   uint32 // counts those behind which nothing had come
 
 	own []ownEndpoint // what PerSocket made; owned by the endpoint's calls
 
 	// What the sweeper watches. Times are nanoseconds since the gateway's start.
-	lastIn   atomic.Int64 // bytes came
-	lastMsg  atomic.Int64 // a message came or went
-	msgStart atomic.Int64 // the message that is arriving began; 0: none is
-	delays   atomic.Bool  // the reader does not read, for the rate delays
-	unsure   atomic.Bool  // there may have been more to read when the reader last went to wait; see rawConn.read
-	pingAt   int64        // a ping was sent and nothing came since; 0: none. Owned by the sweeper
+	lastIn   atomic.Int64  // bytes came
+	lastMsg  atomic.Int64  // a message came or went
+	msgStart atomic.Int64  // the message that is arriving began; 0: none is
+	delays   atomic.Bool   // the reader does not read, for the rate delays
+	unsure   atomic.Bool   // there may have been more to read when the reader last went to wait; see rawio.Conn.Read
+	bare     atomic.Uint32 // the number of an event that runs, and nothing was received behind its message; or 0
+	arriving atomic.Int64  // bytes that the pool counts for the message that is arriving
+	watch    watch         // owned by the sweeper
 
 	tasks sync.WaitGroup // of Go; none is added once closing is set
 
@@ -50,12 +55,13 @@ type Socket struct {
 
 	all membership // of everyone
 
-	mu     sync.Mutex
-	last   Event  // the latest event; its message is in kept; guarded by mu, like all that follows
-	size   int    // of the latest message
-	kept   []byte // a copy of it, if it is short enough
-	groups []*membership
-	cutter *time.Timer
+	mu       lockorder.Mutex[rankSocket]
+	last     Event  // the latest event; its message is in kept; guarded by mu, like all that follows
+	size     int    // of the latest message
+	kept     []byte // a copy of it, if it is short enough
+	groups   []*membership
+	cutter   *time.Timer // cuts a connection that closes too slowly
+	finished bool        // the connection is cut, and cutter is not started any more
 }
 
 // ID returns the socket's id: the 10 characters of its node and 128 random bits.
@@ -124,6 +130,14 @@ func (s *Socket) SendSync(ctx context.Context, m Message) error {
 	return s.sendSync(ctx, m)
 }
 
+// SendWait sends a message and waits for room in the queue, like [Handler.SendWait].
+func (s *Socket) SendWait(ctx context.Context, m Message) error {
+	if err := checkMessage(m); err != nil {
+		return err
+	}
+	return s.sendWait(ctx, m)
+}
+
 // Close begins to close the socket with 1000 and returns. It fails with
 // ErrClosed if the socket is closing already.
 func (s *Socket) Close() error { return s.CloseWith(closeNormal, "") }
@@ -136,7 +150,7 @@ func (s *Socket) CloseWith(code int, reason string) error {
 	if err != nil {
 		return err
 	}
-	if !s.beginClose(Closed{Cause: CauseOperation, Code: code, Reason: reason}) {
+	if !s.close(Closed{Cause: CauseOperation, Code: code, Reason: reason}) {
 		return ErrClosed
 	}
 	return nil

@@ -1,71 +1,90 @@
 package gateway
 
 import (
+	"errors"
 	"time"
+
+	"github.com/wsgateway/gateway/internal/ws"
 )
 
-// beginClose marks the socket closing and returns at once; it reports false if
-// that had happened before. What was accepted is still written, then the close
-// frame. The reader goes on until the peer's close frame, the end of the
-// connection, or the cut that ends every wait.
-func (s *Socket) beginClose(c Closed) bool {
-	began, write := s.markClosing(c)
-	if began {
-		s.arm(c.Cause)
-	}
+// How a socket ends. Each of these words has one meaning, here and everywhere:
+//
+//	close    the socket begins to close: it takes nothing new, and its close frame is
+//	         queued behind what was accepted. Returns at once.
+//	fail     reading or writing has failed: nobody can be told anything. The socket
+//	         closes, with connection_lost, if it did not already.
+//	discard  what the client still sends is read and dropped.
+//	cut      TCP is dropped. abort is cut for others than the reader.
+//	finish   the reader's last work: it waits for the writer, cuts, and delivers the
+//	         close event.
+//	forget   the registry knows the id no more.
+
+// close begins to close the socket and returns at once; it reports false if that had
+// happened before. What was accepted is still written, then the close frame. The reader
+// goes on until the peer's close frame, the end of the connection, or the cut that ends
+// every wait.
+func (s *Socket) close(c Closed) bool {
+	began, write := s.startClose(c, true)
 	if write {
 		s.out.appoint()
 	}
 	return began
 }
 
-// markClosing is beginClose but for the writing and its time limit: write says
-// that the caller has become the outbox's writer.
-func (s *Socket) markClosing(c Closed) (began, write bool) {
+// startClose is close but for the writing: write says that the caller has become the
+// outbox's writer. All of it happens before anybody can see that the socket is closing
+// and act on it: nothing is queued for it afterwards, and no close event comes earlier.
+func (s *Socket) startClose(c Closed, arm bool) (began, write bool) {
 	if c.Reason == "" && c.Cause != CauseClient && c.Cause != CauseConnectionLost {
-		c.Reason = string(c.Cause)
-	}
-	s.mu.Lock()
-	if s.closing.Load() {
-		s.mu.Unlock()
-		return false, false
-	}
-	s.closing.Store(true)
-	s.last, s.size, s.kept = Event{Type: EventClose, Time: time.Now(), Closed: c}, 0, nil
-	s.mu.Unlock()
-
-	s.leaveAll()
-	s.ctx.finish()
-	send := c.Cause != CauseConnectionLost
-	write = s.out.close(closePayload(c.Code, c.Reason), send, !send || c.Cause == CauseSlowConsumer)
-	s.h.stats.closed.add(c.Cause)
-	s.h.logClosed(s, c)
-	return true, write
-}
-
-// arm starts the timer that cuts the connection if the close frame cannot be
-// written, or later is not answered, in time.
-func (s *Socket) arm(cause Cause) {
-	lim := &s.route.lim
-	wait := lim.WriteTimeout
-	if cause == CauseSlowConsumer || cause == CausePingTimeout || cause == CauseConnectionLost {
-		wait = lim.CloseTimeout // it is not expected to read
+		c.Reason = ws.CleanReason(string(c.Cause))
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.cutter == nil && (wait >= 0 || wait == lim.CloseTimeout) {
-		s.cutter = time.AfterFunc(max(wait, 0), s.cutLate)
+	if s.closing.Load() {
+		return false, false
+	}
+	s.closing.Store(true)
+	s.keepLocked(nil)
+	s.last, s.size = Event{Type: EventClose, Time: time.Now(), Closed: c}, 0
+	s.leaveAllLocked()
+	s.ctx.finish()
+	send := c.Cause != CauseConnectionLost
+	write = s.out.close(ws.ClosePayload(c.Code, c.Reason), send, !send || c.Cause == CauseSlowConsumer)
+	s.h.stats.closed.add(c.Cause)
+	if arm {
+		s.armLocked()
+	}
+	return true, write
+}
+
+// armLocked starts the timer that cuts the connection if the close frame cannot be
+// written in time. It comes before every write that may block.
+func (s *Socket) armLocked() {
+	lim := &s.route.lim
+	wait := lim.WriteTimeout
+	switch s.last.Closed.Cause {
+	case CauseSlowConsumer, CausePingTimeout, CauseConnectionLost: // it is not expected to read
+		wait = max(lim.CloseTimeout, 0)
+	}
+	if s.cutter == nil && wait >= 0 && !s.finished {
+		s.cutter = time.AfterFunc(wait, s.cutLate)
 	}
 }
 
-// closeWritten is called when the outbox has written the close frame: from now
-// on the peer has the close timeout to answer. If it closed first, there is
-// nothing to wait for.
-func (s *Socket) closeWritten() {
+func (s *Socket) arm() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.armLocked()
+}
+
+// closeSent is called when the close frame is written: from now on the peer has the
+// close timeout to answer. If it closed first, there is nothing to wait for.
+func (s *Socket) closeSent() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	wait := max(s.route.lim.CloseTimeout, 0)
 	switch {
+	case s.finished:
 	case s.cutter != nil:
 		s.cutter.Reset(wait)
 	case s.last.Closed.Cause != CauseClient:
@@ -73,17 +92,37 @@ func (s *Socket) closeWritten() {
 	}
 }
 
+// armCut bounds a cut that may wait for the client by the close timeout.
+func (s *Socket) armCut() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if wait := max(s.route.lim.CloseTimeout, 0); s.cutter != nil {
+		s.cutter.Reset(wait)
+	} else {
+		s.cutter = time.AfterFunc(wait, s.cutLate)
+	}
+}
+
 // cutLate ends a close that took too long. Where the kernel has our close frame, it
 // still delivers that to a client which reads late.
-func (s *Socket) cutLate() { s.link.abort(s.out.pending()) }
+func (s *Socket) cutLate() { s.conn.abort(s.out.pending()) }
+
+// fail is called when a write has failed. The reader, who may be waiting for a client
+// that still talks, ends the socket.
+func (s *Socket) fail(err error) {
+	s.close(Closed{Cause: CauseConnectionLost, Code: closeAbnormal, Err: err})
+	s.conn.broken.Store(true)
+	s.conn.wake()
+}
 
 // ended takes the error that ended reading.
 func (s *Socket) ended(err error) {
-	c := s.link.end(err)
-	if began, write := s.markClosing(c); began {
+	c := closedBy(err)
+	blocks := s.conn.raw == nil
+	if began, write := s.startClose(c, blocks); began {
 		more := write && s.out.flush(true)
-		if s.out.pending() {
-			s.arm(c.Cause)
+		if !blocks && s.out.pending() {
+			s.arm()
 		}
 		if more {
 			s.out.appoint()
@@ -91,40 +130,73 @@ func (s *Socket) ended(err error) {
 	}
 	switch c.Cause {
 	case CauseConnectionLost:
-		s.gone = true
+		s.lost = true
 	case CauseProtocolError, CauseTooLarge, CauseInvalidUTF8:
 		// The peer may be sending still. Closing now would answer with a reset,
 		// which can overtake the close frame.
 		s.out.flushOwn()
 		s.out.drained()
-		s.link.closeWrite()
-		s.link.discard()
+		s.conn.closeWrite()
+		s.conn.discardAll()
 	}
+}
+
+// closedBy says what an error that ended reading means.
+func closedBy(err error) Closed {
+	var peer *peerClosed
+	var v *ws.Violation
+	switch {
+	case errors.As(err, &peer):
+		return Closed{Cause: CauseClient, Code: peer.code, Reason: peer.reason}
+	case errors.Is(err, errNoRoomToReceive):
+		return Closed{Cause: CauseTooLarge, Code: closeTooLarge, Err: err}
+	case errors.As(err, &v):
+		cause := CauseProtocolError
+		switch v.Code {
+		case ws.CodeTooLarge:
+			cause = CauseTooLarge
+		case ws.CodeInvalidUTF8:
+			cause = CauseInvalidUTF8
+		}
+		return Closed{Cause: cause, Code: v.Code, Err: v}
+	}
+	return Closed{Cause: CauseConnectionLost, Code: closeAbnormal, Err: err}
 }
 
 // finish is the end of the socket, in its reader's goroutine.
 func (s *Socket) finish() {
-	s.beginClose(Closed{Cause: CausePanic, Code: closeInternal}) // the reader never ends before, but for Goexit
-	if !s.gone {
+	s.close(Closed{Cause: CausePanic, Code: closeInternal}) // the reader never ends before, but for Goexit
+	blocks := s.conn.raw == nil
+	if blocks {
+		s.arm() // what follows may wait for the client
+	}
+	if !s.lost {
 		s.out.flushOwn()
 		s.out.drained()
 	}
-	s.link.cut(s.out.pending())
-	s.out.kill()
+	if blocks {
+		s.armCut()
+	}
+	s.conn.cut(s.out.pending())
+	s.out.finish()
 	s.mu.Lock()
+	s.finished = true
 	if s.cutter != nil {
 		s.cutter.Stop()
 	}
+	c := s.last.Closed
 	s.mu.Unlock()
+	s.conn.charge(0)
+	s.conn.freeBuf()
+	s.h.logClosed(s, c)
 	s.tasks.Wait()
-	s.link.releaseBuf()
-	s.link.release()
 	defer s.forget() // also when the endpoint ends the goroutine
 	s.deliverClose()
 }
 
 // forget takes the socket out of the registry.
 func (s *Socket) forget() {
+	s.h.sweeper.remove(s)
 	s.h.hub.remove(s)
 	s.h.hub.release(s.req.addr, s.req.exempt)
 }
@@ -145,6 +217,6 @@ func (s *Socket) deliverClose() {
 func (s *Socket) checkRoute() {
 	now := s.h.routes.load().byText[s.route.Pattern]
 	if now == nil || now.owner != s.route.owner {
-		s.beginClose(Closed{Cause: CauseRouteRemoved, Code: closeRestart})
+		s.close(Closed{Cause: CauseRouteRemoved, Code: closeRestart})
 	}
 }

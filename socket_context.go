@@ -2,9 +2,10 @@ package gateway
 
 import (
 	"context"
-	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/wsgateway/gateway/internal/lockorder"
 )
 
 // A socketContext is the context of a socket's events. It costs nothing until
@@ -16,9 +17,9 @@ type socketContext struct {
 	base context.Context // its values count, its end does not
 	end  context.Context // that ends this one as well, or nil
 
-	mu     sync.Mutex
+	mu     lockorder.Mutex[rankContext]
 	inner  context.Context // nil until it is needed
-	cancel context.CancelFunc
+	cancel context.CancelCauseFunc
 	ended  atomic.Bool // set first of all
 }
 
@@ -28,15 +29,15 @@ func (c *socketContext) get() context.Context {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.inner == nil {
-		var cancel context.CancelFunc
-		c.inner, cancel = context.WithCancel(context.WithoutCancel(c.base))
+		var cancel context.CancelCauseFunc
+		c.inner, cancel = context.WithCancelCause(context.WithoutCancel(c.base))
 		c.cancel = cancel
 		if c.end != nil {
-			stop := context.AfterFunc(c.end, cancel)
-			c.cancel = func() { stop(); cancel() }
+			stop := context.AfterFunc(c.end, func() { cancel(nil) })
+			c.cancel = func(cause error) { stop(); cancel(cause) }
 		}
 		if c.ended.Load() {
-			c.cancel()
+			c.cancel(errSocketClosing)
 		}
 	}
 	return c.inner
@@ -48,7 +49,7 @@ func (c *socketContext) finish() {
 	defer c.mu.Unlock()
 	c.ended.Store(true)
 	if c.cancel != nil {
-		c.cancel()
+		c.cancel(errSocketClosing)
 	}
 }
 
@@ -80,6 +81,9 @@ func (c *socketContext) Value(key any) any {
 	c.mu.Lock()
 	inner := c.inner
 	c.mu.Unlock()
+	if inner == nil && c.ended.Load() {
+		inner = c.get() // package context asks for the cause this way
+	}
 	if inner != nil {
 		return inner.Value(key)
 	}

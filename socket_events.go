@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"runtime/debug"
@@ -13,8 +14,11 @@ func (s *Socket) event(ev *Event) {
 		return
 	}
 	mode := int32(modeNow)
-	if s.link.waiting() > 0 {
+	if len(s.conn.in) > 0 {
 		mode = modeCollect
+	} else if s.conn.frames.boundary() {
+		s.events++
+		s.bare.Store(max(s.events, 1))
 	}
 	s.out.mode.Store(mode)
 	s.verdict(s.call(func() error { return s.route.ep.ServeEvent(&s.ctx, s, *ev) }))
@@ -30,14 +34,7 @@ func (s *Socket) note(ev *Event) bool {
 	}
 	s.last, s.size = *ev, len(data)
 	s.last.Message.Data = nil
-	switch {
-	case len(data) > s.h.opts.KeepMessage:
-		s.kept = nil
-	case cap(s.kept) < len(data) || cap(s.kept) > 4*len(data)+64:
-		s.kept = append([]byte(nil), data...)
-	default:
-		s.kept = append(s.kept[:0], data...)
-	}
+	s.keepLocked(data)
 	if s.route.lim.IdleTimeout > 0 {
 		s.lastMsg.Store(s.h.since(ev.Time))
 	}
@@ -92,20 +89,28 @@ func (s *Socket) verdict(err error) {
 	case errors.As(err, &wanted):
 		c := wanted.closed()
 		c.Err = err
-		s.beginClose(c)
+		s.close(c)
+	case s.ordinaryEnd(err):
 	case fromOperation(err):
 		s.failed("endpoint passed on the error of an operation", err)
 	default:
 		s.failed("endpoint failed", err)
-		s.beginClose(Closed{Cause: CauseEndpoint, Code: closeInternal, Err: err})
+		s.close(Closed{Cause: CauseEndpoint, Code: closeInternal, Err: err})
 	}
+}
+
+// ordinaryEnd reports whether err only says that the socket closes, which the endpoint
+// has noticed: the end of its context, or of a send.
+func (s *Socket) ordinaryEnd(err error) bool {
+	return s.isClosing() &&
+		(fromOperation(err) || errors.Is(err, context.Canceled) || errors.Is(err, errSocketClosing))
 }
 
 // panicked closes the socket whose endpoint panicked.
 func (s *Socket) panicked(p *panicError) {
 	s.h.stats.endpointErrors.Add(1)
 	s.h.log.Error("endpoint panicked", s.attrs("error", p.Error(), "stack", string(p.stack))...)
-	s.beginClose(Closed{Cause: CausePanic, Code: closeInternal, Err: p})
+	s.close(Closed{Cause: CausePanic, Code: closeInternal, Err: p})
 }
 
 // failed notes what an endpoint returned.

@@ -9,7 +9,7 @@ import (
 // something only now and then.
 const slowTalker = 100 * time.Millisecond
 
-// run begins the socket's life.
+// run begins the socket's life: the handshake is answered and the endpoint opened.
 func (s *Socket) run() {
 	opened := false
 	defer func() {
@@ -17,6 +17,8 @@ func (s *Socket) run() {
 			s.finish()
 		}
 	}()
+	s.h.logOpened(s)
+	s.out.flushOwn()
 	s.event(&Event{Type: EventOpen, Time: s.opened})
 	opened = true
 	if s.route.ignoresOpen {
@@ -36,13 +38,23 @@ func (s *Socket) loop() {
 			s.finish()
 		}
 	}()
-	for silent := time.Duration(0); silent < slowTalker || s.link.waiting() > 0; {
-		before := s.link.at
-		if err := s.link.await(); err != nil {
+	c := &s.conn
+	for silent := time.Duration(0); silent < slowTalker; {
+		err := s.serveHere()
+		before := c.at
+		if err == nil {
+			err = c.wait()
+		}
+		if err != nil {
 			s.ended(err)
 			return
 		}
-		if silent = s.link.at.Sub(before); !s.read() {
+		silent = c.at.Sub(before)
+		if silent >= slowTalker {
+			err = s.serveHere()
+		}
+		if err != nil {
+			s.ended(err)
 			return
 		}
 	}
@@ -50,50 +62,38 @@ func (s *Socket) loop() {
 	go s.loop()
 }
 
-// read reads a message and has it served. It reports false at the end of the
-// socket.
-func (s *Socket) read() bool {
-	m, err := s.link.receiveMessage()
-	if errors.Is(err, errIdle) {
-		return true // only control frames have come
+// serveHere serves the messages that have come as a whole, and returns the error that
+// ends reading, or nil when it needs more to come. Inside the read that brought them it
+// never waits: a message in several frames is left to the reader then.
+func (s *Socket) serveHere() error {
+	c := &s.conn
+	if c.err != nil {
+		return c.err
 	}
-	if err != nil {
-		s.ended(err)
-		return false
-	}
-	s.serve(m)
-	return true
-}
-
-// serveWhole serves, inside the read that brought them, the messages that are here
-// as a whole and of the simplest kind. It reports whether that was all, and the
-// reader would only come back to wait for more.
-func (s *Socket) serveWhole() (done bool) {
-	l := &s.link
-	for !s.isClosing() {
-		f, ok := l.wholeFrame()
-		if !ok {
-			break
+	for {
+		m, what, err := c.take()
+		if what == fragments && err == nil {
+			if c.inside {
+				return nil
+			}
+			m, err = c.assemble()
+			if errors.Is(err, errAbandoned) {
+				continue
+			}
 		}
-		m, err := l.takeFrame(f)
 		if err != nil {
-			l.refuse(err)
-			return false
+			return err
+		}
+		if what == nothing {
+			return nil
 		}
 		s.serve(m)
 	}
-	if !l.scan.idle() || len(l.in) > 0 || s.isClosing() || s.out.flushOwn() {
-		return false
-	}
-	if !s.unsure.Load() {
-		s.unsure.Store(true)
-	}
-	return true
 }
 
 // serve delivers a message, if the rate allows it.
 func (s *Socket) serve(m Message) {
-	at := s.link.at
+	at := s.conn.at
 	if s.isClosing() || !s.withinRate(at) {
 		return
 	}
@@ -102,10 +102,33 @@ func (s *Socket) serve(m Message) {
 	s.event(&Event{Type: EventData, Time: at, Message: m})
 }
 
-// beforeRead is called before the reader may block: what was collected for the
-// client leaves, and too many pongs that it does not read hold it up.
-func (s *Socket) beforeRead(boundary bool) {
+// rests reports, inside the read, whether the reader would only come back to wait for
+// what comes next.
+func (s *Socket) rests() bool {
+	c := &s.conn
+	s.readsAgain()
+	if !c.frames.idle() || len(c.in) > 0 || s.isClosing() || s.out.flushOwn() {
+		return false
+	}
+	c.in = nil
+	if s.unsure.CompareAndSwap(false, true) {
+		s.h.sweeper.doubt(s)
+	}
+	return true
+}
+
+// beforeWait is called before the reader may block: what was collected for the client
+// leaves, and too many pongs that it does not read hold it up.
+func (s *Socket) beforeWait(boundary bool) {
+	s.readsAgain()
 	if s.out.flushOwn() && boundary {
 		s.out.waitControl()
+	}
+}
+
+// readsAgain tells the sweeper that what comes next is the reader's.
+func (s *Socket) readsAgain() {
+	if s.bare.Load() != 0 {
+		s.bare.Store(0)
 	}
 }

@@ -5,6 +5,9 @@ import (
 	"errors"
 	"time"
 	"unicode/utf8"
+
+	"github.com/wsgateway/gateway/internal/frameq"
+	"github.com/wsgateway/gateway/internal/ws"
 )
 
 // checkMessage finds what no socket takes.
@@ -21,15 +24,24 @@ func checkMessage(m Message) error {
 	return nil
 }
 
+// dataByte is the first byte of the only frame of a message.
+func dataByte(t MessageType, deflated bool) byte {
+	b := byte(ws.Fin | ws.OpText)
+	if t == MessageBinary {
+		b = ws.Fin | ws.OpBinary
+	}
+	if deflated {
+		b |= ws.Rsv1
+	}
+	return b
+}
+
 // encode turns a checked message into a frame for this socket.
-func (s *Socket) encode(m Message) (*frame, error) {
-	if err := s.checkSize(m); err != nil {
-		return nil, err
-	}
+func (s *Socket) encode(m Message) *frameq.Frame {
 	if s.deflates(m) {
-		return newFrame(dataByte(m.Type, true), deflate(m.Data), m.Key), nil
+		return frameq.New(dataByte(m.Type, true), ws.Deflate(m.Data), m.Key)
 	}
-	return newFrame(dataByte(m.Type, false), m.Data, m.Key), nil
+	return frameq.New(dataByte(m.Type, false), m.Data, m.Key)
 }
 
 func (s *Socket) checkSize(m Message) error {
@@ -41,45 +53,51 @@ func (s *Socket) checkSize(m Message) error {
 
 // deflates reports whether the message is compressed for this socket.
 func (s *Socket) deflates(m Message) bool {
-	return s.deflate && len(m.Data) >= deflateThreshold
+	return s.deflate && len(m.Data) >= ws.DeflateThreshold
 }
 
-// joinSize is up to how many bytes of payload a message is copied under the outbox's
-// lock.
-const joinSize = 1 << 10
+// shortSize is up to how many bytes of payload a message is copied under the outbox's
+// lock, so that it needs no frame where it finds room behind the one before it.
+const shortSize = 1 << 10
 
-// joins reports whether the message can share a buffer with others.
-func (s *Socket) joins(m Message) bool {
-	return m.Key == "" && len(m.Data) <= joinSize && s.checkSize(m) == nil && !s.deflates(m)
+// outgoing makes a checked message what the outbox takes.
+func (s *Socket) outgoing(m Message) outgoing {
+	if m.Key == "" && len(m.Data) <= shortSize && !s.deflates(m) {
+		return outgoing{first: dataByte(m.Type, false), short: m.Data}
+	}
+	return outgoing{frame: s.encode(m)}
 }
 
 // send is Send after checkMessage.
 func (s *Socket) send(ctx context.Context, m Message) error {
-	if ctx.Err() != nil {
-		return s.closedError(timeout(ctx))
+	if err := contextEnded(ctx); err != nil {
+		return s.closedError(err)
 	}
-	own := s.ownContext(ctx)
-	if !own && s.joins(m) && s.out.join(dataByte(m.Type, false), m.Data) {
-		return s.sent(m, nil)
-	}
-	f, err := s.encode(m)
-	if err != nil {
+	if err := s.checkSize(m); err != nil {
 		return err
 	}
-	if own {
-		err = s.out.sendOwn(ctx, f)
-	} else {
-		err = s.out.put(f)
+	if s.ownContext(ctx) {
+		return s.sent(m, s.out.reply(ctx, &outgoing{frame: s.encode(m)}))
 	}
+	out := s.outgoing(m)
+	return s.sent(m, s.out.put(&out))
+}
+
+// sendWait is SendWait after checkMessage.
+func (s *Socket) sendWait(ctx context.Context, m Message) error {
+	if err := s.checkSize(m); err != nil {
+		return err
+	}
+	err := s.out.putWait(ctx, &outgoing{frame: s.encode(m)})
+	s.out.uncork()
 	return s.sent(m, err)
 }
 
 func (s *Socket) sendSync(ctx context.Context, m Message) error {
-	f, err := s.encode(m)
-	if err != nil {
+	if err := s.checkSize(m); err != nil {
 		return err
 	}
-	queued, err := s.out.putSync(ctx, f)
+	queued, err := s.out.putSync(ctx, s.encode(m))
 	if queued {
 		s.sent(m, nil)
 	}
@@ -108,13 +126,17 @@ func (s *Socket) closedError(err error) error {
 	return err
 }
 
-// refused is told of every message that the outbox refused.
-func (s *Socket) refused(err error) {
-	if err != ErrQueueFull {
-		return
+// refused is told of every message that the outbox refused, and returns its error.
+func (s *Socket) refused(err error) error {
+	if !errors.Is(err, ErrQueueFull) {
+		return err
 	}
 	s.h.stats.queueFull.Add(1)
-	if s.route.lim.OnQueueFull == QueueClose {
-		s.beginClose(Closed{Cause: CauseSlowConsumer, Code: closePolicy})
+	if err == errNoMemory {
+		s.h.stats.noMemory.Add(1)
 	}
+	if s.route.lim.OnQueueFull == QueueClose {
+		s.close(Closed{Cause: CauseSlowConsumer, Code: closePolicy, Err: err})
+	}
+	return err
 }

@@ -1,48 +1,18 @@
 package gateway
 
-import "time"
+import (
+	"time"
 
-// The sweeper looks at every socket this often in the shortest timeout, but not
-// more or less often than the bounds say.
-const (
-	sweepsPerTimeout = 10
-	minSweep         = 10 * time.Millisecond
-	maxSweep         = time.Second
+	"github.com/wsgateway/gateway/internal/rawio"
+	"github.com/wsgateway/gateway/internal/ws"
 )
 
-// A sweeper watches the timeouts of all sockets, so that no socket needs a timer
-// or a goroutine for them: a timeout is late by one sweep at most. It runs while
-// there are sockets.
-type sweeper struct {
-	h    *Handler
-	stop chan struct{}
-}
-
-func startSweeper(h *Handler) *sweeper {
-	sw := &sweeper{h, make(chan struct{})}
-	h.background.Go(sw.run)
-	return sw
-}
-
-func (sw *sweeper) run() {
-	t := time.NewTimer(sw.interval())
-	defer t.Stop()
-	for {
-		select {
-		case <-sw.stop:
-			return
-		case at := <-t.C:
-			now := sw.h.since(at)
-			for s := range sw.h.hub.all() {
-				s.sweep(now)
-			}
-			t.Reset(sw.interval())
-		}
-	}
-}
-
-func (sw *sweeper) interval() time.Duration {
-	return min(max(sw.h.routes.load().shortest/sweepsPerTimeout, minSweep), maxSweep)
+// A watch is what the sweeper keeps of a socket. Times are nanoseconds since the
+// gateway's start.
+type watch struct {
+	at     int   // of its place in a watchList; guarded by that
+	pingAt int64 // a ping was sent and nothing came since; 0: none
+	unsent int   // bytes that the kernel held for the client at the last look
 }
 
 // sweep enforces the timeouts of one socket.
@@ -50,48 +20,95 @@ func (s *Socket) sweep(now int64) {
 	lim := &s.route.lim
 	over := func(since int64, limit time.Duration) bool { return limit > 0 && now-since >= int64(limit) }
 
-	if since := s.out.waitingSince(); since != 0 && over(since, lim.WriteTimeout) {
-		s.beginClose(Closed{Cause: CauseSlowConsumer, Code: closePolicy})
-		return
+	if b := s.out.backlog(); b.since != 0 || b.full != 0 {
+		if s.slow(b, now, over) {
+			return
+		}
+	} else if s.watch.unsent != 0 {
+		s.watch.unsent = 0
 	}
 	if s.admit != nil && !s.admit.Expires.IsZero() && !time.Now().Before(s.admit.Expires) {
-		s.beginClose(Closed{Cause: CauseExpired, Code: closePolicy})
+		s.close(Closed{Cause: CauseExpired, Code: closePolicy})
 		return
 	}
 	if s.delays.Load() || s.out.mode.Load() != modeQueue { // the reader is not reading
 		s.sweepBusy(now, over)
 		return
 	}
-	if over(s.lastIn.Load(), slowTalker) && s.unsure.CompareAndSwap(true, false) {
-		s.link.knock()
-	}
-	if start := s.msgStart.Load(); start != 0 && over(start, lim.MessageTimeout) {
-		s.beginClose(Closed{Cause: CauseMessageTimeout, Code: closePolicy})
+	if began := s.msgStart.Load(); began != 0 && over(began, lim.MessageTimeout) && s.msgStart.CompareAndSwap(began, 0) {
+		s.close(Closed{Cause: CauseMessageTimeout, Code: closePolicy})
 		return
 	}
-	if over(s.lastMsg.Load(), lim.IdleTimeout) {
-		s.beginClose(Closed{Cause: CauseIdle, Code: closeGoingAway})
+	if last := s.lastMsg.Load(); over(last, lim.IdleTimeout) && s.lastMsg.CompareAndSwap(last, now) {
+		s.close(Closed{Cause: CauseIdle, Code: closeGoingAway})
 		return
 	}
 	s.keepAlive(now, over)
 }
 
+// slow closes a socket whose client takes nothing for the write timeout, or whose queue
+// has been full for as long, without a time in which half of it was free. What counts
+// is what the client takes and not what the kernel does: where that can tell, what it
+// still holds for the client is looked at.
+func (s *Socket) slow(b backlog, now int64, over func(int64, time.Duration) bool) bool {
+	timeout := s.route.lim.WriteTimeout
+	if b.full != 0 && over(b.full, timeout) {
+		s.close(Closed{Cause: CauseSlowConsumer, Code: closePolicy, Err: errStaysFull})
+		return true
+	}
+	if b.since == 0 {
+		return false
+	}
+	if unsent, known := rawio.Unsent(s.conn.tcp); known {
+		if unsent < s.watch.unsent {
+			s.out.took(now)
+			b.since = now
+		}
+		s.watch.unsent = unsent
+	}
+	if !over(b.since, timeout) {
+		return false
+	}
+	s.close(Closed{Cause: CauseSlowConsumer, Code: closePolicy, Err: errTakesNothing})
+	return true
+}
+
+var (
+	errStaysFull    = NewError(ErrQueueFull, "the queue has refused messages for WriteTimeout without half of it becoming free")
+	errTakesNothing = NewError(ErrQueueFull, "the client has taken nothing for WriteTimeout")
+)
+
 // sweepBusy is sweep while the socket's endpoint runs. Nobody listens, so nothing
 // is held against the peer's silence. But a ping shows whether it is still there:
 // the endpoint may be waiting for its context to end.
 func (s *Socket) sweepBusy(now int64, over func(int64, time.Duration) bool) {
-	if s.out.isDead() {
-		s.beginClose(Closed{Cause: CauseConnectionLost, Code: closeAbnormal})
-		return
-	}
-	s.pingAt = 0
+	s.watch.pingAt = 0
 	s.lastMsg.Store(now)
-	if s.msgStart.Load() != 0 {
-		s.msgStart.Store(now)
-	}
 	if over(s.lastIn.Load(), s.route.lim.PingInterval) {
 		s.lastIn.Store(now)
 		s.out.ping()
+	}
+	s.goodbye()
+}
+
+// goodbye looks whether the next thing that the client has sent is a close frame, while
+// its endpoint is busy: that may be waiting for just this. The reader reads the frame
+// when the endpoint has returned.
+func (s *Socket) goodbye() {
+	event := s.bare.Load()
+	if event == 0 || s.conn.raw == nil {
+		return
+	}
+	var next [ws.MaxClientHeader + ws.MaxControl]byte
+	n, _ := s.conn.raw.Peek(next[:])
+	h, whole, v := ws.ParseHeader(next[:n])
+	if !whole || v != nil || h.First != ws.Fin|ws.OpClose || int64(n-h.Len) < h.Size || s.bare.Load() != event {
+		return
+	}
+	p := next[h.Len : h.Len+int(h.Size)]
+	ws.Unmask(p, h.Mask, 0)
+	if code, reason, v := ws.ParseClose(p); v == nil {
+		s.close(Closed{Cause: CauseClient, Code: code, Reason: reason})
 	}
 }
 
@@ -100,16 +117,16 @@ func (s *Socket) sweepBusy(now int64, over func(int64, time.Duration) bool) {
 func (s *Socket) keepAlive(now int64, over func(int64, time.Duration) bool) {
 	interval := s.route.lim.PingInterval
 	lastIn := s.lastIn.Load()
-	if s.pingAt != 0 && lastIn >= s.pingAt {
-		s.pingAt = 0
+	if s.watch.pingAt != 0 && lastIn >= s.watch.pingAt {
+		s.watch.pingAt = 0
 	}
 	switch {
-	case s.pingAt != 0:
-		if over(s.pingAt, interval) && !s.pingStuck() {
-			s.beginClose(Closed{Cause: CausePingTimeout, Code: closeGoingAway})
+	case s.watch.pingAt != 0:
+		if over(s.watch.pingAt, interval) && !s.pingStuck() {
+			s.close(Closed{Cause: CausePingTimeout, Code: closeGoingAway})
 		}
 	case over(lastIn, interval):
-		s.pingAt = now
+		s.watch.pingAt = now
 		s.out.ping()
 	}
 }
@@ -117,5 +134,17 @@ func (s *Socket) keepAlive(now int64, over func(int64, time.Duration) bool) {
 // pingStuck reports whether the ping has probably not left, for the client does not
 // read. Then it is the write timeout that finds it.
 func (s *Socket) pingStuck() bool {
-	return s.route.lim.WriteTimeout > 0 && s.out.waitingSince() != 0
+	return s.route.lim.WriteTimeout > 0 && s.out.backlog().since != 0
+}
+
+// lookAgain has the reader read if there is something that the poller does not report any
+// more, see rawio.Conn.Read. It reports false while the client is talking.
+func (s *Socket) lookAgain(now int64) bool {
+	if now-s.lastIn.Load() < int64(slowTalker) {
+		return false
+	}
+	if s.unsure.CompareAndSwap(true, false) && s.conn.raw.More() {
+		s.conn.wake()
+	}
+	return true
 }

@@ -3,13 +3,16 @@ package gateway
 import (
 	"maps"
 	"strings"
-	"sync"
 	"sync/atomic"
+
+	"github.com/wsgateway/gateway/internal/lockorder"
 )
 
-// Stats are the counters of a [Handler] at one moment. All but Open count since
-// New.
+// Stats are the counters of a [Handler] at one moment. All but Open, QueuedBytes and
+// ReceivingBytes count since New.
 type Stats struct {
+	QueuedBytes, ReceivingBytes int64 // now held of Options.MaxQueuedBytes and MaxReceivingBytes
+
 	Open   int    // sockets that are open or closing; requests in Authorize are none yet
 	Opened uint64 // sockets ever opened
 
@@ -18,6 +21,8 @@ type Stats struct {
 
 	RateDelayed, RateDropped uint64 // messages above the rate, by policy
 	QueueFull                uint64 // messages refused because a queue was full
+	NoMemory                 uint64 // of these: because all queues together were, MaxQueuedBytes
+	GaveWay                  uint64 // sockets closed because what they held was in the way of others
 	EndpointErrors           uint64 // events whose endpoint returned an error or panicked
 
 	// Lost counts messages that were accepted and not written: "oldest" and
@@ -35,7 +40,7 @@ type Stats struct {
 // A stats counts. Counters of single messages are in the hub's shards, so that
 // cores do not share them.
 type stats struct {
-	opened, rateDelayed, rateDropped, queueFull, endpointErrors atomic.Uint64
+	opened, rateDelayed, rateDropped, queueFull, noMemory, endpointErrors atomic.Uint64
 
 	lost [len(lostNames)]atomic.Uint64
 
@@ -58,7 +63,7 @@ var lostNames = [...]string{"oldest", "newest", "replaced", "closed"}
 // counts is a set of counters by name. Hosts choose names too, at worst without end, so
 // only maxForeign of theirs have a counter of their own.
 type counts[K ~string] struct {
-	mu      sync.Mutex
+	mu      lockorder.Mutex[rankCounts]
 	m       map[K]uint64
 	foreign int // names that are not the gateway's own
 }
@@ -117,6 +122,10 @@ func (h *Handler) Stats() Stats {
 		RateDelayed:    h.stats.rateDelayed.Load(),
 		RateDropped:    h.stats.rateDropped.Load(),
 		QueueFull:      h.stats.queueFull.Load(),
+		NoMemory:       h.stats.noMemory.Load(),
+		GaveWay:        h.memory.cut.Load(),
+		QueuedBytes:    h.memory.queued.Used(),
+		ReceivingBytes: h.memory.received.Used(),
 		EndpointErrors: h.stats.endpointErrors.Load(),
 		Closed:         h.stats.closed.copy(),
 		Refused:        h.stats.refused.copy(),

@@ -22,7 +22,8 @@ var full = os.Getenv("CONFORMANCE_FULL") != ""
 type load struct{ size, fragment int }
 
 var deflateLoads = []load{
-	{16, 0}, {64, 0}, {256, 0}, {1 << 10, 0}, {4 << 10, 0}, {8 << 10, 0}, {16 << 10, 0}, {32 << 10, 0}, {64 << 10, 0}, {128 << 10, 0},
+	{16, 0}, {64, 0}, {256, 0}, {1 << 10, 0}, {4 << 10, 0}, {8 << 10, 0}, {16 << 10, 0}, {32 << 10, 0},
+	{64 << 10, 0}, {128 << 10, 0},
 	{8 << 10, 256}, {16 << 10, 256}, {32 << 10, 256}, {64 << 10, 256}, {128 << 10, 256},
 	{128 << 10, 1 << 10}, {128 << 10, 4 << 10}, {128 << 10, 32 << 10},
 }
@@ -52,7 +53,8 @@ func TestAutobahn13DeflateParameters(t *testing.T) {
 		"permessage-deflate; server_max_window_bits=15",
 		"permessage-deflate; server_no_context_takeover; server_max_window_bits=9",
 		"permessage-deflate; server_no_context_takeover; server_max_window_bits=15",
-		"permessage-deflate; server_no_context_takeover; server_max_window_bits=9, permessage-deflate; server_no_context_takeover, permessage-deflate",
+		"permessage-deflate; server_no_context_takeover; server_max_window_bits=9, permessage-deflate; " +
+			"server_no_context_takeover, permessage-deflate",
 	} {
 		runLoads(t, fmt.Sprintf("13.%d", i+1), jsonText, offer)
 	}
@@ -116,7 +118,8 @@ func fill(n int, next func(r *rand.Rand) string) []byte {
 
 func jsonText(n int) ([]byte, byte) {
 	return fill(n, func(r *rand.Rand) string {
-		return fmt.Sprintf(`{"id":%d,"name":"device-%03d","on":%v,"level":%.3f},`, r.IntN(1e6), r.IntN(500), r.IntN(2) == 0, r.Float64())
+		return fmt.Sprintf(`{"id":%d,"name":"device-%03d","on":%v,"level":%.3f},`, r.IntN(1e6),
+			r.IntN(500), r.IntN(2) == 0, r.Float64())
 	}), raw.Text
 }
 
@@ -127,13 +130,15 @@ func noise(n int) ([]byte, byte) {
 }
 
 func prose(n int) ([]byte, byte) {
-	words := strings.Fields("the sea was calm and under a low sun three boats came slowly home with nobody singing")
+	words := strings.Fields("the sea was calm and under a low sun three boats came slowly home with " +
+		"nobody singing")
 	return fill(n, func(r *rand.Rand) string { return words[r.IntN(len(words))] + " " }), raw.Text
 }
 
 func markup(n int) ([]byte, byte) {
 	return fill(n, func(r *rand.Rand) string {
-		return fmt.Sprintf("<tr class=\"row\"><td>%d</td><td><a href=\"/item/%d\">item</a></td></tr>\n", r.IntN(9999), r.IntN(99))
+		return fmt.Sprintf("<tr class=\"row\"><td>%d</td><td><a href=\"/item/%d\">item</a></td></tr>\n",
+			r.IntN(9999), r.IntN(99))
 	}), raw.Text
 }
 

@@ -23,24 +23,32 @@ func TestAutobahn7Close(t *testing.T) {
 	add("7.1.3", "ping after close", send(closing, ping), closedWith(1000))
 	add("7.1.4", "text after close", send(closing, hello), closedWith(1000))
 	add("7.1.5", "close inside a message", send(parts[0], closing, parts[1]), closedWith(1000))
-	add("7.1.6", "large text, close, ping", send(raw.Whole(raw.Text, large), closing, ping), want(text(large)), closedWith(1000))
+	add("7.1.6", "large text, close, ping", send(raw.Whole(raw.Text, large), closing, ping),
+		want(text(large)), closedWith(1000))
 
 	add("7.3.1", "close without payload", send(raw.Whole(raw.CloseOp, nil)), closedWith(1000, 1005))
 	add("7.3.2", "close of one byte", send(raw.Whole(raw.CloseOp, []byte("a"))), closedWith(1002))
 	add("7.3.3", "close with a code", send(closing), closedWith(1000))
 	add("7.3.4", "close with a reason", send(raw.Close(1000, "Hello World!")), closedWith(1000))
-	add("7.3.5", "reason of 123 bytes", send(raw.Close(1000, strings.Repeat("*", 123))), closedWith(1000))
-	add("7.3.6", "reason of 124 bytes", send(raw.Close(1000, strings.Repeat("*", 124))), closedWith(1002))
-	add("7.5.1", "reason that is not UTF-8", send(raw.Close(1000, kosme+"\xed\xa0\x80edited")), closedWith(1007))
+	add("7.3.5", "reason of 123 bytes", send(raw.Close(1000, strings.Repeat("*", 123))),
+		closedWith(1000))
+	add("7.3.6", "reason of 124 bytes", send(raw.Close(1000, strings.Repeat("*", 124))),
+		closedWith(1002))
+	add("7.5.1", "reason that is not UTF-8", send(raw.Close(1000, kosme+"\xed\xa0\x80edited")),
+		closedWith(1007))
 
-	for i, code := range []int{1000, 1001, 1002, 1003, 1007, 1008, 1009, 1010, 1011, 3000, 3999, 4000, 4999} {
-		add(fmt.Sprint("7.7.", i+1), fmt.Sprint("code ", code), send(raw.Close(code, "")), closedWith(code))
+	for i, code := range []int{1000, 1001, 1002, 1003, 1007, 1008, 1009, 1010, 1011, 3000, 3999, 4000,
+		4999} {
+		add(fmt.Sprint("7.7.", i+1), fmt.Sprint("code ", code), send(raw.Close(code, "")),
+			closedWith(code))
 	}
 	for i, code := range []int{0, 999, 1004, 1005, 1006, 1016, 1100, 2000, 2999} {
-		add(fmt.Sprint("7.9.", i+1), fmt.Sprint("code ", code), send(raw.Close(code, "")), closedWith(1002))
+		add(fmt.Sprint("7.9.", i+1), fmt.Sprint("code ", code), send(raw.Close(code, "")),
+			closedWith(1002))
 	}
 	for i, code := range []int{5000, 65535} {
-		add(fmt.Sprint("7.13.", i+1), fmt.Sprint("code ", code), send(raw.Close(code, "")), closedWith(1002))
+		add(fmt.Sprint("7.13.", i+1), fmt.Sprint("code ", code), send(raw.Close(code, "")),
+			closedWith(1002))
 	}
 	runCases(t, cases)
 }
@@ -62,7 +70,8 @@ func TestAutobahn9Limits(t *testing.T) {
 		}
 		for i, size := range []int{64, 256, kib, 4 * kib, 16 * kib, 64 * kib, 256 * kib, mib, 4 * mib} {
 			p, reply := payload(4 * mib)
-			add(3+g, i, fmt.Sprint("4 MiB in fragments of ", size), send(raw.Fragments(op, raw.Cut(p, size)...)...), want(reply))
+			add(3+g, i, fmt.Sprint("4 MiB in fragments of ", size),
+				send(raw.Fragments(op, raw.Cut(p, size)...)...), want(reply))
 		}
 		for i, n := range []int{64, 128, 256, 512, 1024, 2048} {
 			p, reply := payload(mib)
@@ -91,6 +100,7 @@ func repeat(n int, op byte, p []byte) step {
 func TestAutobahn10AutoFragment(t *testing.T) {
 	p := slices.Repeat([]byte("*"), 65536)
 	runCases(t, []protoCase{
-		{"10.1.1", "64 KiB in fragments of 1300", []step{send(raw.Fragments(raw.Text, raw.Cut(p, 1300)...)...), want(text(p)), done}},
+		{"10.1.1", "64 KiB in fragments of 1300",
+			[]step{send(raw.Fragments(raw.Text, raw.Cut(p, 1300)...)...), want(text(p)), done}},
 	})
 }

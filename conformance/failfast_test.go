@@ -26,7 +26,8 @@ func firstBad(s string) int {
 }
 
 func TestFirstBad(t *testing.T) {
-	for s, want := range map[string]int{"abc": 0, "a\xffb": 2, "\xe2\x82": 0, "\xe2\x28": 2, "\xed\xa0\x80": 2, "\xf4\x90": 2, "\xc0": 1, "": 0, "\xf0\x9f\x98\x80\x80": 5} {
+	for s, want := range map[string]int{"abc": 0, "a\xffb": 2, "\xe2\x82": 0, "\xe2\x28": 2,
+		"\xed\xa0\x80": 2, "\xf4\x90": 2, "\xc0": 1, "": 0, "\xf0\x9f\x98\x80\x80": 5} {
 		if got := firstBad(s); got != want {
 			t.Errorf("firstBad(%q) = %d, want %d", s, got, want)
 		}
@@ -50,11 +51,15 @@ func TestFailFastUTF8(t *testing.T) {
 			header := len(frame) - len(s+rest)
 			fragments := raw.Fragments(raw.Text, []byte("good "), []byte(s[:n]), []byte(rest))
 			cases = append(cases,
-				protoCase{id + " in a frame", "the rest never comes", []step{bytesCut(0, frame[:header+n]), closedWith(1007)}},
-				protoCase{id + " in a frame, byte by byte", "the rest never comes", []step{bytesCut(1, frame[:header+n]), closedWith(1007)}},
-				protoCase{id + " in a fragment", "the last never comes", []step{send(fragments[:2]...), closedWith(1007)}},
+				protoCase{id + " in a frame", "the rest never comes",
+					[]step{bytesCut(0, frame[:header+n]), closedWith(1007)}},
+				protoCase{id + " in a frame, byte by byte", "the rest never comes",
+					[]step{bytesCut(1, frame[:header+n]), closedWith(1007)}},
+				protoCase{id + " in a fragment", "the last never comes",
+					[]step{send(fragments[:2]...), closedWith(1007)}},
 				protoCase{id + " split over fragments", "the last never comes", []step{
-					send(raw.Fragments(raw.Text, append(raw.Cut([]byte(s[:n]), 1), nil)...)[:n]...), closedWith(1007)}},
+					send(raw.Fragments(raw.Text, append(raw.Cut([]byte(s[:n]), 1), nil)...)[:n]...),
+					closedWith(1007)}},
 			)
 		}
 	}
@@ -70,10 +75,13 @@ func TestFailFastNotTooFast(t *testing.T) {
 			parts := raw.Fragments(raw.Text, []byte(whole[:n]), []byte(whole[n:]))
 			ping := raw.Whole(raw.Ping, nil)
 			cases = append(cases,
-				protoCase{id + " completed", "after a ping", []step{send(parts[0], ping), want(pong("")), send(parts[1]), want(text(whole)), done}},
+				protoCase{id + " completed", "after a ping",
+					[]step{send(parts[0], ping), want(pong("")), send(parts[1]), want(text(whole)), done}},
 				protoCase{id + " never completed", "by an empty last fragment", []step{
-					send(parts[0], ping), want(pong("")), send(raw.Frame{Fin: true, Opcode: raw.Continuation}), closedWith(1007)}},
-				protoCase{id + " whole message", "cut short", []step{send(raw.Whole(raw.Text, []byte(whole[:n]))), closedWith(1007)}},
+					send(parts[0], ping), want(pong("")), send(raw.Frame{Fin: true, Opcode: raw.Continuation}),
+					closedWith(1007)}},
+				protoCase{id + " whole message", "cut short",
+					[]step{send(raw.Whole(raw.Text, []byte(whole[:n]))), closedWith(1007)}},
 			)
 		}
 	}

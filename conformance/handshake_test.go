@@ -69,8 +69,10 @@ func wantErrorObject(t *testing.T, resp *raw.Response, typ string) {
 		t.Fatalf("status %d: body %q: %v", resp.Status, resp.Body, err)
 	}
 	text, _ := members["error"].(string)
-	if len(members) != 3 || members["type"] != typ || members["status"] != float64(resp.Status) || text == "" {
-		t.Errorf("status %d: error object %s, want type %s and exactly type, error, status", resp.Status, resp.Body, typ)
+	if len(members) != 3 || members["type"] != typ || members["status"] != float64(resp.Status) ||
+		text == "" {
+		t.Errorf("status %d: error object %s, want type %s and exactly type, error, status", resp.Status,
+			resp.Body, typ)
 	}
 }
 
@@ -103,7 +105,8 @@ func TestUpgradeMethodAndPath(t *testing.T) {
 	}
 	runUpgrades(t, append(cases, []upgradeCase{
 		{"no route", target("/nothing/here"), []int{404}, "no_route"},
-		{"no route, and no upgrade", both(target("/nothing/here"), del("Upgrade"), del("Connection")), []int{404}, "no_route"},
+		{"no route, and no upgrade", both(target("/nothing/here"), del("Upgrade"), del("Connection")),
+			[]int{404}, "no_route"},
 		{"query", target("/echo?a=1&a=2&b=%20"), opens, ""},
 		{"query of bad escapes", target("/echo?a=%zz"), []int{101, 400}, "invalid_request"},
 		{"lower case method", method("get"), []int{405, 400}, ""},
@@ -134,8 +137,10 @@ func TestUpgradeAllowAndVersionHeaders(t *testing.T) {
 		if err != nil || c != nil {
 			t.Fatalf("%s: opened: %v, %v", tc.name, c != nil, err)
 		}
-		if got := resp.Header.Get(tc.header); resp.Status != tc.status || !strings.EqualFold(got, tc.value) {
-			t.Errorf("%s: status %d, %s: %q; want %d, %q", tc.name, resp.Status, tc.header, got, tc.status, tc.value)
+		if got := resp.Header.Get(tc.header); resp.Status != tc.status ||
+			!strings.EqualFold(got, tc.value) {
+			t.Errorf("%s: status %d, %s: %q; want %d, %q", tc.name, resp.Status, tc.header, got, tc.status,
+				tc.value)
 		}
 	}
 }
@@ -143,7 +148,8 @@ func TestUpgradeAllowAndVersionHeaders(t *testing.T) {
 func TestUpgradeVersion(t *testing.T) {
 	const header = "Sec-WebSocket-Version"
 	var cases []upgradeCase
-	for _, v := range []string{"0", "7", "8", "12", "14", "130", "-13", "13.0", "abc", "13abc", "1 3"} {
+	for _, v := range []string{"0", "7", "8", "12", "14", "130", "-13", "13.0", "abc", "13abc",
+		"1 3"} {
 		cases = append(cases, upgradeCase{"version " + v, set(header, v), []int{426, 400}, ""})
 	}
 	runUpgrades(t, append(cases,
@@ -162,8 +168,9 @@ func TestUpgradeKey(t *testing.T) {
 		"empty": "", "15 bytes": "AAAAAAAAAAAAAAAAAAAA", "17 bytes": "AAAAAAAAAAAAAAAAAAAAAAA=",
 		"not base64": "!!!!!!!!!!!!!!!!!!!!!!==", "without padding": "dGhlIHNhbXBsZSBub25jZQ",
 		"space inside": "dGhlIHNhbXBs ZSBub25jZQ==", "URL alphabet": "__________________________==",
-		"two in one": "dGhlIHNhbXBsZSBub25jZQ==, dGhlIHNhbXBsZSBub25jZQ==", "text behind": "dGhlIHNhbXBsZSBub25jZQ==x",
-		"long": strings.Repeat("A", 1000),
+		"two in one":  "dGhlIHNhbXBsZSBub25jZQ==, dGhlIHNhbXBsZSBub25jZQ==",
+		"text behind": "dGhlIHNhbXBsZSBub25jZQ==x",
+		"long":        strings.Repeat("A", 1000),
 	} {
 		cases = append(cases, upgradeCase{name, set(header, key), []int{400}, "invalid_request"})
 	}
@@ -177,10 +184,12 @@ func TestUpgradeKey(t *testing.T) {
 
 func TestUpgradeTokens(t *testing.T) {
 	var cases []upgradeCase
-	for _, v := range []string{"WebSocket", "WEBSOCKET", "websocket, foo", "foo, websocket", " websocket ", "foo/1.0 , websocket"} {
+	for _, v := range []string{"WebSocket", "WEBSOCKET", "websocket, foo", "foo, websocket",
+		" websocket ", "foo/1.0 , websocket"} {
 		cases = append(cases, upgradeCase{"Upgrade " + v, set("Upgrade", v), opens, ""})
 	}
-	for _, v := range []string{"upgrade", "UPGRADE", "keep-alive, Upgrade", "Upgrade, keep-alive", "keep-alive,Upgrade", " ,Upgrade, "} {
+	for _, v := range []string{"upgrade", "UPGRADE", "keep-alive, Upgrade", "Upgrade, keep-alive",
+		"keep-alive,Upgrade", " ,Upgrade, "} {
 		cases = append(cases, upgradeCase{"Connection " + v, set("Connection", v), opens, ""})
 	}
 	for _, v := range []string{"h2c", "websockets", "web socket", "websocket;", "TLS/1.2"} {
@@ -194,8 +203,10 @@ func TestUpgradeTokens(t *testing.T) {
 		upgradeCase{"no Connection", del("Connection"), []int{426, 400}, ""},
 		upgradeCase{"neither", both(del("Upgrade"), del("Connection")), []int{426}, "upgrade_required"},
 		upgradeCase{"another protocol", set("Upgrade", "h2c"), []int{501}, "not_implemented"},
-		upgradeCase{"two Upgrade lines", both(set("Upgrade", "foo"), add("Upgrade", "websocket")), opens, ""},
-		upgradeCase{"two Connection lines", both(set("Connection", "keep-alive"), add("Connection", "Upgrade")), opens, ""},
+		upgradeCase{"two Upgrade lines", both(set("Upgrade", "foo"), add("Upgrade", "websocket")), opens,
+			""},
+		upgradeCase{"two Connection lines",
+			both(set("Connection", "keep-alive"), add("Connection", "Upgrade")), opens, ""},
 		upgradeCase{"lower case names", func(r *raw.Request) {
 			for i := range r.Fields {
 				r.Fields[i].Name = strings.ToLower(r.Fields[i].Name)
@@ -206,7 +217,8 @@ func TestUpgradeTokens(t *testing.T) {
 				r.Fields[i].Name = strings.ToUpper(r.Fields[i].Name)
 			}
 		}, opens, ""},
-		upgradeCase{"space before the colon", func(r *raw.Request) { r.Fields[1].Name += " " }, []int{400}, ""},
+		upgradeCase{"space before the colon", func(r *raw.Request) { r.Fields[1].Name += " " },
+			[]int{400}, ""},
 		upgradeCase{"control byte in a value", add("X-Text", "a\x01b"), []int{400}, ""},
 		upgradeCase{"NUL in a value", add("X-Text", "a\x00b"), []int{400}, ""},
 	))
@@ -219,30 +231,42 @@ func TestUpgradeOrigin(t *testing.T) {
 	at := func(host, o string) func(*raw.Request) { return both(set("Host", host), origin(o)) }
 	var cases []upgradeCase
 	for name, change := range map[string]func(*raw.Request){
-		"none": func(*raw.Request) {}, "same": origin("http://" + host), "same, ws": origin("ws://" + host),
+		"none": func(*raw.Request) {}, "same": origin("http://" + host),
+		"same, ws":           origin("ws://" + host),
 		"same, TLS in front": origin("https://" + host), "same, wss": origin("wss://" + host),
-		"upper case":        at("GATE.example:9", "http://gate.EXAMPLE:9"),
-		"default port said": at("gate.example", "http://gate.example:80"), "default TLS port said": at("gate.example", "https://gate.example:443"),
-		"default port in Host": at("gate.example:80", "http://gate.example"), "default TLS port in Host": at("gate.example:443", "https://gate.example"),
-		"IPv6": at("[::1]:"+port, "http://[::1]:"+port),
+		"upper case":               at("GATE.example:9", "http://gate.EXAMPLE:9"),
+		"default port said":        at("gate.example", "http://gate.example:80"),
+		"default TLS port said":    at("gate.example", "https://gate.example:443"),
+		"default port in Host":     at("gate.example:80", "http://gate.example"),
+		"default TLS port in Host": at("gate.example:443", "https://gate.example"),
+		"IPv6":                     at("[::1]:"+port, "http://[::1]:"+port),
 	} {
 		cases = append(cases, upgradeCase{name, change, opens, ""})
 	}
 	for name, change := range map[string]func(*raw.Request){
-		"other host": origin("http://evil.example"), "null": origin("null"), "other port": origin("http://127.0.0.1:1"),
-		"no port": origin("http://127.0.0.1"), "host in front": origin("http://" + host + ".evil.example"),
-		"host as user": origin("http://" + host + "@evil.example"), "host as path": origin("http://evil.example/" + host),
-		"host behind": origin("http://evil-" + host), "sub domain": at("gate.example", "http://sub.gate.example"),
-		"parent domain": at("sub.gate.example", "http://gate.example"), "default port against 8080": at("gate.example", "http://gate.example:8080"),
-		"file": origin("file://"), "two in one": origin("http://" + host + ", http://evil.example"),
-		"extension": origin("chrome-extension://abcdefgh"), "not a URL": origin("%zz"),
-		"other, and forwarded host": both(origin("http://evil.example"), add("X-Forwarded-Host", "evil.example")),
+		"other host": origin("http://evil.example"), "null": origin("null"),
+		"other port":                origin("http://127.0.0.1:1"),
+		"no port":                   origin("http://127.0.0.1"),
+		"host in front":             origin("http://" + host + ".evil.example"),
+		"host as user":              origin("http://" + host + "@evil.example"),
+		"host as path":              origin("http://evil.example/" + host),
+		"host behind":               origin("http://evil-" + host),
+		"sub domain":                at("gate.example", "http://sub.gate.example"),
+		"parent domain":             at("sub.gate.example", "http://gate.example"),
+		"default port against 8080": at("gate.example", "http://gate.example:8080"),
+		"file":                      origin("file://"),
+		"two in one":                origin("http://" + host + ", http://evil.example"),
+		"extension":                 origin("chrome-extension://abcdefgh"), "not a URL": origin("%zz"),
+		"other, and forwarded host": both(origin("http://evil.example"),
+			add("X-Forwarded-Host", "evil.example")),
 	} {
 		cases = append(cases, upgradeCase{name, change, []int{403}, "forbidden"})
 	}
 	runUpgrades(t, append(cases,
-		upgradeCase{"two, own first", both(origin("http://"+host), add("Origin", "http://evil.example")), []int{403, 400}, ""},
-		upgradeCase{"two, own second", both(origin("http://evil.example"), add("Origin", "http://"+host)), []int{403, 400}, ""},
+		upgradeCase{"two, own first", both(origin("http://"+host), add("Origin", "http://evil.example")),
+			[]int{403, 400}, ""},
+		upgradeCase{"two, own second", both(origin("http://evil.example"), add("Origin", "http://"+host)),
+			[]int{403, 400}, ""},
 	))
 }
 
@@ -289,12 +313,15 @@ func TestUpgradeBodyAndSize(t *testing.T) {
 		{"a body", both(set("Content-Length", "5"), body("hello")), []int{400}, "invalid_request"},
 		{"a body that never comes", set("Content-Length", "5"), []int{400}, "invalid_request"},
 		{"a huge body that never comes", set("Content-Length", "5000000000"), []int{400, 413}, ""},
-		{"chunked", both(set("Transfer-Encoding", "chunked"), body("5\r\nhello\r\n0\r\n\r\n")), []int{400}, "invalid_request"},
+		{"chunked", both(set("Transfer-Encoding", "chunked"), body("5\r\nhello\r\n0\r\n\r\n")),
+			[]int{400}, "invalid_request"},
 		{"chunked that never comes", set("Transfer-Encoding", "chunked"), []int{400}, "invalid_request"},
-		{"both", both(set("Content-Length", "5"), set("Transfer-Encoding", "chunked"), body("0\r\n\r\n")), []int{400}, ""},
+		{"both", both(set("Content-Length", "5"), set("Transfer-Encoding", "chunked"), body("0\r\n\r\n")),
+			[]int{400}, ""},
 		{"two lengths", both(set("Content-Length", "0"), add("Content-Length", "5")), []int{400}, ""},
 		{"negative length", set("Content-Length", "-1"), []int{400}, ""},
-		{"body of no upgrade", both(del("Upgrade"), del("Connection"), set("Content-Length", "5")), []int{426, 400}, ""},
+		{"body of no upgrade", both(del("Upgrade"), del("Connection"), set("Content-Length", "5")),
+			[]int{426, 400}, ""},
 		{"Expect", both(set("Expect", "100-continue"), set("Content-Length", "5")), []int{400, 417}, ""},
 		{"cookie of 6 KiB", cookies(6 << 10), opens, ""},
 		{"cookie of 1 MiB", cookies(1 << 20), []int{431, 400}, ""},

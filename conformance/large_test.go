@@ -18,11 +18,14 @@ func TestLargeFragmented(t *testing.T) {
 	if labproc.Race {
 		size = 4 << 20 // the rest would tell nothing new about races
 	}
-	letters := strings.Repeat("aé€𐍈", size/10+1)[:size/10*10] // cut anywhere below: inside characters, too
+	// cut anywhere below: inside characters, too
+	letters := strings.Repeat("aé€𐍈", size/10+1)[:size/10*10]
 	var cases []protoCase
 	for _, part := range []int{997, 65536, 3<<20 + 1} {
 		frames := raw.Fragments(raw.Text, raw.Cut([]byte(letters), part)...)
-		cases = append(cases, protoCase{fmt.Sprint("text in fragments of ", part), "", []step{send(frames...), want(text(letters)), done}})
+		cases = append(cases,
+			protoCase{fmt.Sprint("text in fragments of ", part), "",
+				[]step{send(frames...), want(text(letters)), done}})
 	}
 	content := pattern(size)
 	frames := raw.Fragments(raw.Binary, raw.Cut(content, 1<<20)...)
@@ -37,8 +40,10 @@ func TestLargeFragmented(t *testing.T) {
 	replies = slices.Insert(replies, len(replies)-1, bin(content))
 	cases = append(cases,
 		protoCase{"pings among fragments of 1 MiB", "", []step{send(among...), want(replies...), done}},
-		protoCase{"segments of 64 KiB", "", []step{cut(64<<10, raw.Whole(raw.Binary, content)), want(bin(content)), done}},
-		protoCase{"empty fragments among those of 1 MiB", "", []step{send(withEmpty(frames)...), want(bin(content)), done}},
+		protoCase{"segments of 64 KiB", "",
+			[]step{cut(64<<10, raw.Whole(raw.Binary, content)), want(bin(content)), done}},
+		protoCase{"empty fragments among those of 1 MiB", "",
+			[]step{send(withEmpty(frames)...), want(bin(content)), done}},
 	)
 	runCases(t, cases)
 }
@@ -74,8 +79,10 @@ func TestLargeDeflated(t *testing.T) {
 	stored := raw.Deflated(noise, 0) // larger than what it becomes
 	above := raw.Deflated(append(slices.Clone(noise), 'x'), 0)
 	for _, pc := range []protoCase{
-		{"incompressible, at the limit", "", []step{send(compressed(stored, 1<<20)...), want(bin(noise)), done}},
-		{"incompressible, one byte above", "", []step{send(compressed(above, 1<<20)...), closedWith(1009)}},
+		{"incompressible, at the limit", "",
+			[]step{send(compressed(stored, 1<<20)...), want(bin(noise)), done}},
+		{"incompressible, one byte above", "",
+			[]step{send(compressed(above, 1<<20)...), closedWith(1009)}},
 	} {
 		t.Run(pc.id, func(t *testing.T) {
 			t.Parallel()

@@ -48,7 +48,9 @@ func text[T ~string | ~[]byte](v T) raw.Event {
 func bin[T ~string | ~[]byte](v T) raw.Event {
 	return raw.Event{Kind: raw.Message, Opcode: raw.Binary, Data: []byte(v)}
 }
-func pong[T ~string | ~[]byte](v T) raw.Event { return raw.Event{Kind: raw.Ponged, Data: []byte(v)} }
+func pong[T ~string | ~[]byte](v T) raw.Event {
+	return raw.Event{Kind: raw.Ponged, Data: []byte(v)}
+}
 
 // send writes frames at once.
 func send(frames ...raw.Frame) step { return cut(0, frames...) }
@@ -103,7 +105,8 @@ func show(ev raw.Event) string {
 	case ev.Kind == raw.Closed:
 		return fmt.Sprintf("close %d %q", ev.Code, ev.Reason)
 	case len(ev.Data) > 40:
-		return fmt.Sprintf("%v of opcode %d, %d bytes %.20q...", ev.Kind, ev.Opcode, len(ev.Data), ev.Data)
+		return fmt.Sprintf("%v of opcode %d, %d bytes %.20q...", ev.Kind, ev.Opcode, len(ev.Data),
+			ev.Data)
 	}
 	return fmt.Sprintf("%v of opcode %d %q", ev.Kind, ev.Opcode, ev.Data)
 }

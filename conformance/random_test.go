@@ -104,8 +104,10 @@ func (talk *conversation) take(t *testing.T, ev raw.Event) {
 	if ev.Kind == raw.Ponged {
 		list = &talk.pongs
 	}
-	if len(*list) == 0 || ev.Kind != (*list)[0].Kind || ev.Opcode != (*list)[0].Opcode || !bytes.Equal(ev.Data, (*list)[0].Data) {
-		t.Fatalf("%s came with %d messages and %d pongs missing", show(ev), len(talk.messages), len(talk.pongs))
+	if len(*list) == 0 || ev.Kind != (*list)[0].Kind || ev.Opcode != (*list)[0].Opcode ||
+		!bytes.Equal(ev.Data, (*list)[0].Data) {
+		t.Fatalf("%s came with %d messages and %d pongs missing", show(ev), len(talk.messages),
+			len(talk.pongs))
 	}
 	*list = (*list)[1:]
 }

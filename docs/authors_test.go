@@ -134,7 +134,8 @@ func TestAuthorsPage(t *testing.T) {
 
 func (e example) run(t *testing.T) {
 	log := &printed{}
-	gw := gateway.New(&gateway.Options{Logger: slog.New(slog.DiscardHandler), Limits: gateway.Limits{MessagesPerSecond: -1}})
+	gw := gateway.New(&gateway.Options{Logger: slog.New(slog.DiscardHandler),
+		Limits: gateway.Limits{MessagesPerSecond: -1}})
 	host := lua.New(gw, &lua.Options{
 		Logger:   slog.New(log),
 		Services: map[string]lua.Service{"Keystore": keystore.New(nil).Service()},
@@ -167,7 +168,9 @@ func (e example) run(t *testing.T) {
 	if want := e.prints(); !slices.Equal(lines, want) {
 		t.Errorf("printed\n\t%q\nwant\n\t%q", lines, want)
 	}
-	if e.logs == "" && len(failures) > 0 || e.logs != "" && !slices.ContainsFunc(failures, func(f string) bool { return strings.Contains(f, e.logs) }) {
+	if e.logs == "" && len(failures) > 0 ||
+		e.logs != "" &&
+			!slices.ContainsFunc(failures, func(f string) bool { return strings.Contains(f, e.logs) }) {
 		t.Errorf("failures %q, want %q", failures, e.logs)
 	}
 }
@@ -190,7 +193,9 @@ type printed struct {
 	failures []string // guarded by mu
 }
 
-func (p *printed) Enabled(_ context.Context, level slog.Level) bool { return level >= slog.LevelInfo }
+func (p *printed) Enabled(_ context.Context, level slog.Level) bool {
+	return level >= slog.LevelInfo
+}
 
 func (p *printed) Handle(_ context.Context, r slog.Record) error {
 	p.mu.Lock()

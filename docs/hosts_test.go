@@ -24,7 +24,8 @@ var _, _, _, _, _, _, _ = ctx, files, gw, store, host, srv, fragment
 `
 
 var hostImports = map[string]string{
-	"context": "context", "errors": "errors", "fmt": "fmt", "fs": "io/fs", "http": "net/http", "os": "os", "slog": "log/slog",
+	"context": "context", "errors": "errors", "fmt": "fmt", "fs": "io/fs", "http": "net/http",
+	"os": "os", "slog": "log/slog",
 	"gateway": "github.com/wsgateway/gateway", "lua": "github.com/wsgateway/gateway/lua",
 	"luatest":  "github.com/wsgateway/gateway/lua/luatest",
 	"keystore": "github.com/wsgateway/gateway/lua/keystore", "time": "time",
@@ -32,12 +33,13 @@ var hostImports = map[string]string{
 
 // TestHostsPage builds all Go code on the page for hosts, each fragment inside a
 // function.
-func TestHostsPage(t *testing.T) { mdtest.Build(t, "..", "lua-hosts.md", hostPackage) }
+func TestHostsPage(t *testing.T) { mdtest.Build(t, "..", "lua-hosts.md", 5, hostPackage) }
 
 // hostPackage makes a fragment a package.
 func hostPackage(code string) string {
 	var use strings.Builder // a fragment may stop before it needs what it declares
-	for _, m := range regexp.MustCompile(`(?m)^(\w+), err := |^(\w+) := `).FindAllStringSubmatch(code, -1) {
+	for _, m := range regexp.MustCompile(`(?m)^(\w+), err := |^(\w+) := `).FindAllStringSubmatch(code,
+		-1) {
 		if name := m[1] + m[2]; name != "_" {
 			fmt.Fprintf(&use, "_ = %s\n", name)
 		}
@@ -51,7 +53,8 @@ func hostPackage(code string) string {
 	var b strings.Builder
 	b.WriteString("package fragment\n")
 	for name, path := range hostImports {
-		if regexp.MustCompile(`\b` + name + `\.`).MatchString(regexp.MustCompile(`//.*`).ReplaceAllString(body, "")) {
+		if regexp.MustCompile(`\b` + name +
+			`\.`).MatchString(regexp.MustCompile(`//.*`).ReplaceAllString(body, "")) {
 			fmt.Fprintf(&b, "import %q\n", path)
 		}
 	}

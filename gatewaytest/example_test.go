@@ -11,7 +11,7 @@ import (
 	"github.com/wsgateway/gateway/gatewaytest"
 )
 
-// The endpoint that is to be tested: it says good-bye to who is silent for long.
+// The endpoint under test closes sockets that are silent for long.
 func clock() gateway.Endpoint {
 	return gateway.Callbacks{
 		OnOpen: func(ctx context.Context, s *gateway.Socket) error {
@@ -47,7 +47,8 @@ func Example() {
 				t.Errorf("%d sockets are open after 59 minutes, want 1", n)
 			}
 			time.Sleep(time.Minute)
-			if code, reason := p.Closed(); code != 4000 || reason != "the hour is over" || time.Since(start) != time.Hour {
+			if code, reason := p.Closed(); code != 4000 || reason != "the hour is over" ||
+				time.Since(start) != time.Hour {
 				t.Errorf("closed with %d %q after %v", code, reason, time.Since(start))
 			}
 		})

@@ -13,8 +13,8 @@ import (
 )
 
 // A Peer is a client of the gateway. It reads all the time, as a browser does,
-// and answers pings. Its methods fail the test that made it; they are to be
-// called from that test's goroutine, except Cut, Stall, Resume and Empty.
+// and answers pings. Its methods fail the test that made it. Call them from that
+// test's goroutine; only Cut, Stall, Resume and Empty may be called from others.
 type Peer struct {
 	tb   testing.TB
 	ws   *websocket.Conn
@@ -62,8 +62,8 @@ func (p *Peer) read() {
 	}
 }
 
-// Send sends a message; its Key does not travel. It returns when the message is in
-// the connection, which the gateway may not have read yet.
+// Send sends a message, without its Key. It returns when the message is in the
+// connection; the gateway may not have read it yet.
 func (p *Peer) Send(m gateway.Message) {
 	p.tb.Helper()
 	if m.Type != gateway.MessageText && m.Type != gateway.MessageBinary {

@@ -29,7 +29,8 @@ func (a addr) String() string  { return string(a) }
 // newPipe returns the two ends of a connection.
 func newPipe(client, server addr) (*conn, *conn) {
 	a, b := newStream(), newStream()
-	return &conn{local: client, remote: server, in: a, out: b}, &conn{local: server, remote: client, in: b, out: a}
+	return &conn{local: client, remote: server, in: a, out: b},
+		&conn{local: server, remote: client, in: b, out: a}
 }
 
 func (c *conn) Read(p []byte) (int, error)  { return c.in.read(p) }
@@ -130,7 +131,7 @@ func (s *stream) write(p []byte) (n int, err error) {
 	}
 }
 
-// end is the writer's: the reader gets readErr after what is buffered.
+// end is for the writer: the reader gets readErr after what is buffered.
 func (s *stream) end(readErr, writeErr error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -143,7 +144,7 @@ func (s *stream) end(readErr, writeErr error) {
 	s.stop()
 }
 
-// abandon is the reader's: nobody will read any more.
+// abandon is for the reader: nobody will read any more.
 func (s *stream) abandon() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -177,7 +178,7 @@ type deadline struct {
 	timer *time.Timer
 }
 
-// passed asks the clock, for the timer of an equal deadline may be served first.
+// passed asks the clock: of two timers for the same moment, the other may run first.
 func (d *deadline) passed() bool { return !d.at.IsZero() && !time.Now().Before(d.at) }
 
 func (d *deadline) set(t time.Time) {
@@ -198,7 +199,7 @@ func (d *deadline) stop() {
 	}
 }
 
-// wake has who waits look again.
+// wake makes those who wait look again.
 func (s *stream) wake() {
 	s.mu.Lock()
 	defer s.mu.Unlock()

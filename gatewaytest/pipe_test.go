@@ -44,7 +44,8 @@ func TestPipe(t *testing.T) {
 	if n, err := a.Read(nil); n != 0 || err != nil {
 		t.Errorf("Read of nothing = %d, %v, want 0, nil", n, err)
 	}
-	for _, c := range []struct{ got, want net.Addr }{{a.LocalAddr(), b.RemoteAddr()}, {a.RemoteAddr(), b.LocalAddr()}} {
+	for _, c := range []struct{ got, want net.Addr }{{a.LocalAddr(), b.RemoteAddr()},
+		{a.RemoteAddr(), b.LocalAddr()}} {
 		if c.got.String() != c.want.String() || c.got.Network() != "tcp" {
 			t.Errorf("address %v of network %s, want %v of tcp", c.got, c.got.Network(), c.want)
 		}
@@ -164,7 +165,8 @@ func TestPipeStalls(t *testing.T) {
 		b.in.stall(false)
 		synctest.Wait()
 		if !done || got.String() != "hello" {
-			t.Errorf("after the stall the reader got %q (at its end: %v), want hello and the end", got.String(), done)
+			t.Errorf("after the stall the reader got %q (at its end: %v), want hello and the end",
+				got.String(), done)
 		}
 	})
 }

@@ -1,9 +1,9 @@
 // Package gatewaytest serves a gateway in memory and connects clients to it, for
 // the tests of programs that use the gateway.
 //
-// Nothing here opens a port or waits for real time by itself, so it works inside
-// a bubble of testing/synctest, where a minute costs nothing and synctest.Wait
-// replaces every "give it a moment".
+// Nothing here opens a port or waits for real time, so it works inside a bubble of
+// testing/synctest. There a minute takes no time, and synctest.Wait takes the place of
+// every sleep.
 package gatewaytest
 
 import (
@@ -29,10 +29,10 @@ type Server struct {
 	client   http.Client
 }
 
-// NewServer serves the handler until the test ends. If the handler is, like
-// *gateway.Handler, one with a method Shutdown(context.Context) error, that is
-// called first; the sockets of a gateway inside another handler end when their
-// peers do, which the test's end sees to as well.
+// NewServer serves the handler until the test ends. At the end of the test all peers
+// are cut, which ends their sockets. Then the handler's method
+// Shutdown(context.Context) error is called, if it has one, as *gateway.Handler has. It
+// has [Patience] to return, and an error fails the test.
 func NewServer(tb testing.TB, handler http.Handler) *Server {
 	tb.Helper()
 	l := &listener{conns: make(chan net.Conn), done: make(chan struct{})}
@@ -41,7 +41,9 @@ func NewServer(tb testing.TB, handler http.Handler) *Server {
 	served.Go(func() { srv.Serve(l) })
 	s := &Server{listener: l}
 	transport := &http.Transport{
-		DialContext:       func(ctx context.Context, _, _ string) (net.Conn, error) { return l.dial(ctx) },
+		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			return l.dial(ctx)
+		},
 		DisableKeepAlives: true,
 	}
 	s.client.Transport = transport
@@ -60,8 +62,8 @@ func NewServer(tb testing.TB, handler http.Handler) *Server {
 	return s
 }
 
-// Client returns an HTTP client whose requests all go to the server, whatever
-// host they name.
+// Client returns an HTTP client. All its requests go to the server, whatever host
+// they name.
 func (s *Server) Client() *http.Client { return &s.client }
 
 // Dial opens a socket on the path, which may have a query. It fails the test if
@@ -80,10 +82,10 @@ func (s *Server) Dial(tb testing.TB, path string) *Peer {
 	return p
 }
 
-// DialRequest opens a socket with the URL, the Host and the header of a request;
-// a Sec-WebSocket-Protocol field offers subprotocols. If the server refuses, the
-// Peer is nil; the response is the server's either way, with up to 1,024 bytes of its
-// body, which has the error object. The body needs no closing.
+// DialRequest opens a socket with the URL, the Host and the header of a request. A
+// Sec-WebSocket-Protocol field offers subprotocols. If the server refuses, the Peer is
+// nil. In both cases the response is the server's, with up to 1,024 bytes of its body;
+// of a refusal that is the error object. The body needs no closing.
 func (s *Server) DialRequest(tb testing.TB, r *http.Request) (*Peer, *http.Response) {
 	tb.Helper()
 	var raw *conn
@@ -96,7 +98,8 @@ func (s *Server) DialRequest(tb testing.TB, r *http.Request) (*Peer, *http.Respo
 		},
 	}}
 	header := r.Header.Clone()
-	opts := &websocket.DialOptions{HTTPClient: &client, HTTPHeader: header, Host: r.Host, CompressionMode: websocket.CompressionDisabled}
+	opts := &websocket.DialOptions{HTTPClient: &client, HTTPHeader: header, Host: r.Host,
+		CompressionMode: websocket.CompressionDisabled}
 	if offered := header.Values("Sec-WebSocket-Protocol"); len(offered) > 0 {
 		opts.Subprotocols = offered
 		header.Del("Sec-WebSocket-Protocol")

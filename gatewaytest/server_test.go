@@ -61,9 +61,12 @@ func failing(t *testing.T, want string, test func(tb testing.TB)) {
 
 // newEcho is a gateway with an echo endpoint at /echo.
 func newEcho() *gateway.Handler {
-	gw := gateway.New(&gateway.Options{Logger: slog.New(slog.DiscardHandler), Limits: gateway.Limits{MessagesPerSecond: -1}})
+	gw := gateway.New(&gateway.Options{Logger: slog.New(slog.DiscardHandler),
+		Limits: gateway.Limits{MessagesPerSecond: -1}})
 	gw.Handle("/echo", gateway.Callbacks{
-		OnData: func(ctx context.Context, s *gateway.Socket, m gateway.Message) error { return s.Send(ctx, m) },
+		OnData: func(ctx context.Context, s *gateway.Socket, m gateway.Message) error {
+			return s.Send(ctx, m)
+		},
 	})
 	return gw
 }
@@ -74,7 +77,8 @@ func TestPeer(t *testing.T) {
 		if !p.Empty() {
 			t.Error("Empty() = false before anything has come")
 		}
-		for _, m := range []gateway.Message{gateway.Text("one"), gateway.Binary([]byte{0, 0xff}), gateway.Text("")} {
+		for _, m := range []gateway.Message{gateway.Text("one"), gateway.Binary([]byte{0, 0xff}),
+			gateway.Text("")} {
 			p.Send(m)
 			synctest.Wait()
 			if p.Empty() {
@@ -99,7 +103,10 @@ func TestPeerCut(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		gw := newEcho()
 		var closed gateway.Closed
-		gw.Handle("/", gateway.Callbacks{OnClose: func(_ context.Context, _ *gateway.Socket, c gateway.Closed) { closed = c }})
+		gw.Handle("/",
+			gateway.Callbacks{OnClose: func(_ context.Context, _ *gateway.Socket, c gateway.Closed) {
+				closed = c
+			}})
 		p := gatewaytest.NewServer(t, gw).Dial(t, "/")
 		p.Cut()
 		if code, _ := p.Closed(); code != 1006 {
@@ -132,7 +139,8 @@ func TestPeerStall(t *testing.T) {
 		}()
 		synctest.Wait()
 		if sent || !p.Empty() {
-			t.Errorf("a stalled peer: SendSync has returned: %v, nothing received: %v, want false, true", sent, p.Empty())
+			t.Errorf("a stalled peer: SendSync has returned: %v, nothing received: %v, want false, true",
+				sent, p.Empty())
 		}
 		p.Resume()
 		if got := p.Receive(); string(got.Data) != long {
@@ -148,14 +156,24 @@ func TestPeerStall(t *testing.T) {
 // What a user's test is told when it waits in vain.
 func TestPeerFailures(t *testing.T) {
 	for want, test := range map[string]func(tb testing.TB){
-		"no message within 1m0s":                                func(tb testing.TB) { gatewaytest.NewServer(tb, newEcho()).Dial(tb, "/echo").Receive() },
-		"still open after 1m0s":                                 func(tb testing.TB) { gatewaytest.NewServer(tb, newEcho()).Dial(tb, "/echo").Closed() },
-		`the server answered 404 Not Found: {"type":"no_route"`: func(tb testing.TB) { gatewaytest.NewServer(tb, newEcho()).Dial(tb, "/nowhere") },
-		"the server answered 426":                               func(tb testing.TB) { gatewaytest.NewServer(tb, plain426()).Dial(tb, "/") },
-		`invalid URL escape "%zz"`:                              func(tb testing.TB) { gatewaytest.NewServer(tb, newEcho()).Dial(tb, "/%zz") },
-		`closed with 1000 "operation"`:                          func(tb testing.TB) { receiveAfterClose(tb) },
-		"gatewaytest: send: ":                                   func(tb testing.TB) { sendAfterCut(tb) },
-		`send: the socket is closed with 1000 "operation"`:      func(tb testing.TB) { sendAfterClose(tb) },
+		"no message within 1m0s": func(tb testing.TB) {
+			gatewaytest.NewServer(tb, newEcho()).Dial(tb, "/echo").Receive()
+		},
+		"still open after 1m0s": func(tb testing.TB) {
+			gatewaytest.NewServer(tb, newEcho()).Dial(tb, "/echo").Closed()
+		},
+		`the server answered 404 Not Found: {"type":"no_route"`: func(tb testing.TB) {
+			gatewaytest.NewServer(tb, newEcho()).Dial(tb, "/nowhere")
+		},
+		"the server answered 426": func(tb testing.TB) {
+			gatewaytest.NewServer(tb, plain426()).Dial(tb, "/")
+		},
+		`invalid URL escape "%zz"`: func(tb testing.TB) {
+			gatewaytest.NewServer(tb, newEcho()).Dial(tb, "/%zz")
+		},
+		`closed with 1000 "operation"`:                     func(tb testing.TB) { receiveAfterClose(tb) },
+		"gatewaytest: send: ":                              func(tb testing.TB) { sendAfterCut(tb) },
+		`send: the socket is closed with 1000 "operation"`: func(tb testing.TB) { sendAfterClose(tb) },
 		"use gateway.Text or gateway.Binary": func(tb testing.TB) {
 			gatewaytest.NewServer(tb, newEcho()).Dial(tb, "/echo").Send(gateway.Message{Data: []byte("x")})
 		},
@@ -168,7 +186,9 @@ func TestPeerFailures(t *testing.T) {
 }
 
 func plain426() http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusUpgradeRequired) })
+	return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.WriteHeader(http.StatusUpgradeRequired)
+	})
 }
 
 func receiveAfterClose(tb testing.TB) {
@@ -199,7 +219,9 @@ func sendAfterCut(tb testing.TB) {
 // A stubborn handler cannot be shut down.
 type stubborn struct{ http.Handler }
 
-func (stubborn) Shutdown(context.Context) error { return fmt.Errorf("a shutdown that did not finish") }
+func (stubborn) Shutdown(context.Context) error {
+	return fmt.Errorf("a shutdown that did not finish")
+}
 
 // Messages that came before the close can still be received after it.
 func TestReceiveBeforeClose(t *testing.T) {
@@ -224,19 +246,25 @@ func TestDialRequest(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		gw := newEcho()
 		var info gateway.Info
-		gw.HandleRoute(gateway.Route{Pattern: "/x", Subprotocols: []string{"b"}, Endpoint: gateway.Callbacks{
-			OnOpen: func(_ context.Context, s *gateway.Socket) error { info = s.Info(); return nil },
-		}})
+		gw.HandleRoute(gateway.Route{Pattern: "/x", Subprotocols: []string{"b"},
+			Endpoint: gateway.Callbacks{
+				OnOpen: func(_ context.Context, s *gateway.Socket) error { info = s.Info(); return nil },
+			}})
 		srv := gatewaytest.NewServer(t, gw)
-		r := &http.Request{Method: http.MethodGet, URL: &url.URL{Scheme: "http", Host: "gateway.test", Path: "/x", RawQuery: "q=1"}, Host: "chat.example",
+		r := &http.Request{Method: http.MethodGet,
+			URL:    &url.URL{Scheme: "http", Host: "gateway.test", Path: "/x", RawQuery: "q=1"},
+			Host:   "chat.example",
 			Header: http.Header{"X-Mine": {"yes"}, "Sec-Websocket-Protocol": {"a", "b"}}}
 		p, resp := srv.DialRequest(t, r)
-		if p == nil || resp.StatusCode != http.StatusSwitchingProtocols || resp.Header.Get("Sec-Websocket-Protocol") != "b" {
+		if p == nil || resp.StatusCode != http.StatusSwitchingProtocols ||
+			resp.Header.Get("Sec-Websocket-Protocol") != "b" {
 			t.Fatalf("DialRequest = %v, %v, want a peer and 101 with subprotocol b", p, resp)
 		}
 		synctest.Wait()
-		if info.URI != "ws://chat.example/x?q=1" || info.Header.Get("X-Mine") != "yes" || info.Subprotocol != "b" {
-			t.Errorf("the gateway saw %s, X-Mine %q, subprotocol %q", info.URI, info.Header.Get("X-Mine"), info.Subprotocol)
+		if info.URI != "ws://chat.example/x?q=1" || info.Header.Get("X-Mine") != "yes" ||
+			info.Subprotocol != "b" {
+			t.Errorf("the gateway saw %s, X-Mine %q, subprotocol %q", info.URI, info.Header.Get("X-Mine"),
+				info.Subprotocol)
 		}
 		if got := r.Header["Sec-Websocket-Protocol"]; len(got) != 2 {
 			t.Errorf("DialRequest has changed the request's header: %v", r.Header)
@@ -275,7 +303,10 @@ func TestRemoteAddresses(t *testing.T) {
 // The client reaches any handler, whatever host it names.
 func TestClient(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		srv := gatewaytest.NewServer(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, r.Host+r.URL.Path) }))
+		srv := gatewaytest.NewServer(t,
+			http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				fmt.Fprint(w, r.Host+r.URL.Path)
+			}))
 		resp, err := srv.Client().Get("http://anything.example/page")
 		if err != nil {
 			t.Fatal(err)
@@ -306,7 +337,8 @@ func TestEndOfATest(t *testing.T) {
 			tb.end()
 			synctest.Wait()
 			if n := gw.Stats().Open; n != 0 || tb.failure != "" {
-				t.Errorf("%s: after the test %d sockets are open, and it failed with %q, want 0 and no failure", name, n, tb.failure)
+				t.Errorf("%s: after the test %d sockets are open, and it failed with %q, want 0 and no failure",
+					name, n, tb.failure)
 			}
 			if _, err := srv.Client().Get("http://gateway.test/"); err == nil {
 				t.Errorf("%s: the server answers after its test", name)

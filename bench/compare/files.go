@@ -12,7 +12,8 @@ import (
 	"github.com/wsgateway/gateway/bench/internal/report"
 )
 
-// Where chart and details go, from the directory of the document.
+// Where chart and details go, from the directory in which the command is run: the root
+// of the repository.
 const (
 	chartFile   = "bench/compare.svg"
 	detailsFile = "bench/RESULTS.md"
@@ -38,7 +39,7 @@ func load(file string) (r report.Run, err error) {
 }
 
 // loadAll reads what runs on one machine have saved. Where several did the
-// same work, the last one counts.
+// same workload, the last one counts.
 func loadAll(files []string) (report.Run, error) {
 	all, err := load(files[0])
 	if err != nil {
@@ -58,11 +59,12 @@ func loadAll(files []string) (report.Run, error) {
 }
 
 func merge(all *report.Run, r report.Run) {
-	for _, w := range r.Works {
+	for _, w := range r.Workloads {
 		all.Results[w] = r.Results[w]
-		all.Failed = slices.DeleteFunc(all.Failed, func(f string) bool { return strings.HasPrefix(f, w+",") })
-		if !slices.Contains(all.Works, w) {
-			all.Works = append(all.Works, w)
+		all.Failed = slices.DeleteFunc(all.Failed,
+			func(f string) bool { return strings.HasPrefix(f, w+",") })
+		if !slices.Contains(all.Workloads, w) {
+			all.Workloads = append(all.Workloads, w)
 		}
 	}
 	all.Failed = append(all.Failed, r.Failed...)
@@ -89,31 +91,60 @@ func chart(r report.Run) error {
 	return errors.Join(err, f.Close())
 }
 
-// write puts the tables into a document, and chart and details beside it.
-func write(file string, r report.Run) error {
-	doc, err := os.ReadFile(file)
-	if err != nil {
+// write puts the tables into documents, and writes chart and details. It looks at all
+// documents before it writes any.
+func write(docs []string, r report.Run) error {
+	files := map[string]string{chartFile: report.Chart(r), detailsFile: report.Details(r)}
+	for _, doc := range docs {
+		text, err := inject(doc, r)
+		if err != nil {
+			return fmt.Errorf("%s: %w", doc, err)
+		}
+		files[doc] = text
+	}
+	if err := os.MkdirAll(filepath.Dir(chartFile), 0o755); err != nil {
 		return err
 	}
-	block := report.Summary(r) + fmt.Sprintf(
-		"\n![Gateway and its peers; shorter is better](%s)\n\nEvery figure of every server: [%s](%[2]s).\n",
-		chartFile, detailsFile)
-	text, err := report.Inject(string(doc), block)
-	if err != nil {
-		return fmt.Errorf("%s: %w", file, err)
-	}
-	dir := filepath.Dir(file)
-	if err := os.MkdirAll(filepath.Join(dir, filepath.Dir(chartFile)), 0o755); err != nil {
-		return err
-	}
-	for name, content := range map[string]string{
-		filepath.Join(dir, chartFile):   report.Chart(r),
-		filepath.Join(dir, detailsFile): report.Details(r),
-		file:                            text,
-	} {
+	for name, content := range files {
 		if err := os.WriteFile(name, []byte(content), 0o644); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// inject returns the document with what was measured between its marks: all tables, or
+// the few figures of the short form.
+func inject(doc string, r report.Run) (string, error) {
+	old, err := os.ReadFile(doc)
+	if err != nil {
+		return "", err
+	}
+	chart, err := link(doc, chartFile)
+	if err != nil {
+		return "", err
+	}
+	details, err := link(doc, detailsFile)
+	if err != nil {
+		return "", err
+	}
+	image := "\n![" + report.ChartTitle + "](" + chart + ")\n"
+	if strings.Contains(string(old), report.BeginShort) {
+		return report.InjectShort(string(old), report.Short(r)+image)
+	}
+	return report.Inject(string(old), report.Summary(r)+image+
+		fmt.Sprintf("\nEvery figure of every server: [%s](%s).\n", detailsFile, details))
+}
+
+// link is how a document refers to a file.
+func link(doc, file string) (string, error) {
+	dir, err := filepath.Abs(filepath.Dir(doc))
+	if err != nil {
+		return "", err
+	}
+	if file, err = filepath.Abs(file); err != nil {
+		return "", err
+	}
+	rel, err := filepath.Rel(dir, file)
+	return filepath.ToSlash(rel), err
 }

@@ -4,7 +4,7 @@
 //
 //	go run ./bench/compare -quick
 //	go run ./bench/compare -only echo,send -servers gws,gateway -rounds 9
-//	go run ./bench/compare -write README.md
+//	go run ./bench/compare -write docs/performance.md,README.md
 //
 // It prints tables, and puts a chart among the temporary files. It ends with
 // status 1 if a server gave a wrong answer.
@@ -22,7 +22,7 @@ import (
 
 	"github.com/wsgateway/gateway/bench/internal/report"
 	"github.com/wsgateway/gateway/bench/internal/serve"
-	"github.com/wsgateway/gateway/bench/internal/works"
+	"github.com/wsgateway/gateway/bench/internal/workloads"
 )
 
 func main() {
@@ -49,15 +49,21 @@ type options struct {
 func parse(args []string) (o options, err error) {
 	f := flag.NewFlagSet("compare", flag.ContinueOnError)
 	f.BoolVar(&o.quick, "quick", false, "one round of little: rough figures in less than two minutes")
-	f.StringVar(&o.only, "only", "", "the works to do, as `a,b`; see -list")
-	f.StringVar(&o.servers, "servers", "", "the servers to measure, as `a,b`; gateway means gateway-bare and the like too")
+	f.StringVar(&o.only, "only", "", "the workloads to do, as `a,b`; see -list")
+	f.StringVar(&o.servers, "servers", "", "the servers to measure, as `a,b`; "+
+		"gateway means gateway-bare and the like too")
 	f.IntVar(&o.rounds, "rounds", 0, "`number` of rounds; 0: 5, or 1 with -quick")
 	f.DurationVar(&o.time, "time", 0, "`length` of a measurement; 0: 1.5s, or 0.3s with -quick")
-	f.StringVar(&o.write, "write", "", "put the tables into `file`, between the lines made for them, and chart and details below bench/ beside it")
+	f.StringVar(&o.write, "write", "",
+		"put the tables into `files`, as a,b, between the lines made for them; "+
+			"chart and details go to bench/ of this directory")
 	f.StringVar(&o.save, "json", "", "keep all samples in `file`")
-	f.StringVar(&o.from, "from", "", "measure nothing, report the samples of `a,b`: of a work that is in several files those of the last")
-	f.StringVar(&o.profile, "profile", "", "write CPU and heap profiles of the servers below `directory`; slower figures")
-	f.BoolVar(&o.list, "list", false, "list works and servers")
+	f.StringVar(&o.from, "from", "", "measure nothing, report the samples of `a,b`; "+
+		"of a workload that is in several files, those of the last")
+	f.StringVar(&o.profile, "profile", "",
+		"write CPU and heap profiles of the servers below `directory`; "+
+			"figures are worse then")
+	f.BoolVar(&o.list, "list", false, "list workloads and servers")
 	if err := f.Parse(args); err != nil {
 		return o, err
 	}
@@ -97,7 +103,7 @@ func run(ctx context.Context, args []string) error {
 	if o.write == "" {
 		err = chart(r)
 	} else {
-		err = write(o.write, r)
+		err = write(strings.Split(o.write, ","), r)
 	}
 	if err != nil {
 		return err
@@ -122,21 +128,23 @@ func results(ctx context.Context, o options, args []string) (report.Run, error) 
 		Date:    time.Now().UTC().Format(time.DateOnly),
 		Rounds:  o.rounds,
 		Quick:   o.quick,
-		Results: works.Results{},
+		Results: workloads.Results{},
 
 		Commands: []string{strings.Join(append([]string{"go run ./bench/compare"}, shown(args)...), " ")},
 	}
 	for _, w := range chosen {
-		r.Works = append(r.Works, w.Key)
+		r.Workloads = append(r.Workloads, w.Key)
 	}
-	scale := works.Full
+	scale := workloads.Full
 	if o.quick {
-		scale = works.Quick
+		scale = workloads.Quick
 	}
 	if o.time > 0 {
 		scale.Time = o.time
 	}
-	p := plan{works: chosen, rounds: o.rounds, scale: scale, profile: o.profile, out: os.Stderr}
+	p := plan{
+		workloads: chosen, rounds: o.rounds, scale: scale, profile: o.profile, out: os.Stderr,
+	}
 	p.run(ctx, &r)
 	return r, nil
 }
@@ -157,10 +165,10 @@ func shown(args []string) []string {
 	return out
 }
 
-// choose is the works that are asked for, with the servers that are.
-func choose(o options) ([]*works.Work, error) {
+// choose is the workloads that are asked for, with the servers that are.
+func choose(o options) ([]*workloads.Workload, error) {
 	keys, err := names(o.only, func(yield func(string)) {
-		for _, w := range works.All {
+		for _, w := range workloads.All {
 			yield(w.Key)
 		}
 	})
@@ -168,21 +176,21 @@ func choose(o options) ([]*works.Work, error) {
 		return nil, fmt.Errorf("-only: %w", err)
 	}
 	servers, err := names(o.servers, func(yield func(string)) {
-		for _, s := range works.Servers() {
+		for _, s := range workloads.Servers() {
 			yield(s)
 		}
 	})
 	if err != nil {
 		return nil, fmt.Errorf("-servers: %w", err)
 	}
-	var out []*works.Work
-	for _, w := range works.All {
+	var out []*workloads.Workload
+	for _, w := range workloads.All {
 		if !slices.Contains(keys, w.Key) {
 			continue
 		}
 		w := *w
 		w.Servers = slices.DeleteFunc(slices.Clone(w.Servers), func(s string) bool {
-			variant := strings.HasPrefix(s, works.Ours+"-") && slices.Contains(servers, works.Ours)
+			variant := strings.HasPrefix(s, workloads.Ours+"-") && slices.Contains(servers, workloads.Ours)
 			return !variant && !slices.Contains(servers, s)
 		})
 		if len(w.Servers) > 0 {
@@ -190,7 +198,7 @@ func choose(o options) ([]*works.Work, error) {
 		}
 	}
 	if out == nil {
-		return nil, fmt.Errorf("none of these servers does any of these works")
+		return nil, fmt.Errorf("none of these servers does any of these workloads")
 	}
 	return out, nil
 }
@@ -212,7 +220,7 @@ func names(list string, each func(func(string))) ([]string, error) {
 }
 
 func list() error {
-	for _, w := range works.All {
+	for _, w := range workloads.All {
 		fmt.Printf("%-10s %s\n%10s %s\n", w.Key, w.Title, "", strings.Join(w.Servers, ", "))
 	}
 	return nil

@@ -12,7 +12,7 @@ import (
 
 	"github.com/wsgateway/gateway/bench/internal/report"
 	"github.com/wsgateway/gateway/bench/internal/serve"
-	"github.com/wsgateway/gateway/bench/internal/works"
+	"github.com/wsgateway/gateway/bench/internal/workloads"
 )
 
 func TestMain(m *testing.M) {
@@ -22,27 +22,27 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// TestEveryWorkRuns does all works for a moment with servers that can do them:
+// TestEveryWorkloadRuns does all workloads for a moment with servers that can do them:
 // that they end, and that every answer is right. Times do not matter.
-func TestEveryWorkRuns(t *testing.T) {
+func TestEveryWorkloadRuns(t *testing.T) {
 	chosen, err := choose(options{servers: "gws,gateway,map-1k"})
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := report.Run{Rounds: 1, Results: works.Results{}}
+	r := report.Run{Rounds: 1, Results: workloads.Results{}}
 	var progress strings.Builder
-	p := plan{works: chosen, rounds: 1, scale: works.Smoke, out: &progress}
+	p := plan{workloads: chosen, rounds: 1, scale: workloads.Smoke, out: &progress}
 	p.run(context.Background(), &r)
 	for _, f := range r.Failed {
 		t.Error(f)
 	}
-	if len(chosen) != len(works.All) {
-		t.Errorf("%d of %d works have run", len(chosen), len(works.All))
+	if len(chosen) != len(workloads.All) {
+		t.Errorf("%d of %d workloads have run", len(chosen), len(workloads.All))
 	}
 	for _, w := range chosen {
-		r.Works = append(r.Works, w.Key)
+		r.Workloads = append(r.Workloads, w.Key)
 		for _, s := range w.Servers {
-			told := w.Metric != works.Resident || runtime.GOOS == "linux"
+			told := w.Metric != workloads.Resident || runtime.GOOS == "linux"
 			if told && !r.Results.Has(w.Key, s, w.Metric) {
 				t.Errorf("%s with %s has no %s", w.Key, s, w.Metric)
 			}
@@ -56,8 +56,9 @@ func TestEveryWorkRuns(t *testing.T) {
 	}
 }
 
-func TestWrongServersAndWorksAreNamed(t *testing.T) {
-	for _, args := range [][]string{{"-only", "echo,nothing"}, {"-servers", "nobody"}, {"-only", "binary", "-servers", "raw"}, {"stray"}} {
+func TestWrongServersAndWorkloadsAreNamed(t *testing.T) {
+	for _, args := range [][]string{{"-only", "echo,nothing"}, {"-servers", "nobody"},
+		{"-only", "binary", "-servers", "raw"}, {"stray"}} {
 		if err := run(context.Background(), args); err == nil {
 			t.Errorf("run %q gave no error", args)
 		}
@@ -65,8 +66,9 @@ func TestWrongServersAndWorksAreNamed(t *testing.T) {
 }
 
 func TestServerThatDoesNotStart(t *testing.T) {
-	w := *works.All[0]
-	if _, err := w.Run(context.Background(), "nobody", works.Smoke, ""); err == nil || !strings.Contains(err.Error(), "nobody") {
+	w := *workloads.All[0]
+	if _, err := w.Run(context.Background(), "nobody", workloads.Smoke, ""); err == nil ||
+		!strings.Contains(err.Error(), "nobody") {
 		t.Errorf("error = %v, want one that names the server", err)
 	}
 }
@@ -104,10 +106,11 @@ func TestSavedRunsAreMergedAndWritten(t *testing.T) {
 	dir := t.TempDir()
 	at := func(name string) string { return filepath.Join(dir, name) }
 	for i, keys := range [][]string{{"echo", "send"}, {"send"}} {
-		r := report.Run{Machine: report.Machine{Cores: 2}, Rounds: 1, Works: keys, Results: works.Results{}, Commands: []string{fmt.Sprint("run ", i)}}
+		r := report.Run{Machine: report.Machine{Cores: 2}, Rounds: 1, Workloads: keys,
+			Results: workloads.Results{}, Commands: []string{fmt.Sprint("run ", i)}}
 		for _, k := range keys {
-			r.Results.Put(k, "gws", 0, works.Sample{works.CPU: float64(4 + i)})
-			r.Results.Put(k, works.Ours, 0, works.Sample{works.CPU: 1})
+			r.Results.Put(k, "gws", 0, workloads.Sample{workloads.CPU: float64(4 + i)})
+			r.Results.Put(k, workloads.Ours, 0, workloads.Sample{workloads.CPU: 1})
 		}
 		if i == 0 {
 			r.Failed = []string{"send, coder, round 1: broken"}
@@ -116,16 +119,27 @@ func TestSavedRunsAreMergedAndWritten(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	doc := "before\n" + report.Begin + "\n" + report.End + "\nafter\n"
-	if err := os.WriteFile(at("README.md"), []byte(doc), 0o644); err != nil {
+	t.Chdir(dir)
+	if err := os.Mkdir("docs", 0o755); err != nil {
 		t.Fatal(err)
 	}
-	err := run(context.Background(), []string{"-from", at("0.json") + "," + at("1.json"), "-write", at("README.md")})
+	for name, marks := range map[string]string{
+		"docs/all.md": report.Begin + "\n" + report.End,
+		"README.md":   report.BeginShort + "\n" + report.EndShort,
+	} {
+		if err := os.WriteFile(name, []byte("before\n"+marks+"\nafter\n"), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	err := run(context.Background(),
+		[]string{"-from", at("0.json") + "," + at("1.json"), "-write", "docs/all.md,README.md"})
 	if err != nil {
 		t.Fatal(err)
 	}
 	for name, wants := range map[string][]string{
-		"README.md": {"before\n", "after\n", "| 4.00 ", "| 5.00 ", "0.20", "bench/compare.svg", "`run 0`, then `run 1`"},
+		"docs/all.md": {"before\n", "after\n", "| 4.00 ", "| 5.00 ", "0.20",
+			"(../bench/compare.svg)", "(../bench/RESULTS.md)", "`run 0`, then `run 1`"},
+		"README.md": {"before\n", "after\n", "| gws 5.00 ", "0.20", "(bench/compare.svg)"},
 		chartFile:   {"<svg", "gws"},
 		detailsFile: {"# Measurements", "## 300,000 sends"},
 	} {
@@ -145,7 +159,8 @@ func TestRunsOfOtherMachinesAreNotMerged(t *testing.T) {
 	dir := t.TempDir()
 	a, b := filepath.Join(dir, "a"), filepath.Join(dir, "b")
 	for file, cores := range map[string]int{a: 2, b: 4} {
-		if err := save(file, report.Run{Machine: report.Machine{Cores: cores}, Results: works.Results{}}); err != nil {
+		if err := save(file,
+			report.Run{Machine: report.Machine{Cores: cores}, Results: workloads.Results{}}); err != nil {
 			t.Fatal(err)
 		}
 	}

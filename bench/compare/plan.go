@@ -9,23 +9,23 @@ import (
 	"time"
 
 	"github.com/wsgateway/gateway/bench/internal/report"
-	"github.com/wsgateway/gateway/bench/internal/works"
+	"github.com/wsgateway/gateway/bench/internal/workloads"
 )
 
-// A plan is what is measured, in order: work by work, the servers in turns.
+// A plan is what is measured, in order: workload by workload, the servers in turns.
 type plan struct {
-	works   []*works.Work
-	rounds  int
-	scale   works.Scale
-	profile string
-	out     io.Writer // for progress
+	workloads []*workloads.Workload
+	rounds    int
+	scale     workloads.Scale
+	profile   string
+	out       io.Writer // for progress
 
 	done    int
 	started time.Time
 }
 
 func (p *plan) steps() (n int) {
-	for _, w := range p.works {
+	for _, w := range p.workloads {
 		n += p.rounds * len(w.Servers)
 	}
 	return n
@@ -34,7 +34,7 @@ func (p *plan) steps() (n int) {
 // run measures until done or the context ends. What fails is noted in r.
 func (p *plan) run(ctx context.Context, r *report.Run) {
 	p.started = time.Now()
-	for _, w := range p.works {
+	for _, w := range p.workloads {
 		for round := range p.rounds {
 			for i := range w.Servers {
 				// Each round begins with another server: none is always after
@@ -49,9 +49,10 @@ func (p *plan) run(ctx context.Context, r *report.Run) {
 	}
 }
 
-func (p *plan) step(ctx context.Context, r *report.Run, w *works.Work, server string, round int) {
+func (p *plan) step(ctx context.Context, r *report.Run, w *workloads.Workload, server string,
+	round int) {
 	profile, err := p.profileName(w.Key, server)
-	var s works.Sample
+	var s workloads.Sample
 	if err == nil {
 		s, err = w.Run(ctx, server, p.scale, profile)
 	}
@@ -78,7 +79,7 @@ func (p *plan) left() time.Duration {
 	return (each * time.Duration(p.steps()-p.done)).Round(time.Second)
 }
 
-func (p *plan) profileName(work, server string) (string, error) {
+func (p *plan) profileName(workload, server string) (string, error) {
 	if p.profile == "" {
 		return "", nil
 	}
@@ -86,5 +87,5 @@ func (p *plan) profileName(work, server string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	return filepath.Join(dir, work+"-"+server), os.MkdirAll(dir, 0o755)
+	return filepath.Join(dir, workload+"-"+server), os.MkdirAll(dir, 0o755)
 }

@@ -27,7 +27,8 @@ func child(name string, in io.Reader, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	gw := gateway.New(&gateway.Options{Limits: gateway.Limits{MessagesPerSecond: -1, PingInterval: -1}})
+	gw := gateway.New(&gateway.Options{Limits: gateway.Limits{MessagesPerSecond: -1,
+		PingInterval: -1}})
 	if err := e.install(gw); err != nil {
 		return err
 	}
@@ -77,7 +78,8 @@ func start(ctx context.Context, e endpoint) (*process, error) {
 		return nil, err
 	}
 	p := &process{endpoint: e, cmd: exec.CommandContext(ctx, exe, childFlag, e.name)}
-	p.cmd.Env = append(os.Environ(), "BENCH_LUA_CHILD=1") // for the test, whose binary is the child too
+	// for the test, whose binary is the child too
+	p.cmd.Env = append(os.Environ(), "BENCH_LUA_CHILD=1")
 	p.cmd.Stderr = os.Stderr
 	p.cmd.WaitDelay = 5 * time.Second
 	if p.in, err = p.cmd.StdinPipe(); err != nil {

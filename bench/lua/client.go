@@ -42,11 +42,15 @@ func dial(ctx context.Context, address, message, answer string) (*client, error)
 }
 
 func (c *client) upgrade(address string) error {
-	_, err := fmt.Fprintf(c.nc, "GET /bench?tab=1 HTTP/1.1\r\nHost: %[1]s\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"+
-		"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nOrigin: http://%[1]s\r\n"+
-		"User-Agent: Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0.0.0 Safari/537.36\r\n"+
-		"Accept-Encoding: gzip, deflate, br, zstd\r\nAccept-Language: en-US,en;q=0.9\r\nCookie: session=0123456789abcdef; theme=dark\r\n"+
-		"Pragma: no-cache\r\nCache-Control: no-cache\r\n\r\n", address)
+	_, err := fmt.Fprintf(c.nc,
+		"GET /bench?tab=1 HTTP/1.1\r\nHost: %[1]s\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"+
+			"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nOrigin: "+
+			"http://%[1]s\r\n"+
+			"User-Agent: Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) "+
+			"Chrome/140.0.0.0 Safari/537.36\r\n"+
+			"Accept-Encoding: gzip, deflate, br, zstd\r\nAccept-Language: en-US,en;q=0.9\r\nCookie: "+
+			"session=0123456789abcdef; theme=dark\r\n"+
+			"Pragma: no-cache\r\nCache-Control: no-cache\r\n\r\n", address)
 	if err != nil {
 		return err
 	}

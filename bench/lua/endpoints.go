@@ -21,8 +21,9 @@ if order.kind == "order" and order.amount > 10 then
 end
 return {id = order.id, ok = false}
 `
-	typicalMessage = `{"amount":12.5,"id":"a-1701","kind":"order","note":"leave it at the door","tags":["new","gift"]}`
-	typicalAnswer  = `{"id":"a-1701","ok":true,"total":25}`
+	typicalMessage = `{"amount":12.5,"id":"a-1701","kind":"order",` +
+		`"note":"leave it at the door","tags":["new","gift"]}`
+	typicalAnswer = `{"id":"a-1701","ok":true,"total":25}`
 )
 
 const echoMessage = "a message as a chat has it, of some sixty characters in all"
@@ -36,9 +37,12 @@ type endpoint struct {
 // endpoints are all that take turns.
 var endpoints = []endpoint{
 	{"echo, Go", echoMessage, echoMessage, inGo(gateway.Callbacks{
-		OnData: func(ctx context.Context, s *gateway.Socket, m gateway.Message) error { return s.Send(ctx, m) },
+		OnData: func(ctx context.Context, s *gateway.Socket, m gateway.Message) error {
+			return s.Send(ctx, m)
+		},
 	})},
-	{"echo, Lua", echoMessage, echoMessage, inLua(`if websocketInfo.type == "data" then return websocketInfo.message end`)},
+	{"echo, Lua", echoMessage, echoMessage,
+		inLua(`if websocketInfo.type == "data" then return websocketInfo.message end`)},
 
 	{"typical, Go", typicalMessage, typicalAnswer, inGo(gateway.Callbacks{OnData: typicalInGo})},
 	{"typical, Lua", typicalMessage, typicalAnswer, inLua(typicalScript)},
@@ -47,8 +51,11 @@ var endpoints = []endpoint{
 	// What the fields of websocketInfo cost: each is an answer "x" after a look
 	// at some of them.
 	{"info: no field", "x", "x", inLua(`return "x"`)},
-	{"info: two fields", "x", "x", inLua(`local a, b = websocketInfo.type, websocketInfo.message return "x"`)},
-	{"info: two fields and a header", "x", "x", inLua(`local a, b, c = websocketInfo.type, websocketInfo.message, websocketInfo.headers["user-agent"] return "x"`)},
+	{"info: two fields", "x", "x",
+		inLua(`local a, b = websocketInfo.type, websocketInfo.message return "x"`)},
+	{"info: two fields and a header", "x", "x",
+		inLua(`local a, b, c = websocketInfo.type, websocketInfo.message, ` +
+			`websocketInfo.headers["user-agent"] return "x"`)},
 	{"info: all fields", "x", "x", inLua(`for name, value in pairs(websocketInfo) do end return "x"`)},
 }
 
@@ -101,7 +108,8 @@ func inGo(e gateway.Endpoint) func(*gateway.Handler) error {
 func inLua(script string) func(*gateway.Handler) error {
 	return func(gw *gateway.Handler) error {
 		_, err := lua.New(gw, nil).Deploy(context.Background(), fstest.MapFS{
-			"bench.lua": {Data: []byte("--#ENDPOINT WEBSOCKET /bench\nif websocketInfo.type ~= 'data' then return end\n" + script)},
+			"bench.lua": {Data: []byte("--#ENDPOINT WEBSOCKET /bench\nif websocketInfo.type ~= 'data' " +
+				"then return end\n" + script)},
 		})
 		return err
 	}

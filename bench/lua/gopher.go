@@ -18,7 +18,8 @@ import (
 // websocketInfo has only the fields that cost nothing to find.
 func inGopher(script string) func(*gateway.Handler) error {
 	return func(gw *gateway.Handler) error {
-		chunk, err := parse.Parse(strings.NewReader("return function(websocketInfo, response) "+script+"\nend"), "bench.lua")
+		chunk, err := parse.Parse(strings.NewReader("return function(websocketInfo, response) "+script+
+			"\nend"), "bench.lua")
 		if err != nil {
 			return err
 		}

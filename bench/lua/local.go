@@ -31,7 +31,7 @@ local function describe(order)
   if not order.id then
     return "an order without id"
   end
-  return string.format("order %s: %d items, %.2f", order.id, #(order.items or {}), total(order.items))
+  return string.format("%s: %d items, %.2f", order.id, #(order.items or {}), total(order.items))
 end
 
 if websocketInfo.type ~= "data" then
@@ -61,10 +61,14 @@ func measureMemory(ctx context.Context, s size) (perVM float64, err error) {
 		together.Wait()
 		return nil, nil
 	}
-	gw := gateway.New(&gateway.Options{Limits: gateway.Limits{MessagesPerSecond: -1, PingInterval: -1}})
-	host := lua.New(gw, &lua.Options{IdleVMs: s.machine, Services: map[string]lua.Service{"Bench": {"meet": lua.Func(meet)}}})
+	gw := gateway.New(&gateway.Options{Limits: gateway.Limits{MessagesPerSecond: -1,
+		PingInterval: -1}})
+	host := lua.New(gw,
+		&lua.Options{IdleVMs: s.machine,
+			Services: map[string]lua.Service{"Bench": {"meet": lua.Func(meet)}}})
 	_, err = host.Deploy(ctx, fstest.MapFS{"bench.lua": {Data: []byte(
-		"--#ENDPOINT WEBSOCKET /bench\nif websocketInfo.type == 'data' then Bench.meet{} end\n" + thirtyLines)}})
+		"--#ENDPOINT WEBSOCKET /bench\nif websocketInfo.type == 'data' then Bench.meet{} end\n" +
+			thirtyLines)}})
 	if err != nil {
 		return 0, err
 	}
@@ -135,7 +139,8 @@ func heap() uint64 {
 func measureDeploy(ctx context.Context, s size) ([]float64, error) {
 	files := fstest.MapFS{"modules/m.lua": {Data: []byte("function helper(x) return x end\n")}}
 	for i := range 100 {
-		files[fmt.Sprintf("endpoints/e%d.lua", i)] = &fstest.MapFile{Data: fmt.Appendf(nil, "--#ENDPOINT WEBSOCKET /e%d/{id}\n%s", i, thirtyLines)}
+		files[fmt.Sprintf("endpoints/e%d.lua", i)] = &fstest.MapFile{Data: fmt.Appendf(nil,
+			"--#ENDPOINT WEBSOCKET /e%d/{id}\n%s", i, thirtyLines)}
 	}
 	quiet := slog.New(slog.DiscardHandler)
 	host := lua.New(gateway.New(&gateway.Options{Logger: quiet}), &lua.Options{Logger: quiet})

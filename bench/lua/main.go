@@ -75,9 +75,11 @@ type size struct {
 
 func sizes(quick bool) size {
 	if quick {
-		return size{command: "go run ./bench/lua -quick", rounds: 2, batch: 1000, long: 20_000, machine: 20, deploys: 2}
+		return size{command: "go run ./bench/lua -quick", rounds: 2, batch: 1000, long: 20_000,
+			machine: 20, deploys: 2}
 	}
-	return size{command: "go run ./bench/lua", rounds: 15, batch: 20_000, long: 1_000_000, machine: 200, deploys: 15}
+	return size{command: "go run ./bench/lua", rounds: 15, batch: 20_000, long: 1_000_000,
+		machine: 200, deploys: 15}
 }
 
 // run measures everything and writes the report.

@@ -31,7 +31,8 @@ func TestRun(t *testing.T) {
 			t.Errorf("no line for %s", e.name)
 		}
 	}
-	for _, text := range []string{"typical, gopher-lua | ", "| event 2,000 as quick as event 1,000 | ", "| deploying 100 scripts ", "An idle VM with a script of 30 lines holds "} {
+	for _, text := range []string{"typical, gopher-lua | ", "| event 2,000 as quick as event 1,000 | ",
+		"| deploying 100 scripts ", "An idle VM with a script of 30 lines holds "} {
 		if !strings.Contains(out.String(), text) {
 			t.Errorf("the report lacks %q", text)
 		}

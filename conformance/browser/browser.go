@@ -22,7 +22,8 @@ import (
 const patience = 30 * time.Second
 
 // names are those that Chromium is installed under.
-var names = []string{"chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome"}
+var names = []string{"chromium", "chromium-browser", "google-chrome", "google-chrome-stable",
+	"chrome"}
 
 // A Browser is a running headless Chromium with a profile of its own.
 type Browser struct {
@@ -60,7 +61,8 @@ func Start(t testing.TB) *Browser {
 		"disable-quic", "disable-background-networking", "disable-component-update", "disable-sync",
 		"no-default-browser-check", "disable-dev-shm-usage",
 		// A page in the back must not be slower than the one in front.
-		"disable-background-timer-throttling", "disable-renderer-backgrounding", "disable-backgrounding-occluded-windows",
+		"disable-background-timer-throttling", "disable-renderer-backgrounding",
+		"disable-backgrounding-occluded-windows",
 	} {
 		options = append(options, chromedp.Flag(flag, true))
 	}
@@ -84,7 +86,8 @@ func (b *Browser) Tab(url string) *Tab {
 // Beside opens a tab that shares storage and cookies with the first.
 func (b *Browser) Beside(first *Tab, url string) *Tab {
 	b.t.Helper()
-	return b.open(url, chromedp.WithExistingBrowserContext(chromedp.FromContext(first.ctx).BrowserContextID))
+	return b.open(url,
+		chromedp.WithExistingBrowserContext(chromedp.FromContext(first.ctx).BrowserContextID))
 }
 
 func (b *Browser) open(url string, option chromedp.ContextOption) *Tab {
@@ -107,7 +110,8 @@ func (b *Browser) open(url string, option chromedp.ContextOption) *Tab {
 func (tab *Tab) Close() {
 	tab.t.Helper()
 	id := chromedp.FromContext(tab.ctx).Target.TargetID
-	if _, err := chromedp.CallBrowser(tab.ctx, target.CloseTarget, target.CloseTargetParams{TargetID: id}); err != nil {
+	if _, err := chromedp.CallBrowser(tab.ctx, target.CloseTarget,
+		target.CloseTargetParams{TargetID: id}); err != nil {
 		tab.t.Fatalf("close the tab: %v", err)
 	}
 }

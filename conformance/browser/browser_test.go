@@ -12,7 +12,8 @@ import (
 )
 
 const page = `<!doctype html><title>a page</title><link rel=icon href="data:,">
-<form><input id=who><select id=kind><option value=a>A<option value=b>B</select><button>Go</button></form>
+<form><input id=who><select id=kind><option value=a>A<option value=b>B</select>
+<button>Go</button></form>
 <p id=said></p><p id=scheme></p>
 <script>
 const $ = id => document.getElementById(id);

@@ -52,7 +52,9 @@ func TestChat(t *testing.T) {
 	grace.Shows("#talk .own", "Still here?")
 
 	// Who comes back sees what was said meanwhile.
-	ada.Until(`[...document.querySelectorAll("#rooms button")].find(b => b.textContent.startsWith("lobby"))?.click() === undefined`)
+	ada.Until(
+		`[...document.querySelectorAll("#rooms button")]
+			.find(b => b.textContent.startsWith("lobby"))?.click() === undefined`)
 	ada.Shows("#room", "lobby")
 	ada.Shows("#talk .what", "Still here?")
 	ada.Count("#talk .turn", 3)
@@ -83,7 +85,8 @@ func TestChatOddNames(t *testing.T) {
 	ada.Shows("#state", "connected")
 	rename(ada, markup)
 	say(ada, markup)
-	for _, place := range []string{"title", "#room", "#rooms [aria-current]", "#who .own", "#talk .by", "#talk .what"} {
+	for _, place := range []string{"title", "#room", "#rooms [aria-current]", "#who .own", "#talk .by",
+		"#talk .what"} {
 		ada.Shows(place, markup)
 	}
 	noMarkup(ada)
@@ -104,8 +107,10 @@ func TestChatOddNames(t *testing.T) {
 		ada.Size(width, 740)
 		ada.Fits()
 		ada.Until(`[...document.querySelectorAll("#talk .turn:not(.same) time")].every(time => {
-			const is = time.getBoundingClientRect(), within = document.querySelector("#talk").getBoundingClientRect();
-			return /^\d\d:\d\d$/.test(time.textContent) && is.width > 0 && is.left >= within.left && is.right <= within.right
+			const is = time.getBoundingClientRect();
+			const within = document.querySelector("#talk").getBoundingClientRect();
+			return /^\d\d:\d\d$/.test(time.textContent) && is.width > 0
+				&& is.left >= within.left && is.right <= within.right
 				&& is.height < 1.5 * parseFloat(getComputedStyle(time).lineHeight);
 		})`)
 	}
@@ -184,7 +189,8 @@ func TestChatLooks(t *testing.T) {
 		{ada, "I did. 10,000 sockets on one small machine, and nobody waited."},
 		{ada, "The graphs are on the board next to the coffee."},
 		{alan, "What happens when one of them stops reading?"},
-		{grace, "Nothing, for the others. Its queue is bounded: we hear that it is full, and after ten seconds it is closed with slow_consumer."},
+		{grace, "Nothing, for the others. Its queue is bounded: we hear that it is full, and after ten " +
+			"seconds it is closed with slow_consumer."},
 		{alan, "Lovely."},
 	} {
 		say(line.tab, line.text)

@@ -57,7 +57,8 @@ func Program(t testing.TB, name string, args ...string) *Process {
 // Again starts the program, which was stopped, once more at the address it had.
 func (p *Process) Again() *Process {
 	p.t.Helper()
-	return start(p.t, p.binary, append(slices.Clone(p.args), "-addr", strings.TrimPrefix(p.URL, "http://")))
+	return start(p.t, p.binary,
+		append(slices.Clone(p.args), "-addr", strings.TrimPrefix(p.URL, "http://")))
 }
 
 func start(t testing.TB, binary string, args []string) *Process {

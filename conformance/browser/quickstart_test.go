@@ -63,7 +63,8 @@ func answered(t *testing.T, tab *browser.Tab, status int, typ string) (got map[s
 	if len(got) != 3 || got["type"] != typ || got["status"] != float64(status) || got["error"] == "" {
 		t.Errorf("the page shows %s, want an error object of type %s and status %d", text, typ, status)
 	}
-	if shown := tab.String(`document.querySelector("#log .call .status").textContent`); shown != fmt.Sprint(status) {
+	if shown := tab.String(
+		`document.querySelector("#log .call .status").textContent`); shown != fmt.Sprint(status) {
 		t.Errorf("%s: the page shows status %s, want %d", typ, shown, status)
 	}
 	return got
@@ -140,7 +141,8 @@ func TestQuickstartFocus(t *testing.T) {
 
 	// Who has gone elsewhere before the socket is open stays there.
 	ada.Type("#name", "Barbara")
-	ada.String(`(document.querySelector("#open").requestSubmit(), document.querySelector("#room").focus(), "")`)
+	ada.String(
+		`(document.querySelector("#open").requestSubmit(), document.querySelector("#room").focus(), "")`)
 	ada.Shows("#talk .note", "you are in lobby")
 	ada.Count("#tabs .open", 2)
 	focused(ada, "#room")
@@ -167,7 +169,8 @@ func TestQuickstartFocus(t *testing.T) {
 // markup wherever that is possible.
 func strangers(t *testing.T, tab *browser.Tab, url string) {
 	// A Host that is none for a browser is in the URI of the info, too.
-	conn, _, err := websocket.Dial(t.Context(), "ws"+strings.TrimPrefix(url, "http")+"/rooms/x?name=Mallory",
+	conn, _, err := websocket.Dial(t.Context(),
+		"ws"+strings.TrimPrefix(url, "http")+"/rooms/x?name=Mallory",
 		&websocket.DialOptions{Host: "x:99999"})
 	if err != nil {
 		t.Fatal(err)
@@ -237,7 +240,8 @@ func TestQuickstartErrors(t *testing.T) {
 	openEcho(tab)
 	focused(tab, "#text")
 	tab.Count("#sockets .row", 1)
-	send := "/api/sockets/" + tab.String(`document.querySelector("#sockets .row").dataset.id`) + "/send"
+	send := "/api/sockets/" + tab.String(`document.querySelector("#sockets .row").dataset.id`) +
+		"/send"
 	tab.Allow("the server responded with a status of 4") // the browser logs what the page shows
 	for _, try := range []struct {
 		name               string
@@ -249,7 +253,8 @@ func TestQuickstartErrors(t *testing.T) {
 		{"base64", 400, "invalid_request", "POST", send, `{"message":"%%%","type":"data-binary"}`},
 		{"route", 404, "no_route", "GET", "/rooms/a/b", ""},
 		{"type", 400, "invalid_request", "POST", send, `{"message":"hello","type":"data-picture"}`},
-		{"large", 413, "too_large", "POST", send, `{"message":"` + strings.Repeat("x", 2<<20) + `","type":"data-text"}`},
+		{"large", 413, "too_large", "POST", send,
+			`{"message":"` + strings.Repeat("x", 2<<20) + `","type":"data-text"}`},
 		{"upgrade", 426, "upgrade_required", "GET", "/echo", ""},
 	} {
 		tab.Click(`[data-try="` + try.name + `"]`)

@@ -98,7 +98,8 @@ func TestScriptsBundledSolution(t *testing.T) {
 
 func TestScriptsEdits(t *testing.T) {
 	dir := t.TempDir()
-	writeScript(t, dir, "endpoints/a.lua", "--#ENDPOINT WEBSOCKET /say/{what}\nif websocketInfo.type == 'data' then return 'one' end\n")
+	writeScript(t, dir, "endpoints/a.lua",
+		"--#ENDPOINT WEBSOCKET /say/{what}\nif websocketInfo.type == 'data' then return 'one' end\n")
 	tab := visitScripts(browser.Start(t), browser.Program(t, "scripts", "-dir", dir).URL)
 	tab.Shows("#source", dir)
 	tab.Until(`document.querySelector("#devices").hidden`)
@@ -113,17 +114,21 @@ func TestScriptsEdits(t *testing.T) {
 	say(tab, "x")
 	tab.Shows("#talk .said", "one")
 
-	const second = "--#ENDPOINT WEBSOCKET /say/{what}\nif websocketInfo.type == 'data' then\n  return 'two'\nend\n"
+	const second = "--#ENDPOINT WEBSOCKET /say/{what}\nif websocketInfo.type == 'data' then\n  " +
+		"return 'two'\nend\n"
 	writeScript(t, dir, "endpoints/a.lua", second+"local x = = '"+markup+"'\n")
 	tab.Shows("#refused h2", "not deployed")
 	tab.Shows("#problems .place", "endpoints/a.lua:5")
 	tab.Shows("#problems pre", "local x = = '"+markup+"'")
 	noMarkup(tab)
 	say(tab, "x")
-	tab.Until(`[...document.querySelectorAll("#talk .said:not(.own)")].filter(e => e.textContent.includes("one")).length === 2`)
+	tab.Until(
+		`[...document.querySelectorAll("#talk .said:not(.own)")]
+			.filter(e => e.textContent.includes("one")).length === 2`)
 
 	writeScript(t, dir, "endpoints/a.lua", second)
-	writeScript(t, dir, "endpoints/more/b.lua", "--#ENDPOINT WEBSOCKET /b\nprint('hi') error('boom')\n")
+	writeScript(t, dir, "endpoints/more/b.lua",
+		"--#ENDPOINT WEBSOCKET /b\nprint('hi') error('boom')\n")
 	tab.Shows("#route", "/b")
 	tab.Until(`document.querySelector("#refused").hidden`)
 	tab.Count("#problems li", 0)
@@ -160,7 +165,8 @@ func TestScriptsLooks(t *testing.T) {
 	say(grace, "Good morning! This room is thirty lines of Lua.")
 	ada.Shows("#talk .said", "thirty lines")
 	ada.Shows("#log .what", "Ada came into lobby")
-	ada.Until(`document.querySelector("#readings polyline").getAttribute("points").split(" ").length >= 12`)
+	ada.Until(
+		`document.querySelector("#readings polyline").getAttribute("points").split(" ").length >= 12`)
 	shoot := func(what string) {
 		for _, scheme := range []string{"light", "dark"} {
 			ada.Scheme(scheme)
@@ -172,7 +178,9 @@ func TestScriptsLooks(t *testing.T) {
 		}
 	}
 	shoot("serving")
-	writeScript(t, dir, "endpoints/chat.lua", "--#ENDPOINT WEBSOCKET /chat/{room}\nif websocketInfo.type = \"open\" then\n  return \"hello\"\nend\n")
+	writeScript(t, dir, "endpoints/chat.lua",
+		"--#ENDPOINT WEBSOCKET /chat/{room}\nif websocketInfo.type = \"open\" then\n  return "+
+			"\"hello\"\nend\n")
 	writeScript(t, dir, "modules/rooms.lua", "rooms = {\n  size = 10\n  open = true\n}\n")
 	ada.Shows("#problems", "modules/rooms.lua:3")
 	shoot("refused")

@@ -72,13 +72,15 @@ func (tab *Tab) Until(expression string) {
 // contains the text.
 func (tab *Tab) Shows(selector, text string) {
 	tab.t.Helper()
-	tab.Until(fmt.Sprintf(`[...document.querySelectorAll(%s)].some(e => e.textContent.includes(%s))`, quote(selector), quote(text)))
+	tab.Until(fmt.Sprintf(`[...document.querySelectorAll(%s)].some(e => e.textContent.includes(%s))`,
+		quote(selector), quote(text)))
 }
 
 // Hides waits until no element that matches the selector contains the text.
 func (tab *Tab) Hides(selector, text string) {
 	tab.t.Helper()
-	tab.Until(fmt.Sprintf(`![...document.querySelectorAll(%s)].some(e => e.textContent.includes(%s))`, quote(selector), quote(text)))
+	tab.Until(fmt.Sprintf(`![...document.querySelectorAll(%s)].some(e => e.textContent.includes(%s))`,
+		quote(selector), quote(text)))
 }
 
 // Count waits until n elements match the selector.
@@ -98,17 +100,22 @@ func (tab *Tab) Click(selector string) {
 // Type replaces what is in a field with the text, key by key.
 func (tab *Tab) Type(selector, text string) {
 	tab.t.Helper()
-	tab.Do(fmt.Sprintf("type %q into %s", text, selector), chromedp.WaitVisible(chromedp.CSS(selector)),
-		chromedp.Evaluate[chromedp.Void](fmt.Sprintf(`document.querySelector(%s).value = ""`, quote(selector))),
+	tab.Do(fmt.Sprintf("type %q into %s", text, selector),
+		chromedp.WaitVisible(chromedp.CSS(selector)),
+		chromedp.Evaluate[chromedp.Void](fmt.Sprintf(`document.querySelector(%s).value = ""`,
+			quote(selector))),
 		chromedp.SendKeys(chromedp.CSS(selector), text))
 }
 
 // Choose chooses the option with the value in a select element.
 func (tab *Tab) Choose(selector, value string) {
 	tab.t.Helper()
-	tab.Until(fmt.Sprintf(`document.querySelector(%s + " option[value=" + CSS.escape(%s) + "]") !== null`, quote(selector), quote(value)))
+	tab.Until(
+		fmt.Sprintf(`document.querySelector(%s + " option[value=" + CSS.escape(%s) + "]") !== null`,
+			quote(selector), quote(value)))
 	tab.Do("choose "+value, chromedp.Evaluate[chromedp.Void](fmt.Sprintf(
-		`{ const e = document.querySelector(%s); e.value = %s; e.dispatchEvent(new Event("change", {bubbles: true})); }`,
+		`{ const e = document.querySelector(%s); e.value = %s;
+		e.dispatchEvent(new Event("change", {bubbles: true})); }`,
 		quote(selector), quote(value))))
 }
 

@@ -49,7 +49,8 @@ func installed(t *testing.T, name string) string {
 func TestNodeWS(t *testing.T) {
 	node, npm := installed(t, "node"), installed(t, "npm")
 	if _, err := os.Stat("node/node_modules/ws"); err != nil {
-		cmd := exec.Command(npm, "install", "--no-audit", "--no-fund", "--no-package-lock", "--ignore-scripts")
+		cmd := exec.Command(npm, "install", "--no-audit", "--no-fund", "--no-package-lock",
+			"--ignore-scripts")
 		cmd.Dir = "node"
 		if out, err := cmd.CombinedOutput(); err != nil {
 			t.Skipf("SKIPPED: the package ws cannot be installed: %v\n%s", err, out)
@@ -67,11 +68,14 @@ func TestNodeBuiltIn(t *testing.T) {
 			t.Skip("SKIPPED: this Node has no WebSocket")
 		}
 	}
-	each(t, func(t *testing.T, lab *labproc.Lab) { converse(t, lab, node, append(flags, "node/builtin.mjs")...) })
+	each(t, func(t *testing.T, lab *labproc.Lab) {
+		converse(t, lab, node, append(flags, "node/builtin.mjs")...)
+	})
 }
 
 func hasWebSocket(node string, flags ...string) bool {
-	return exec.Command(node, append(flags, "-e", "process.exit(typeof WebSocket === 'function' ? 0 : 1)")...).Run() == nil
+	return exec.Command(node,
+		append(flags, "-e", "process.exit(typeof WebSocket === 'function' ? 0 : 1)")...).Run() == nil
 }
 
 // Python's package websockets.
@@ -96,7 +100,8 @@ func TestJava(t *testing.T) {
 		t.Skipf("SKIPPED: java does not run: %v", err)
 	}
 	dir := t.TempDir()
-	out, err := exec.Command(installed(t, "javac"), "-d", dir, filepath.Join("java", "Client.java")).CombinedOutput()
+	out, err := exec.Command(installed(t, "javac"), "-d", dir,
+		filepath.Join("java", "Client.java")).CombinedOutput()
 	if exit := (*exec.ExitError)(nil); errors.As(err, &exit) {
 		t.Fatalf("javac: %v\n%s", err, out)
 	} else if err != nil {

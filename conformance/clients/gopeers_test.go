@@ -46,7 +46,8 @@ func talk(t *testing.T, lab *labproc.Lab, dial func(url string) (peer, error)) {
 	for _, m := range []struct {
 		text bool
 		p    string
-	}{{true, "hello"}, {true, ""}, {true, "grüß dich, κόσμε 😀"}, {true, strings.Repeat("x", 1<<20)}, {false, "\xff\x00"}, {false, strings.Repeat("\xfe\x01", 1<<19)}} {
+	}{{true, "hello"}, {true, ""}, {true, "grüß dich, κόσμε 😀"}, {true, strings.Repeat("x", 1<<20)},
+		{false, "\xff\x00"}, {false, strings.Repeat("\xfe\x01", 1<<19)}} {
 		if err := p.send(m.text, []byte(m.p)); err != nil {
 			t.Fatal(err)
 		}
@@ -137,7 +138,8 @@ func (p *gorillaPeer) closed() (int, string) { return p.last.Code, p.last.Text }
 
 func (p *gorillaPeer) shut(code int, reason string) error {
 	defer p.Close()
-	err := p.WriteControl(gorilla.CloseMessage, gorilla.FormatCloseMessage(code, reason), time.Now().Add(20*time.Second))
+	err := p.WriteControl(gorilla.CloseMessage, gorilla.FormatCloseMessage(code, reason),
+		time.Now().Add(20*time.Second))
 	if err != nil {
 		return err
 	}
@@ -151,7 +153,8 @@ func (p *gorillaPeer) shut(code int, reason string) error {
 func TestCoder(t *testing.T) {
 	each(t, func(t *testing.T, lab *labproc.Lab) {
 		talk(t, lab, func(url string) (peer, error) {
-			c, _, err := coder.Dial(t.Context(), url, &coder.DialOptions{Subprotocols: offered, CompressionMode: coder.CompressionContextTakeover})
+			c, _, err := coder.Dial(t.Context(), url,
+				&coder.DialOptions{Subprotocols: offered, CompressionMode: coder.CompressionContextTakeover})
 			if err == nil {
 				c.SetReadLimit(-1)
 			}
@@ -193,9 +196,10 @@ func TestGWS(t *testing.T) {
 			p := &gwsPeer{messages: make(chan gwsMessage, 1000), end: make(chan struct{})}
 			var err error
 			p.conn, _, err = gws.NewClient(p, &gws.ClientOption{
-				Addr:              url,
-				RequestHeader:     http.Header{"Sec-Websocket-Protocol": {strings.Join(offered, ", ")}},
-				PermessageDeflate: gws.PermessageDeflate{Enabled: true, ServerContextTakeover: true, ClientContextTakeover: true, Threshold: 1},
+				Addr:          url,
+				RequestHeader: http.Header{"Sec-Websocket-Protocol": {strings.Join(offered, ", ")}},
+				PermessageDeflate: gws.PermessageDeflate{Enabled: true, ServerContextTakeover: true,
+					ClientContextTakeover: true, Threshold: 1},
 			})
 			if err == nil {
 				go p.conn.ReadLoop()

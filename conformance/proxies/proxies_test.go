@@ -32,15 +32,18 @@ var lies = map[string]string{
 	"Forwarded": "Forwarded: for=6.6.6.6;proto=https;host=bank.example\r\n",
 	"X-Forwarded": "X-Forwarded-For: 6.6.6.6\r\nX-Forwarded-Proto: https\r\n" +
 		"X-Forwarded-Host: bank.example\r\n",
-	"both": "Forwarded: for=127.0.0.1;proto=https;host=bank.example\r\nX-Forwarded-For: 127.0.0.1\r\n" +
+	"both": "Forwarded: for=127.0.0.1;proto=https;host=bank.example\r\nX-Forwarded-For: " +
+		"127.0.0.1\r\n" +
 		"X-Forwarded-Proto: wss, https\r\nX-Forwarded-Host: bank.example, bank.example\r\n",
-	"twice":        "X-Forwarded-For: 6.6.6.6\r\nX-Forwarded-For: 6.6.6.7\r\nX-Forwarded-Proto: https\r\nX-Forwarded-Proto: https\r\n",
+	"twice": "X-Forwarded-For: 6.6.6.6\r\nX-Forwarded-For: 6.6.6.7\r\nX-Forwarded-Proto: " +
+		"https\r\nX-Forwarded-Proto: https\r\n",
 	"a quote open": "Forwarded: for=\"6.6.6.6\r\nX-Forwarded-For: \"6.6.6.6\r\n",
 }
 
 // Lies that proxies fall for who take these headers for their client's to remove.
 var connectionLies = map[string]string{
-	"X-Forwarded-For as hop by hop": "Connection: Upgrade, X-Forwarded-For, X-Forwarded-Proto, X-Forwarded-Host\r\n",
+	"X-Forwarded-For as hop by hop": "Connection: Upgrade, X-Forwarded-For, X-Forwarded-Proto, " +
+		"X-Forwarded-Host\r\n",
 }
 
 func TestProxies(t *testing.T) {
@@ -95,7 +98,8 @@ func checkPath(t *testing.T, front, path, name, fields string) {
 	got := ask(t, front, path, fields)
 	wantURI, wantRemote := "ws://"+front+path+"?q=1", client
 	if host, _, _ := net.SplitHostPort(got.Remote); got.URI != wantURI || host != wantRemote {
-		t.Errorf("%s: at %s the client is %s with %s, want %s with %s", name, path, got.Remote, got.URI, wantRemote, wantURI)
+		t.Errorf("%s: at %s the client is %s with %s, want %s with %s", name, path, got.Remote, got.URI,
+			wantRemote, wantURI)
 	}
 	if want := fmt.Sprint(got.Remote, " ", front, " ws://"+front+path+"?q=1"); got.Authorized != want {
 		t.Errorf("%s: at %s Authorize saw %s, want %s", name, path, got.Authorized, want)
@@ -170,7 +174,8 @@ func serve(t *testing.T, network string) string {
 		})
 		gw.Handle(path, gateway.Callbacks{OnOpen: func(ctx context.Context, s *gateway.Socket) error {
 			info := s.Info()
-			text, err := gateway.JSON(said{info.URI, info.RemoteAddr, info.Header.Get("Host"), s.Value("saw")})
+			text, err := gateway.JSON(said{info.URI, info.RemoteAddr, info.Header.Get("Host"),
+				s.Value("saw")})
 			if err != nil {
 				return err
 			}

@@ -37,11 +37,13 @@ LINES
 	},
 	{
 		name: "haproxy", tcp: "127.0.0.1:8080", unix: "unix@SOCKET", file: "haproxy.cfg",
-		config: "defaults\n mode http\n timeout client 90s\nfrontend f\n bind LISTEN\n default_backend gateway\nLINES",
-		args:   []string{"-db", "-f", "DIR/haproxy.cfg"},
+		config: "defaults\n mode http\n timeout client 90s\nfrontend f\n bind LISTEN\n " +
+			"default_backend gateway\nLINES",
+		args: []string{"-db", "-f", "DIR/haproxy.cfg"},
 	},
 	{
-		name: "apache", tcp: "http://127.0.0.1:8080/ws/", unix: "unix:SOCKET|http://gateway/ws/", file: "apache.conf",
+		name: "apache", tcp: "http://127.0.0.1:8080/ws/", unix: "unix:SOCKET|http://gateway/ws/",
+		file: "apache.conf",
 		config: `ServerRoot DIR
 PidFile DIR/pid
 ErrorLog /dev/stderr
@@ -98,7 +100,8 @@ func modules(t *testing.T, p proxy) string {
 	if p.name != "apache" {
 		return ""
 	}
-	for _, dir := range []string{"/usr/lib/apache2/modules", "/usr/lib64/httpd/modules", "/usr/lib/httpd/modules"} {
+	for _, dir := range []string{"/usr/lib/apache2/modules", "/usr/lib64/httpd/modules",
+		"/usr/lib/httpd/modules"} {
 		if _, err := os.Stat(filepath.Join(dir, "mod_proxy_http.so")); err == nil {
 			return dir
 		}
@@ -110,13 +113,15 @@ func modules(t *testing.T, p proxy) string {
 // start runs the proxy until the test ends, and returns when it listens.
 func start(t *testing.T, p proxy, path, front, lines string) {
 	t.Helper()
-	if old, _ := exec.Command(path, "version").Output(); regexp.MustCompile(`^v?2\.[0-6]\.`).Match(old) {
+	if old, _ := exec.Command(path,
+		"version").Output(); regexp.MustCompile(`^v?2\.[0-6]\.`).Match(old) {
 		t.Logf("NOT TESTED: Caddy %s has no stream_close_delay", bytes.TrimSpace(old))
 		lines = regexp.MustCompile(`(?m)^.*stream_close_delay.*\n`).ReplaceAllString(lines, "")
 	}
 	dir := openDir(t)
 	fill := strings.NewReplacer("DIR", dir, "LISTEN", front, "MODULES", modules(t, p), "LINES", lines)
-	if err := os.WriteFile(filepath.Join(dir, p.file), []byte(fill.Replace(p.config)), 0o644); err != nil {
+	if err := os.WriteFile(filepath.Join(dir, p.file), []byte(fill.Replace(p.config)),
+		0o644); err != nil {
 		t.Fatal(err)
 	}
 	var args []string

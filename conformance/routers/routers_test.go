@@ -28,7 +28,9 @@ import (
 func newGateway(prefix string) *gateway.Handler {
 	gw := gateway.New(nil)
 	gw.Handle(prefix+"/echo", gateway.Callbacks{
-		OnData: func(ctx context.Context, s *gateway.Socket, m gateway.Message) error { return s.Send(ctx, m) },
+		OnData: func(ctx context.Context, s *gateway.Socket, m gateway.Message) error {
+			return s.Send(ctx, m)
+		},
 	})
 	gw.Handle(prefix+"/rooms/{room}", gateway.Callbacks{
 		OnData: func(ctx context.Context, s *gateway.Socket, _ gateway.Message) error {
@@ -106,7 +108,8 @@ func (s *server) wantError(t *testing.T, path string, status int, typ string) ga
 		t.Fatalf("%s: opened: %v, %v", path, c != nil, err)
 	}
 	var e gateway.Error
-	if err := json.Unmarshal(resp.Body, &e); err != nil || resp.Status != status || e.Type != typ || e.Status != status {
+	if err := json.Unmarshal(resp.Body, &e); err != nil || resp.Status != status || e.Type != typ ||
+		e.Status != status {
 		t.Errorf("%s: %d %s, want %d %s", path, resp.Status, resp.Body, status, typ)
 	}
 	return e
@@ -142,7 +145,8 @@ var mounts = map[string]func(gw http.Handler) http.Handler{
 	},
 	"chi with middleware": func(gw http.Handler) http.Handler {
 		r := chi.NewRouter()
-		quiet := middleware.RequestLogger(&middleware.DefaultLogFormatter{Logger: log.New(&bytes.Buffer{}, "", 0)})
+		quiet := middleware.RequestLogger(&middleware.DefaultLogFormatter{Logger: log.New(&bytes.Buffer{},
+			"", 0)})
 		r.Use(middleware.RequestID, quiet, middleware.Recoverer, middleware.Compress(5))
 		r.Get("/page", plain)
 		r.Handle("/ws/*", gw)
@@ -238,7 +242,9 @@ func TestMountStripped(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			gw := newGateway("")
 			gw.Handle("/{$}", gateway.Callbacks{
-				OnOpen: func(ctx context.Context, s *gateway.Socket) error { return s.Send(ctx, gateway.Text("root")) },
+				OnOpen: func(ctx context.Context, s *gateway.Socket) error {
+					return s.Send(ctx, gateway.Text("root"))
+				},
 			})
 			s := serve(t, mount(gw), gw)
 			if got := ask(t, s.dial(t, "/ws/echo"), "hello"); got != "hello" {

@@ -39,9 +39,13 @@ func TestHiddenHijacker(t *testing.T) {
 		names string
 	}{
 		"struct": {func(h http.Handler) http.Handler {
-			return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { h.ServeHTTP(wrapping{hiding{w}}, r) })
+			return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				h.ServeHTTP(wrapping{hiding{w}}, r)
+			})
 		}, "routers.hiding"},
-		"http.TimeoutHandler": {func(h http.Handler) http.Handler { return http.TimeoutHandler(h, time.Minute, "late") }, "http.timeoutWriter"},
+		"http.TimeoutHandler": {func(h http.Handler) http.Handler {
+			return http.TimeoutHandler(h, time.Minute, "late")
+		}, "http.timeoutWriter"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			gw := newGateway("")
@@ -72,7 +76,8 @@ func TestHTTP2(t *testing.T) {
 	if err := json.NewDecoder(resp.Body).Decode(&e); err != nil {
 		t.Fatal(err)
 	}
-	if resp.ProtoMajor != 2 || resp.StatusCode != 501 || e.Type != "not_implemented" || !strings.Contains(e.Message, "HTTP/2") {
+	if resp.ProtoMajor != 2 || resp.StatusCode != 501 || e.Type != "not_implemented" ||
+		!strings.Contains(e.Message, "HTTP/2") {
 		t.Errorf("%s: %d %+v, want 501 not_implemented that names HTTP/2", resp.Proto, resp.StatusCode, e)
 	}
 }

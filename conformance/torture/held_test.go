@@ -51,7 +51,8 @@ func (h *holder) echo(text string) error {
 		return err
 	}
 	if ev := h.next(); ev.Kind != raw.Message || string(ev.Data) != text {
-		return fmt.Errorf("%v of %d bytes, close code %d; want the echo of %q", ev.Kind, len(ev.Data), ev.Code, text)
+		return fmt.Errorf("%v of %d bytes, close code %d; want the echo of %q", ev.Kind, len(ev.Data),
+			ev.Code, text)
 	}
 	return nil
 }
@@ -90,9 +91,11 @@ func TestHeldConnections(t *testing.T) {
 		if held.Conns < n {
 			t.Fatalf("%d of %d connections are left after %v", held.Conns, n, idle)
 		}
-		t.Logf("%d sockets hold %d bytes and %.2f goroutines each; after %v idle %d bytes; %.1f%% of a core for pings",
+		t.Logf("%d sockets hold %d bytes and %.2f goroutines each; after %v idle %d bytes; %.1f%% of a "+
+			"core for pings",
 			n, (opened.RSS-before.RSS)/int64(n), float64(held.Goroutines-before.Goroutines)/float64(n),
-			idle, (held.RSS-before.RSS)/int64(n), float64(held.CPU-opened.CPU)/float64(idle.Microseconds())*100)
+			idle, (held.RSS-before.RSS)/int64(n),
+			float64(held.CPU-opened.CPU)/float64(idle.Microseconds())*100)
 		talkAmong(t, holders)
 		err := inParallel(n, 50, func(i int) error { return holders[i].echo("still here") })
 		if err != nil {
@@ -103,7 +106,8 @@ func TestHeldConnections(t *testing.T) {
 		}
 	})
 	after := statsOf(t, lab)
-	t.Logf("afterwards: %d goroutines, %d file descriptors, %d sockets, %d KiB", after.Goroutines, after.FDs, after.Conns, after.RSS>>10)
+	t.Logf("afterwards: %d goroutines, %d file descriptors, %d sockets, %d KiB", after.Goroutines,
+		after.FDs, after.Conns, after.RSS>>10)
 }
 
 // talkAmong has one in twenty talk, each at its own pace, twenty times.
@@ -127,7 +131,8 @@ func talkAmong(t *testing.T, holders []*holder) {
 	}
 	slices.Sort(waits)
 	p99 := waits[len(waits)*99/100]
-	t.Logf("%d talk among them: median %v, p99 %v, slowest %v", talkers, waits[len(waits)/2], p99, waits[len(waits)-1])
+	t.Logf("%d talk among them: median %v, p99 %v, slowest %v", talkers, waits[len(waits)/2], p99,
+		waits[len(waits)-1])
 	if p99 > patience {
 		t.Errorf("p99 of an echo is %v", p99)
 	}

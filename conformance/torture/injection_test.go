@@ -52,7 +52,9 @@ func TestLogInjection(t *testing.T) {
 
 func inject(t *testing.T, lab *labproc.Lab) {
 	const forged = "level=ERROR msg=forged"
-	for _, bad := range []string{"%0a" + forged, "%0d%0a" + forged, "%1b%5b2J" + forged, "%00" + forged, "%e2%80%ae" + forged, "%c2%85" + forged, "%ff" + forged, strings.Repeat("A", 8000)} {
+	for _, bad := range []string{"%0a" + forged, "%0d%0a" + forged, "%1b%5b2J" + forged,
+		"%00" + forged, "%e2%80%ae" + forged, "%c2%85" + forged, "%ff" + forged,
+		strings.Repeat("A", 8000)} {
 		r := raw.NewRequest(lab.Addr, "/info/"+strings.ReplaceAll(bad, " ", "%20")+"?token="+secretToken)
 		r.Add("Cookie", "session="+secretCookie).Add("Authorization", "Bearer "+secretToken)
 		r.Add("User-Agent", "\u202e"+forged).Add("X-Forwarded-For", "1.2.3.4\t"+forged)
@@ -73,7 +75,8 @@ func inject(t *testing.T, lab *labproc.Lab) {
 	}
 	// Events that are logged as warnings and errors: a panic, a verdict that
 	// quotes the client, a protocol error, a rate exceeded.
-	for path, message := range map[string]string{"/panic": secretBody, "/verdict": secretBody + "\n" + forged, "/rate/close": secretBody} {
+	for path, message := range map[string]string{"/panic": secretBody,
+		"/verdict": secretBody + "\n" + forged, "/rate/close": secretBody} {
 		c := dial(t, lab, path)
 		for range 10 {
 			_ = c.SendMessage(raw.Text, []byte(message))
@@ -84,17 +87,20 @@ func inject(t *testing.T, lab *labproc.Lab) {
 	_ = c.Write([]byte("\xff\n\x1b" + forged))
 	untilClosed(c)
 	// Header lines that only a server without a check would take.
-	for _, line := range []string{"X-A: b\rSet-Cookie: x", "X-A: \x1b[2J", "X-A: a\x00b", "Bad Name: x", "X-A"} {
+	for _, line := range []string{"X-A: b\rSet-Cookie: x", "X-A: \x1b[2J", "X-A: a\x00b",
+		"Bad Name: x", "X-A"} {
 		nc, err := net.DialTimeout("tcp", lab.Addr, raw.Timeout)
 		if err != nil {
 			t.Fatal(err)
 		}
-		request := strings.Replace(string(raw.NewRequest(lab.Addr, "/echo").Bytes()), "\r\n\r\n", "\r\n"+line+"\r\n\r\n", 1)
+		request := strings.Replace(string(raw.NewRequest(lab.Addr, "/echo").Bytes()), "\r\n\r\n",
+			"\r\n"+line+"\r\n\r\n", 1)
 		if _, err := nc.Write([]byte(request)); err != nil {
 			t.Error(err)
 		}
 		_ = nc.SetReadDeadline(time.Now().Add(5 * time.Second))
-		if status, err := bufio.NewReader(nc).ReadString('\n'); err != nil || !strings.Contains(status, " 400 ") {
+		if status, err := bufio.NewReader(nc).ReadString('\n'); err != nil ||
+			!strings.Contains(status, " 400 ") {
 			t.Errorf("%q: answered with %q, %v", line, status, err)
 		}
 		_ = nc.Close()
@@ -130,7 +136,9 @@ func checkLog(t *testing.T, log string, asJSON bool) {
 		if !asJSON && !strings.HasPrefix(line, "time=") {
 			t.Errorf("not a record: %q", line)
 		}
-		if !utf8.ValidString(line) || strings.ContainsFunc(line, func(r rune) bool { return r < ' ' || r == 0x7f || r == 0x85 || r == 0x202e }) {
+		if !utf8.ValidString(line) ||
+			strings.ContainsFunc(line,
+				func(r rune) bool { return r < ' ' || r == 0x7f || r == 0x85 || r == 0x202e }) {
 			t.Errorf("control bytes in a record: %q", line)
 		}
 	}

@@ -42,7 +42,8 @@ func TestEmptyFragments(t *testing.T) {
 			t.Fatal(err)
 		}
 		sent := 0
-		for begin := time.Now(); time.Since(begin) < time.Duration(size(t, "CONFORMANCE_SECONDS", 2, 10))*time.Second; sent += 10_000 {
+		for begin := time.Now(); time.Since(begin) < time.Duration(size(t, "CONFORMANCE_SECONDS", 2,
+			10))*time.Second; sent += 10_000 {
 			if c.Write(many) != nil {
 				break // the server may have had enough
 			}
@@ -185,13 +186,16 @@ func TestDeflateBomb(t *testing.T) {
 		}
 		n := size(t, "CONFORMANCE_BOMBS", 4, 40)
 		err = inParallel(n, 4, func(int) error {
-			r := raw.NewRequest(lab.Addr, "/echo").Add("Sec-WebSocket-Extensions", "permessage-deflate; client_no_context_takeover")
+			r := raw.NewRequest(lab.Addr, "/echo").Add("Sec-WebSocket-Extensions",
+				"permessage-deflate; client_no_context_takeover")
 			c, resp, err := raw.Do(lab.Addr, r)
 			if err != nil || c == nil || c.Deflate() == nil {
 				return fmt.Errorf("%v, %+v", err, resp)
 			}
 			defer c.Cut()
-			go func() { _ = c.Send(raw.Frame{Fin: true, RSV: raw.RSV1, Opcode: raw.Binary, Payload: bomb}) }()
+			go func() {
+				_ = c.Send(raw.Frame{Fin: true, RSV: raw.RSV1, Opcode: raw.Binary, Payload: bomb})
+			}()
 			return wantClosed(c, within(20*time.Second), 1009, "too_large")
 		})
 		if err != nil {
@@ -218,7 +222,8 @@ func TestAnnouncedLengths(t *testing.T) {
 		n := size(t, "CONFORMANCE_ANNOUNCED", 300, 1000)
 		length := uint64(16 << 20)
 		for _, c := range openAll(t, lab, "/echo", n) {
-			if err := c.Send(raw.Frame{Fin: true, Opcode: raw.Binary, Announce: &length, Payload: []byte("x")}); err != nil {
+			if err := c.Send(raw.Frame{Fin: true, Opcode: raw.Binary, Announce: &length,
+				Payload: []byte("x")}); err != nil {
 				t.Fatal(err)
 			}
 		}

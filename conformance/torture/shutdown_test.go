@@ -46,7 +46,8 @@ func TestTerminate(t *testing.T) {
 // close event.
 func wantDelivered(t *testing.T, lab *labproc.Lab, n int) {
 	t.Helper()
-	if want := fmt.Sprintf("lab: %d open events, %d close events", n, n); !strings.Contains(lab.Output(), want) {
+	if want := fmt.Sprintf("lab: %d open events, %d close events", n,
+		n); !strings.Contains(lab.Output(), want) {
 		t.Errorf("the server said %q, want %q", lab.Output(), want)
 	}
 }
@@ -79,7 +80,8 @@ func TestTerminateAmongBadClients(t *testing.T) {
 		t.Errorf("health meanwhile: %d, %v; want 503", status, err)
 	}
 	c, resp, err := raw.Do(lab.Addr, raw.NewRequest(lab.Addr, "/echo"))
-	if err != nil || c != nil || resp.Status != 503 || !strings.Contains(string(resp.Body), `"shutting_down"`) {
+	if err != nil || c != nil || resp.Status != 503 ||
+		!strings.Contains(string(resp.Body), `"shutting_down"`) {
 		t.Errorf("a new client meanwhile: %v, %+v; want 503 shutting_down", err, resp)
 	}
 	err = inParallel(len(good)-1, 100, func(i int) error {

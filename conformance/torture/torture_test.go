@@ -218,7 +218,8 @@ func (n *neighbour) leave(t *testing.T) {
 	}
 	slices.Sort(n.waits)
 	slowest := n.waits[len(n.waits)-1]
-	t.Logf("neighbour: %d echoes, median %v, slowest %v", len(n.waits), n.waits[len(n.waits)/2], slowest)
+	t.Logf("neighbour: %d echoes, median %v, slowest %v", len(n.waits), n.waits[len(n.waits)/2],
+		slowest)
 	if slowest >= patience {
 		t.Errorf("the neighbour waited %v for an echo", slowest)
 	}

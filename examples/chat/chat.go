@@ -30,7 +30,8 @@ type chat struct {
 }
 
 func newChat(gw *gateway.Handler) *chat {
-	return &chat{gw: gw, wake: make(chan struct{}, 1), rooms: map[string]*room{}, changed: map[*room]bool{}}
+	return &chat{gw: gw, wake: make(chan struct{}, 1), rooms: map[string]*room{},
+		changed: map[*room]bool{}}
 }
 
 // route returns the route of the rooms.
@@ -48,7 +49,8 @@ func admit(r *http.Request) (*gateway.Admission, error) {
 	name := r.URL.Query().Get("name")
 	for _, s := range []string{name, r.PathValue("room")} {
 		if s == "" || utf8.RuneCountInString(s) > maxName {
-			return nil, gateway.NewError(gateway.ErrInvalid, "a room and the name in it have 1 to 40 characters")
+			return nil,
+				gateway.NewError(gateway.ErrInvalid, "a room and the name in it have 1 to 40 characters")
 		}
 	}
 	return &gateway.Admission{Values: map[string]string{"name": name}}, nil

@@ -48,7 +48,8 @@ func enter(t *testing.T, srv *gatewaytest.Server, room, name string) *member {
 	t.Helper()
 	p := &member{Peer: srv.Dial(t, "/rooms/"+room+"?name="+name)}
 	var h history
-	if b := p.Receive().Data; json.Unmarshal(b, &h) != nil || h.Type != "history" || h.Room != room || h.Said == nil {
+	if b := p.Receive().Data; json.Unmarshal(b, &h) != nil || h.Type != "history" || h.Room != room ||
+		h.Said == nil {
 		t.Fatalf("the first message is %s, want the history of %s", b, room)
 	}
 	p.history = h.Said
@@ -120,7 +121,8 @@ func TestRoom(t *testing.T) {
 		}
 		grace.sees(t, "Grace")
 		again := enter(t, srv, "lobby", "Ada")
-		if len(again.history) != 1 || again.history[0].Text != "hello <you>" || again.history[0].From != "Ada" {
+		if len(again.history) != 1 || again.history[0].Text != "hello <you>" ||
+			again.history[0].From != "Ada" {
 			t.Errorf("history = %v, want what Ada said", again.history)
 		}
 	})
@@ -139,7 +141,8 @@ func TestHistoryIsTheLast50(t *testing.T) {
 		ada.Close(1000, "")
 		synctest.Wait()
 		late := enter(t, srv, "lobby", "Grace") // also after everybody has left
-		if n := len(late.history); n != 50 || late.history[0].Text != "20" || late.history[n-1].Text != "69" {
+		if n := len(late.history); n != 50 || late.history[0].Text != "20" ||
+			late.history[n-1].Text != "69" {
 			t.Errorf("history of %d messages from %q, want 50 from 20 to 69", n, late.history[0].Text)
 		}
 	})
@@ -154,7 +157,8 @@ func TestTheLongestHistoryFits(t *testing.T) {
 		}
 		time.Sleep(time.Minute)
 		ada.heard(t)
-		if got := enter(t, srv, "lobby", "Grace").history; len(got) != keepMessages || got[0].Text != long {
+		if got := enter(t, srv, "lobby", "Grace").history; len(got) != keepMessages ||
+			got[0].Text != long {
 			t.Errorf("history of %d messages, want %d", len(got), keepMessages)
 		}
 	})
@@ -202,7 +206,8 @@ func TestEmptyRoomsAreForgotten(t *testing.T) {
 		c.mu.Lock()
 		defer c.mu.Unlock()
 		if len(c.rooms) != keepEmpty+1 || len(c.empty) != keepEmpty {
-			t.Errorf("%d rooms, %d of them empty, want %d and %d", len(c.rooms), len(c.empty), keepEmpty+1, keepEmpty)
+			t.Errorf("%d rooms, %d of them empty, want %d and %d", len(c.rooms), len(c.empty), keepEmpty+1,
+				keepEmpty)
 		}
 		if c.rooms["4"] != nil || c.rooms["5"] == nil || c.rooms["full"] == nil {
 			t.Errorf("the rooms that were left first should be forgotten, and no other")
@@ -232,7 +237,8 @@ func TestListsAreCoalesced(t *testing.T) {
 
 func TestRefusals(t *testing.T) {
 	run(t, func(t *testing.T, srv *gatewaytest.Server, c *chat) {
-		for _, path := range []string{"/rooms/lobby", "/rooms/?name=Ada", "/rooms/a?name=" + strings.Repeat("x", maxName+1)} {
+		for _, path := range []string{"/rooms/lobby", "/rooms/?name=Ada",
+			"/rooms/a?name=" + strings.Repeat("x", maxName+1)} {
 			r, err := http.NewRequest("GET", "http://chat.example"+path, nil)
 			if err != nil {
 				t.Fatal(err)
@@ -255,7 +261,8 @@ func TestRefusals(t *testing.T) {
 
 func TestPagesAndHealth(t *testing.T) {
 	run(t, func(t *testing.T, srv *gatewaytest.Server, c *chat) {
-		for path, part := range map[string]string{"/": "<title>gateway chat</title>", "/main.js": "connect", "/api/v1/solution/health": "OK"} {
+		for path, part := range map[string]string{"/": "<title>gateway chat</title>",
+			"/main.js": "connect", "/api/v1/solution/health": "OK"} {
 			resp, err := srv.Client().Get("http://chat.example" + path)
 			if err != nil {
 				t.Fatal(err)

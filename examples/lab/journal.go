@@ -69,7 +69,8 @@ func (j *journal) add(id string, ev gateway.Event) {
 	if len(h.events) == keepEvents {
 		h.events = append(h.events[:1], h.events[keepEvents/2:]...)
 	}
-	h.events = append(h.events, mark{ev.Time.UnixMilli(), ev.Type, ev.Message.Type == gateway.MessageText})
+	h.events = append(h.events,
+		mark{ev.Time.UnixMilli(), ev.Type, ev.Message.Type == gateway.MessageText})
 	switch ev.Type {
 	case gateway.EventOpen:
 		j.opened++

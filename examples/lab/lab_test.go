@@ -85,7 +85,8 @@ func TestRoutes(t *testing.T) {
 			p := srv.Dial(t, tc.path)
 			p.Send(gateway.Text(tc.send))
 			if code, reason := p.Closed(); code != tc.code || reason != tc.reason {
-				t.Errorf("%s: %q closed with %d %q, want %d %q", tc.path, tc.send, code, reason, tc.code, tc.reason)
+				t.Errorf("%s: %q closed with %d %q, want %d %q", tc.path, tc.send, code, reason, tc.code,
+					tc.reason)
 			}
 		}
 		p := srv.Dial(t, "/flood")
@@ -217,7 +218,8 @@ func TestOperations(t *testing.T) {
 	if got := p.Receive(); string(got.Data) != "text" || got.Type != gateway.MessageText {
 		t.Errorf("received %v", got)
 	}
-	if got := p.Receive(); !bytes.Equal(got.Data, []byte{0, 255}) || got.Type != gateway.MessageBinary {
+	if got := p.Receive(); !bytes.Equal(got.Data, []byte{0, 255}) ||
+		got.Type != gateway.MessageBinary {
 		t.Errorf("received %v", got)
 	}
 	if code, reason := p.Closed(); code != 1000 || reason != "operation" {
@@ -252,7 +254,8 @@ func TestOperationsOnAClosingSocket(t *testing.T) {
 		synctest.Wait()
 		check("GET", "/ops/info?id="+id, 404, `{"type":"not_found",`)
 		check("POST", "/ops/send?id="+id, 404, `{"type":"not_found",`)
-		check("GET", "/events?id="+id, 200, `"close_code":1000,"close_reason":"operation","close_cause":"operation"}]`)
+		check("GET", "/events?id="+id, 200,
+			`"close_code":1000,"close_reason":"operation","close_cause":"operation"}]`)
 	})
 }
 
@@ -313,7 +316,9 @@ func TestEventsAreKept(t *testing.T) {
 			want := fmt.Sprintf(`[{"type":"open","timestamp":%d},`+
 				`{"type":"data","message_type":"data-text","timestamp":%[1]d},`+
 				`{"type":"data","message_type":"data-binary","timestamp":%[1]d},`+
-				`{"type":"close","timestamp":%[1]d,"close_code":4001,"close_reason":%q,"close_cause":"client"}]`, ms, reason)
+				`{"type":"close","timestamp":%[1]d,"close_code":4001,"close_reason":%q,`+
+				`"close_cause":"client"}]`,
+				ms, reason)
 			if _, got := ask(t, srv, "GET", "/events?id="+id, ""); got != want {
 				t.Errorf("events\n%s, want\n%s", got, want)
 			}
@@ -344,7 +349,8 @@ func TestJournalIsBounded(t *testing.T) {
 	j.add("busy", gateway.Event{Type: gateway.EventClose})
 	events, _ := j.of("busy")
 	if n := len(events); n > keepEvents || events[0].Type != "open" || events[n-1].Type != "close" {
-		t.Errorf("%d events from %s to %s, want at most %d from open to close", n, events[0].Type, events[n-1].Type, keepEvents)
+		t.Errorf("%d events from %s to %s, want at most %d from open to close", n, events[0].Type,
+			events[n-1].Type, keepEvents)
 	}
 }
 

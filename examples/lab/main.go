@@ -1,7 +1,7 @@
-// Lab is the server that test programs drive: a route for each thing a gateway
-// can be asked to do, the operations over plain HTTP, and figures of the
-// process. It is no example of an application: /info shows credentials and
-// nothing asks who is calling. Keep it on the loopback interface.
+// Lab is the server that test programs drive. It has a route for each thing that a
+// gateway can do, the operations over plain HTTP, and figures of the process. It is not
+// an example of an application: /info shows credentials, and everybody may call it.
+// Keep it on the loopback interface.
 package main
 
 import (
@@ -23,11 +23,13 @@ import (
 
 func main() {
 	var cfg config
-	flag.StringVar(&cfg.addr, "addr", "127.0.0.1:9001", "listen on `host:port`; port 0 takes a free one")
+	flag.StringVar(&cfg.addr, "addr", "127.0.0.1:9001",
+		"listen on `host:port`; port 0 takes a free one")
 	flag.Int64Var(&cfg.limit, "limit", 16<<20, "largest message of /echo, in `bytes`, in and out")
 	flag.BoolVar(&cfg.deflate, "deflate", false, "negotiate permessage-deflate")
 	flag.DurationVar(&cfg.ping, "ping", 5*time.Second, "ping `interval`, and the time to answer")
-	flag.StringVar(&cfg.logFile, "log", "", "write everything logged to `file` as JSON; without it, warnings go to stderr")
+	flag.StringVar(&cfg.logFile, "log", "",
+		"write everything logged to `file` as JSON; without it, warnings go to stderr")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, os.Interrupt)
 	defer stop()
@@ -84,7 +86,7 @@ func run(ctx context.Context, cfg config, out io.Writer) error {
 	case <-ctx.Done():
 	}
 	// The gateway first: http.Server.Shutdown neither sees nor closes sockets,
-	// and the health route is to answer meanwhile.
+	// and the health route has to answer meanwhile.
 	drained := within(clientGrace, l.gw.Shutdown)
 	if errors.Is(drained, gateway.ErrTimeout) {
 		logger.Warn("clients that did not answer were cut", "error", drained)

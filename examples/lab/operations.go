@@ -70,8 +70,8 @@ func done(w http.ResponseWriter, err error) {
 }
 
 // message makes a message of the request's body: text as it is, binary from
-// base64. Its socket's limit is the gateway's to know; what is read is bounded
-// well above it.
+// base64. What is read is bounded well above the limit of any socket, which the
+// gateway checks.
 func (l *lab) message(w http.ResponseWriter, r *http.Request) (gateway.Message, error) {
 	typ, err := gateway.ParseMessageType(r.URL.Query().Get("type"))
 	if err != nil {

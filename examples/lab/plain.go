@@ -8,8 +8,8 @@ import (
 	"github.com/wsgateway/gateway"
 )
 
-// ServeHTTP leaves to the gateway what ServeMux would answer with a redirect, or
-// with a text of its own: a WebSocket client follows no redirect.
+// ServeHTTP passes to the gateway what ServeMux would answer with a redirect, or
+// with a text of its own, because WebSocket clients do not follow redirects.
 func (l *lab) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if r.Method == http.MethodConnect || path.Clean(r.URL.Path) != r.URL.Path {
 		l.gw.ServeHTTP(w, r)

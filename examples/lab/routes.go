@@ -51,7 +51,8 @@ func socketRoutes(cfg config) []gateway.Route {
 		return gateway.Limits{MessagesPerSecond: 5, Burst: 5, OnRateExceeded: p}
 	}
 	return []gateway.Route{
-		{Pattern: "/echo", Endpoint: echo, Limits: gateway.Limits{ReadLimit: cfg.limit, SendLimit: cfg.limit}},
+		{Pattern: "/echo", Endpoint: echo,
+			Limits: gateway.Limits{ReadLimit: cfg.limit, SendLimit: cfg.limit}},
 		{Pattern: "/rate", Endpoint: echo, Limits: rate(gateway.RateDelay)},
 		{Pattern: "/rate/drop", Endpoint: echo, Limits: rate(gateway.RateDrop)},
 		{Pattern: "/rate/close", Endpoint: echo, Limits: rate(gateway.RateClose)},

@@ -28,7 +28,8 @@ func (l *lab) stats(w http.ResponseWriter, r *http.Request) {
 		runtime.GC()
 		debug.FreeOSMemory()
 	}
-	samples := []metrics.Sample{{Name: "/sched/goroutines:goroutines"}, {Name: "/gc/heap/allocs:objects"}}
+	samples := []metrics.Sample{{Name: "/sched/goroutines:goroutines"},
+		{Name: "/gc/heap/allocs:objects"}}
 	metrics.Read(samples)
 	answer(w, figures{
 		Goroutines: samples[0].Value.Uint64(),

@@ -135,7 +135,8 @@ func isVariant(c rune) bool {
 // writes.
 func punycode(authority string) (string, error) {
 	var b strings.Builder
-	r := http.Request{Method: http.MethodGet, Host: authority, URL: &url.URL{Scheme: "http", Host: authority}}
+	r := http.Request{Method: http.MethodGet, Host: authority, URL: &url.URL{Scheme: "http",
+		Host: authority}}
 	if err := r.Write(&b); err != nil {
 		return "", err
 	}

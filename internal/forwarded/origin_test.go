@@ -99,7 +99,8 @@ func TestOriginOfARequest(t *testing.T) {
 			t.Errorf("Origin(%q) = %q, %v, want %q", s, got, err, want)
 		}
 	}
-	for _, s := range []string{"", "https://bücher.example", "https://a.example, https://b.example", "https://a.example/"} {
+	for _, s := range []string{"", "https://bücher.example", "https://a.example, https://b.example",
+		"https://a.example/"} {
 		if got, err := forwarded.Origin(s); err == nil {
 			t.Errorf("Origin(%q) = %q, want an error", s, got)
 		}

@@ -89,7 +89,12 @@ func (t *Trust) Client(peer Client, unix bool, header http.Header) Client {
 }
 
 func (t *Trust) trusts(a netip.Addr) bool {
-	return a.IsValid() && slices.ContainsFunc(t.proxies, func(p netip.Prefix) bool { return p.Contains(a) })
+	for _, p := range t.proxies {
+		if p.Contains(a) { // never one that is not valid
+			return true
+		}
+	}
+	return false
 }
 
 // forward replaces in c what the headers tell. It reports false if they are malformed

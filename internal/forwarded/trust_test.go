@@ -42,49 +42,82 @@ func TestClient(t *testing.T) {
 		lines   []string
 		want    string // scheme, host, remote, exempt
 	}{
-		"nothing":                      {"", nil, "ws app.example 10.0.0.1:99 exempt"},
-		"the default pair":             {"", []string{"X-Forwarded-For: 9.9.9.9", "X-Forwarded-Proto: https"}, "wss app.example 9.9.9.9:0"},
-		"Forwarded is not believed":    {"", []string{"X-Forwarded-For: 9.9.9.9", "Forwarded: for=6.6.6.6;proto=https;host=bank.example"}, "ws app.example 9.9.9.9:0"},
-		"Forwarded alone":              {"", []string{"Forwarded: for=127.0.0.1"}, "ws app.example 10.0.0.1:99 exempt"},
-		"X-Forwarded-Host is not":      {"", []string{"X-Forwarded-For: 9.9.9.9", "X-Forwarded-Host: bank.example"}, "ws app.example 9.9.9.9:0"},
-		"X-Forwarded-Host, named":      {xAll, []string{"X-Forwarded-For: 9.9.9.9", "X-Forwarded-Host: bank.example"}, "ws bank.example 9.9.9.9:0"},
-		"X-, where Forwarded is named": {rfc, []string{"Forwarded: for=9.9.9.9", "X-Forwarded-For: 6.6.6.6", "X-Forwarded-Proto: https"}, "ws app.example 9.9.9.9:0"},
-		"only the scheme is named":     {"X-Forwarded-Proto", []string{"X-Forwarded-For: 6.6.6.6", "X-Forwarded-Proto: https"}, "wss app.example 10.0.0.1:99 exempt"},
-		"a host that is none":          {xAll, []string{"X-Forwarded-For: 9.9.9.9", "X-Forwarded-Host: a/b@c"}, "ws app.example 9.9.9.9:0"},
-		"a host with a port":           {xAll, []string{"X-Forwarded-Host: [::1]:8443"}, "ws [::1]:8443 10.0.0.1:99 exempt"},
-		"a chain":                      {"", []string{"X-Forwarded-For: 6.6.6.6, 9.9.9.9, 10.0.0.2"}, "ws app.example 9.9.9.9:0"},
-		"lines":                        {"", []string{"X-Forwarded-For: 6.6.6.6", "X-Forwarded-For: 9.9.9.9"}, "ws app.example 9.9.9.9:0"},
-		"loopback behind the proxy":    {"", []string{"X-Forwarded-For: 127.0.0.1"}, "ws app.example 127.0.0.1:0 exempt"},
-		"unreadable: nobody gains":     {"", []string{"X-Forwarded-For: 9.9.9.9, <script>"}, "ws app.example 10.0.0.1:99"},
-		"unreadable in the middle":     {"", []string{"X-Forwarded-For: 9.9.9.9, x, 10.0.0.2"}, "ws app.example 10.0.0.2:0"},
-		"brackets that do not fit":     {"", []string{"X-Forwarded-For: [[::1"}, "ws app.example 10.0.0.1:99"},
-		"empty":                        {"", []string{"X-Forwarded-For: "}, "ws app.example 10.0.0.1:99 exempt"},
-		"with a zone":                  {"", []string{"X-Forwarded-For: fe80::1%eth0"}, "ws app.example [fe80::1]:0"},
+		"nothing": {"", nil, "ws app.example 10.0.0.1:99 exempt"},
+		"the default pair": {"", []string{"X-Forwarded-For: 9.9.9.9",
+			"X-Forwarded-Proto: https"}, "wss app.example 9.9.9.9:0"},
+		"Forwarded is not believed": {"", []string{"X-Forwarded-For: 9.9.9.9",
+			"Forwarded: for=6.6.6.6;proto=https;host=bank.example"}, "ws app.example 9.9.9.9:0"},
+		"Forwarded alone": {"", []string{"Forwarded: for=127.0.0.1"},
+			"ws app.example 10.0.0.1:99 exempt"},
+		"X-Forwarded-Host is not": {"", []string{"X-Forwarded-For: 9.9.9.9",
+			"X-Forwarded-Host: bank.example"}, "ws app.example 9.9.9.9:0"},
+		"X-Forwarded-Host, named": {xAll, []string{"X-Forwarded-For: 9.9.9.9",
+			"X-Forwarded-Host: bank.example"}, "ws bank.example 9.9.9.9:0"},
+		"X-, where Forwarded is named": {rfc, []string{"Forwarded: for=9.9.9.9",
+			"X-Forwarded-For: 6.6.6.6", "X-Forwarded-Proto: https"}, "ws app.example 9.9.9.9:0"},
+		"only the scheme is named": {"X-Forwarded-Proto", []string{"X-Forwarded-For: 6.6.6.6",
+			"X-Forwarded-Proto: https"}, "wss app.example 10.0.0.1:99 exempt"},
+		"a host that is none": {xAll, []string{"X-Forwarded-For: 9.9.9.9",
+			"X-Forwarded-Host: a/b@c"}, "ws app.example 9.9.9.9:0"},
+		"a host with a port": {xAll, []string{"X-Forwarded-Host: [::1]:8443"},
+			"ws [::1]:8443 10.0.0.1:99 exempt"},
+		"a chain": {"", []string{"X-Forwarded-For: 6.6.6.6, 9.9.9.9, 10.0.0.2"},
+			"ws app.example 9.9.9.9:0"},
+		"lines": {"", []string{"X-Forwarded-For: 6.6.6.6",
+			"X-Forwarded-For: 9.9.9.9"}, "ws app.example 9.9.9.9:0"},
+		"loopback behind the proxy": {"", []string{"X-Forwarded-For: 127.0.0.1"},
+			"ws app.example 127.0.0.1:0 exempt"},
+		"unreadable: nobody gains": {"", []string{"X-Forwarded-For: 9.9.9.9, <script>"},
+			"ws app.example 10.0.0.1:99"},
+		"unreadable in the middle": {"", []string{"X-Forwarded-For: 9.9.9.9, x, 10.0.0.2"},
+			"ws app.example 10.0.0.2:0"},
+		"brackets that do not fit": {"", []string{"X-Forwarded-For: [[::1"},
+			"ws app.example 10.0.0.1:99"},
+		"empty": {"", []string{"X-Forwarded-For: "},
+			"ws app.example 10.0.0.1:99 exempt"},
+		"with a zone": {"", []string{"X-Forwarded-For: fe80::1%eth0"},
+			"ws app.example [fe80::1]:0"},
 
-		"RFC 7239":                {rfc, []string{`Forwarded: for="[2001:db8::1]:47";proto=https;host=b.example`}, "wss b.example [2001:db8::1]:47"},
-		"without quotes":          {rfc, []string{"Forwarded: for=9.9.9.9:47; proto=https"}, "wss app.example 9.9.9.9:47"},
-		"spaces and case":         {rfc, []string{"Forwarded:  For = 9.9.9.9 ;Proto=HTTPS ;; by=x ,"}, "wss app.example 9.9.9.9:0"},
-		"escapes":                 {rfc, []string{`Forwarded: for="9.9.\9.9"`}, "ws app.example 9.9.9.9:0"},
-		"hidden":                  {rfc, []string{"Forwarded: for=_secret;proto=https"}, "wss app.example 10.0.0.1:99 exempt"},
-		"unknown":                 {rfc, []string{"Forwarded: for=unknown"}, "ws app.example 10.0.0.1:99 exempt"},
-		"no address":              {rfc, []string{"Forwarded: proto=https"}, "wss app.example 10.0.0.1:99 exempt"},
-		"a comma in quotes":       {rfc, []string{`Forwarded: for=9.9.9.9;host="a, for=6.6.6.6"`}, "ws app.example 9.9.9.9:0"},
-		"a quote left open":       {rfc, []string{`Forwarded: for="6.6.6.6, for=9.9.9.9`}, "ws app.example 10.0.0.1:99"},
-		"a quote that closes":     {rfc, []string{`Forwarded: x=", for=9.9.9.9;host=", for=6.6.6.6`}, "ws app.example 6.6.6.6:0"},
-		"open in another line":    {rfc, []string{`Forwarded: for="6.6.6.6`, "Forwarded: for=9.9.9.9"}, "ws app.example 9.9.9.9:0"},
-		"twice in one element":    {rfc, []string{"Forwarded: for=6.6.6.6;for=9.9.9.9"}, "ws app.example 10.0.0.1:99"},
-		"not a pair":              {rfc, []string{"Forwarded: 9.9.9.9"}, "ws app.example 10.0.0.1:99"},
-		"something after a quote": {rfc, []string{`Forwarded: for="9.9.9.9"x`}, "ws app.example 10.0.0.1:99"},
+		"RFC 7239": {rfc,
+			[]string{`Forwarded: for="[2001:db8::1]:47";proto=https;host=b.example`},
+			"wss b.example [2001:db8::1]:47"},
+		"without quotes": {rfc, []string{"Forwarded: for=9.9.9.9:47; proto=https"},
+			"wss app.example 9.9.9.9:47"},
+		"spaces and case": {rfc, []string{"Forwarded:  For = 9.9.9.9 ;Proto=HTTPS ;; by=x ,"},
+			"wss app.example 9.9.9.9:0"},
+		"escapes": {rfc, []string{`Forwarded: for="9.9.\9.9"`},
+			"ws app.example 9.9.9.9:0"},
+		"hidden": {rfc, []string{"Forwarded: for=_secret;proto=https"},
+			"wss app.example 10.0.0.1:99 exempt"},
+		"unknown": {rfc, []string{"Forwarded: for=unknown"},
+			"ws app.example 10.0.0.1:99 exempt"},
+		"no address": {rfc, []string{"Forwarded: proto=https"},
+			"wss app.example 10.0.0.1:99 exempt"},
+		"a comma in quotes": {rfc, []string{`Forwarded: for=9.9.9.9;host="a, for=6.6.6.6"`},
+			"ws app.example 9.9.9.9:0"},
+		"a quote left open": {rfc, []string{`Forwarded: for="6.6.6.6, for=9.9.9.9`},
+			"ws app.example 10.0.0.1:99"},
+		"a quote that closes": {rfc, []string{`Forwarded: x=", for=9.9.9.9;host=", for=6.6.6.6`},
+			"ws app.example 6.6.6.6:0"},
+		"open in another line": {rfc, []string{`Forwarded: for="6.6.6.6`, "Forwarded: for=9.9.9.9"},
+			"ws app.example 9.9.9.9:0"},
+		"twice in one element": {rfc, []string{"Forwarded: for=6.6.6.6;for=9.9.9.9"},
+			"ws app.example 10.0.0.1:99"},
+		"not a pair": {rfc, []string{"Forwarded: 9.9.9.9"}, "ws app.example 10.0.0.1:99"},
+		"something after a quote": {rfc, []string{`Forwarded: for="9.9.9.9"x`},
+			"ws app.example 10.0.0.1:99"},
 	} {
 		trust, err := forwarded.NewTrust(prefixes(trusted), false, strings.Fields(c.headers))
 		if err != nil {
 			t.Fatal(err)
 		}
-		got := describe(trust.Client(forwarded.Peer("10.0.0.1:99", "app.example", false), false, fields(c.lines...)))
+		got := describe(trust.Client(forwarded.Peer("10.0.0.1:99", "app.example", false), false,
+			fields(c.lines...)))
 		if got != c.want {
 			t.Errorf("%s: %q is %s, want %s", name, c.lines, got, c.want)
 		}
-		direct := describe(trust.Client(forwarded.Peer("9.1.1.1:99", "app.example", true), false, fields(c.lines...)))
+		direct := describe(trust.Client(forwarded.Peer("9.1.1.1:99", "app.example", true), false,
+			fields(c.lines...)))
 		if direct != "wss app.example 9.1.1.1:99" {
 			t.Errorf("%s: from a peer that is not trusted %q is %s", name, c.lines, direct)
 		}
@@ -114,12 +147,14 @@ func TestUnixPeer(t *testing.T) {
 		if got := describe(trust.Client(forwarded.Peer("@", "h", false), true, header)); got != want {
 			t.Errorf("trusted %v: the client is %s, want %s", unix, got, want)
 		}
-		if got := describe(trust.Client(forwarded.Peer("@", "h", false), false, header)); got != "ws h @ exempt" {
+		got := describe(trust.Client(forwarded.Peer("@", "h", false), false, header))
+		if got != "ws h @ exempt" {
 			t.Errorf("trusted %v, not on a Unix socket: the client is %s", unix, got)
 		}
 	}
 	trust, _ := forwarded.NewTrust(nil, true, nil)
-	if got := describe(trust.Client(forwarded.Peer("@", "h", false), true, fields("X-Forwarded-For: ?"))); got != "ws h @" {
+	if got := describe(trust.Client(forwarded.Peer("@", "h", false), true,
+		fields("X-Forwarded-For: ?"))); got != "ws h @" {
 		t.Errorf("what cannot be read is %s, want no exemption", got)
 	}
 }
@@ -144,7 +179,8 @@ func TestNewTrust(t *testing.T) {
 // FuzzForwarded: whatever the client put in front, what the proxy appended counts,
 // or, where a quote was left open, nothing does and nobody is exempt.
 func FuzzForwarded(f *testing.F) {
-	for _, s := range []string{"for=6.6.6.6", `for="6.6.6.6`, `for=_x;;=;for`, `a="\`, ",,;;", `x="", y=`, "for=[", "\x00"} {
+	for _, s := range []string{"for=6.6.6.6", `for="6.6.6.6`, `for=_x;;=;for`, `a="\`, ",,;;",
+		`x="", y=`, "for=[", "\x00"} {
 		f.Add(s)
 	}
 	trust, err := forwarded.NewTrust(prefixes("10.0.0.0/8"), false, []string{"Forwarded"})

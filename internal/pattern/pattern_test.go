@@ -40,7 +40,8 @@ func TestParse(t *testing.T) {
 		if err != nil {
 			got = "error: " + err.Error()
 		}
-		if got != want && !(err != nil && strings.HasPrefix(want, "error: ") && strings.HasPrefix(got, want)) {
+		if got != want && !(err != nil && strings.HasPrefix(want, "error: ") && strings.HasPrefix(got,
+			want)) {
 			t.Errorf("Parse(%q) has the names %q, want %q", text, got, want)
 		}
 		if p.String() != text {
@@ -92,7 +93,8 @@ func TestTree(t *testing.T) {
 	if _, _, ok := tree.Match([]string{""}); ok {
 		t.Error("an empty tree matches")
 	}
-	for _, text := range []string{"/a", "/a/{x}", "/a/b", "/a/{x}/c/{y...}", "/a/b/", "/{$}", "/{any}/z"} {
+	for _, text := range []string{"/a", "/a/{x}", "/a/b", "/a/{x}/c/{y...}", "/a/b/", "/{$}",
+		"/{any}/z"} {
 		tree.Add(parse(t, text), text)
 	}
 	for path, want := range map[string]string{
@@ -224,7 +226,8 @@ func FuzzMatch(f *testing.F) {
 		}
 		v, params, ok := tree.Match(segs)
 		if !ok || v != 7 || slices.ContainsFunc(params, func(p string) bool { return p != value }) {
-			t.Errorf("%q against %q: %v, parameters %q, want all to be %q", text, made.String(), ok, params, value)
+			t.Errorf("%q against %q: %v, parameters %q, want all to be %q", text, made.String(), ok,
+				params, value)
 		}
 	})
 }

@@ -198,7 +198,8 @@ func (c *Conn) Close() error {
 	if c.target.Dialect == Raw {
 		return c.finish()
 	}
-	if _, err := c.nc.Write(appendFrame(nil, opClose, false, []byte{0x03, 0xe8}, maskOf(2))); err != nil {
+	if _, err := c.nc.Write(appendFrame(nil, opClose, false, []byte{0x03, 0xe8},
+		maskOf(2))); err != nil {
 		return err
 	}
 	for {

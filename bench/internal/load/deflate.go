@@ -28,7 +28,8 @@ func deflate(payload []byte) ([]byte, error) {
 }
 
 func inflate(payload []byte) ([]byte, error) {
-	r := flate.NewReader(io.MultiReader(bytes.NewReader(payload), bytes.NewReader([]byte(deflateTail))))
+	r := flate.NewReader(io.MultiReader(bytes.NewReader(payload),
+		bytes.NewReader([]byte(deflateTail))))
 	out, err := io.ReadAll(r)
 	if err != nil {
 		return nil, fmt.Errorf("inflate: %w", err)

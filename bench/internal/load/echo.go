@@ -13,10 +13,11 @@ import (
 
 // An Echo says what each client sends and awaits back.
 type Echo struct {
-	Sizes    []int         // bytes of the messages, in turn
-	Window   int           // messages in flight, at least 1
-	Binary   bool          // binary messages, not text
-	Interval time.Duration // above 0: one message each, at fixed times, in place of one as soon as there is room
+	Sizes  []int // bytes of the messages, in turn
+	Window int   // messages in flight, at least 1
+	Binary bool  // binary messages, not text
+	// above 0: one message each, at fixed times, in place of one as soon as there is room
+	Interval time.Duration
 }
 
 // Echoers are clients that send and check echoes until they are stopped.

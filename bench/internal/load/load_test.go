@@ -52,7 +52,8 @@ func TestAppendFrameOfEveryLengthForm(t *testing.T) {
 		b := appendFrame(nil, opBinary, false, want, maskOf(3))
 		op, got, n := unmask(t, b)
 		if op != opBinary || n != len(b) || !bytes.Equal(got, want) {
-			t.Errorf("frame of %d bytes: opcode %d, length %d of %d, equal %v", size, op, n, len(b), bytes.Equal(got, want))
+			t.Errorf("frame of %d bytes: opcode %d, length %d of %d, equal %v", size, op, n, len(b),
+				bytes.Equal(got, want))
 		}
 	}
 }
@@ -124,7 +125,8 @@ func TestDeflateAndInflate(t *testing.T) {
 func TestCentrifugeUnwrap(t *testing.T) {
 	var got []string
 	collect := func(m []byte) error { got = append(got, string(m)); return nil }
-	in := `{"id":2,"rpc":{"data":"a"}}` + "\n" + `{}` + "\n" + `{"push":{"channel":"all","pub":{"data":"b"}}}`
+	in := `{"id":2,"rpc":{"data":"a"}}` + "\n" + `{}` + "\n" +
+		`{"push":{"channel":"all","pub":{"data":"b"}}}`
 	if err := Centrifuge.unwrap([]byte(in), collect); err != nil {
 		t.Fatal(err)
 	}
@@ -225,7 +227,8 @@ func TestCheckAnswer(t *testing.T) {
 	if err := checkAnswer(good, false); err != nil {
 		t.Errorf("a good answer: %v", err)
 	}
-	for _, bad := range []string{"HTTP/1.1 403 Forbidden", "HTTP/1.1 101 x\r\nSec-WebSocket-Accept: other"} {
+	for _, bad := range []string{"HTTP/1.1 403 Forbidden",
+		"HTTP/1.1 101 x\r\nSec-WebSocket-Accept: other"} {
 		if checkAnswer(bad, false) == nil {
 			t.Errorf("accepted %q", bad)
 		}

@@ -23,7 +23,8 @@ func (c *Conn) Once(number, size int) error {
 			return err
 		}
 	}
-	if _, err := c.nc.Write(c.target.Dialect.encode(nil, 0, opText, c.target.Deflate, payload)); err != nil {
+	if _, err := c.nc.Write(c.target.Dialect.encode(nil, 0, opText, c.target.Deflate,
+		payload)); err != nil {
 		return err
 	}
 	f, err := c.wait()

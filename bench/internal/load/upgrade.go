@@ -31,13 +31,15 @@ func Request(host string, tls, deflate bool) []byte {
 		"Connection: Upgrade",
 		"Pragma: no-cache",
 		"Cache-Control: no-cache",
-		"User-Agent: Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0.0.0 Safari/537.36",
+		"User-Agent: Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) " +
+			"Chrome/140.0.0.0 Safari/537.36",
 		"Upgrade: websocket",
 		"Origin: " + scheme + "://" + host,
 		"Sec-WebSocket-Version: 13",
 		"Accept-Encoding: gzip, deflate, br, zstd",
 		"Accept-Language: en-US,en;q=0.9,de;q=0.8",
-		fmt.Sprintf("Cookie: session=%032x; theme=dark; consent=necessary.analytics; visitor=GA1.1.%010d.1700000000", n*0x9e3779b97f4a7c15, n),
+		fmt.Sprintf("Cookie: session=%032x; theme=dark; consent=necessary.analytics; "+
+			"visitor=GA1.1.%010d.1700000000", n*0x9e3779b97f4a7c15, n),
 		"Sec-WebSocket-Key: " + upgradeKey,
 	}
 	if deflate {

@@ -85,7 +85,8 @@ func TestRatiosCompareRoundByRound(t *testing.T) {
 	if got != want {
 		t.Errorf("Ratios = %+v, want %+v", got, want)
 	}
-	if got := measure.Ratios([]float64{nan}, []float64{1}); got.Rounds != 0 || !math.IsNaN(got.Median) {
+	if got := measure.Ratios([]float64{nan}, []float64{1}); got.Rounds != 0 ||
+		!math.IsNaN(got.Median) {
 		t.Errorf("Ratios without a common round = %+v, want NaN", got)
 	}
 }

@@ -122,7 +122,8 @@ func (s *Server) Victim(ctx context.Context) error {
 // Fill lets the server begin to send n messages of size bytes to the victim,
 // until one is refused.
 func (s *Server) Fill(ctx context.Context, n, size int) error {
-	return s.call(ctx, "POST", "/fill", url.Values{"n": {strconv.Itoa(n)}, "size": {strconv.Itoa(size)}}, nil)
+	return s.call(ctx, "POST", "/fill",
+		url.Values{"n": {strconv.Itoa(n)}, "size": {strconv.Itoa(size)}}, nil)
 }
 
 // Crowd lets sockets in memory do something, and returns when it is done.

@@ -18,7 +18,8 @@ type Machine struct {
 
 // ThisMachine is the one we run on.
 func ThisMachine() Machine {
-	return Machine{CPU: cpuModel(), Cores: runtime.NumCPU(), Go: runtime.Version(), OS: runtime.GOOS + "/" + runtime.GOARCH}
+	return Machine{CPU: cpuModel(), Cores: runtime.NumCPU(), Go: runtime.Version(),
+		OS: runtime.GOOS + "/" + runtime.GOARCH}
 }
 
 func (m Machine) String() string {

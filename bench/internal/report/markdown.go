@@ -8,20 +8,21 @@ import (
 	"strings"
 
 	"github.com/wsgateway/gateway/bench/internal/measure"
-	"github.com/wsgateway/gateway/bench/internal/works"
+	"github.com/wsgateway/gateway/bench/internal/workloads"
 )
 
 // A Run is everything a report says.
 type Run struct {
-	Machine Machine
-	Date    string // day of the run
-	Rounds  int
-	Quick   bool
-	Works   []string // keys of those that ran
-	Results works.Results
-	Failed  []string // what went wrong, a line each
+	Machine   Machine
+	Date      string // day of the run
+	Rounds    int
+	Quick     bool
+	Workloads []string // keys of those that ran
+	Results   workloads.Results
+	Failed    []string // what went wrong, a line each
 
-	Commands []string // several where runs were put together; of a work that several did, the last counts
+	// several where runs were put together; of a workload that several did, the last counts
+	Commands []string
 }
 
 // Summary is the goals, what came of them, and the comparison of all servers.
@@ -32,13 +33,39 @@ func Summary(r Run) string {
 	b.WriteString("\n")
 	b.WriteString(comparison(r))
 	if t := alone(r); t != "" {
-		b.WriteString("\nWhat has no peers:\n\n" + t)
+		b.WriteString("\nWorkloads that the peers do not do:\n\n" + t)
 	}
 	b.WriteString(failures(r))
 	return b.String()
 }
 
-// Details is every figure of every work.
+// headlines are the workloads that the short form shows, at most five.
+var headlines = []string{"echo", "echo16", "broadcast", "send", "idle"}
+
+// Short is one row for each headline: ours beside the best peer.
+func Short(r Run) string {
+	var rows [][]string
+	for _, w := range ran(r) {
+		best := r.Results.Best(w.Key, w.Metric)
+		if best == "" || !slices.Contains(headlines, w.Key) {
+			continue
+		}
+		rows = append(rows, []string{
+			w.Title, metrics[w.Metric].name(w),
+			metrics[w.Metric].format(r.Results.Median(w.Key, workloads.Ours, w.Metric)),
+			best + " " + metrics[w.Metric].format(r.Results.Median(w.Key, best, w.Metric)),
+			ratio(measure.Ratios(
+				r.Results.Rounds(w.Key, workloads.Ours, w.Metric),
+				r.Results.Rounds(w.Key, best, w.Metric))),
+		})
+	}
+	if rows == nil {
+		return ""
+	}
+	return table([]string{"workload", "figure", "gateway", "best peer", "ratio"}, rows)
+}
+
+// Details is every figure of every workload.
 func Details(r Run) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "# Measurements\n\n%s\n", intro(r))
@@ -51,7 +78,8 @@ func Details(r Run) string {
 
 func intro(r Run) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "Made with `%s` on %s: %s. ", strings.Join(r.Commands, "`, then `"), r.Date, r.Machine)
+	fmt.Fprintf(&b, "Made with `%s` on %s: %s. ", strings.Join(r.Commands, "`, then `"), r.Date,
+		r.Machine)
 	b.WriteString("Every server is a process of its own beside the load generator, on loopback")
 	if r.Rounds > 1 {
 		fmt.Fprintf(&b, "; the servers take turns, %d rounds; values are medians, "+
@@ -66,23 +94,24 @@ func intro(r Run) string {
 
 func goals(r Run) string {
 	var rows [][]string
-	for _, g := range works.Goals {
+	for _, g := range workloads.Goals {
 		o, ok := g.Check(r.Results)
 		if !ok {
 			continue
 		}
 		rows = append(rows, []string{
-			work(g.Work).Title, metrics[g.Metric].name(work(g.Work)), value(g, o),
+			workload(g.Workload).Title, metrics[g.Metric].name(workload(g.Workload)), value(g, o),
 			other(r.Results, g, o), ratio(o.Ratio), goalText(g), mark(o.Reached),
 		})
 	}
 	if rows == nil {
 		return ""
 	}
-	return table([]string{"work", "figure", "gateway", "compared with", "ratio", "goal", "reached"}, rows)
+	return table([]string{"workload", "figure", "gateway", "compared with", "ratio", "goal",
+		"reached"}, rows)
 }
 
-func value(g works.Goal, o works.Outcome) string {
+func value(g workloads.Goal, o workloads.Outcome) string {
 	v := metrics[g.Metric].format(o.Value)
 	if g.Of != "" {
 		v += " (" + g.Of + ")"
@@ -90,18 +119,18 @@ func value(g works.Goal, o works.Outcome) string {
 	return v
 }
 
-func other(r works.Results, g works.Goal, o works.Outcome) string {
+func other(r workloads.Results, g workloads.Goal, o workloads.Outcome) string {
 	if o.Against == "" {
 		return ""
 	}
-	return o.Against + " " + metrics[g.Metric].format(r.Median(g.Work, o.Against, g.Metric))
+	return o.Against + " " + metrics[g.Metric].format(r.Median(g.Workload, o.Against, g.Metric))
 }
 
-func goalText(g works.Goal) string {
+func goalText(g workloads.Goal) string {
 	switch {
 	case g.Stretch:
 		return "stretch: " + metrics[g.Metric].format(g.Limit)
-	case g.Against == "" && g.Metric == works.Slowdown:
+	case g.Against == "" && g.Metric == workloads.Slowdown:
 		return "at most " + number(g.Limit)
 	case g.Against == "":
 		return "at most " + metrics[g.Metric].format(g.Limit)
@@ -127,9 +156,9 @@ func ratio(r measure.Ratio) string {
 	return fmt.Sprintf("%s [%s, %s]", number(r.Median), number(r.Min), number(r.Max))
 }
 
-// comparison is one row a work, one column a server, and ours over the best.
+// comparison is one row a workload, one column a server, and ours over the best.
 func comparison(r Run) string {
-	var compared []*works.Work
+	var compared []*workloads.Workload
 	for _, w := range ran(r) {
 		if r.Results.Best(w.Key, w.Metric) != "" {
 			compared = append(compared, w)
@@ -139,7 +168,7 @@ func comparison(r Run) string {
 		return ""
 	}
 	servers := columns(r, compared)
-	head := append(append([]string{"work", "figure"}, servers...), works.Ours+" / best peer")
+	head := append(append([]string{"workload", "figure"}, servers...), workloads.Ours+" / best peer")
 	var rows [][]string
 	for _, w := range compared {
 		row := []string{w.Title, metrics[w.Metric].name(w)}
@@ -147,14 +176,15 @@ func comparison(r Run) string {
 			row = append(row, metrics[w.Metric].format(r.Results.Median(w.Key, s, w.Metric)))
 		}
 		best := r.Results.Best(w.Key, w.Metric)
-		q := measure.Ratios(r.Results.Rounds(w.Key, works.Ours, w.Metric), r.Results.Rounds(w.Key, best, w.Metric))
+		q := measure.Ratios(r.Results.Rounds(w.Key, workloads.Ours, w.Metric),
+			r.Results.Rounds(w.Key, best, w.Metric))
 		rows = append(rows, append(row, ratio(q)))
 	}
 	return table(head, rows)
 }
 
-// alone is the works without peers: one row a server, compared with the first
-// of its kind.
+// alone is the workloads that the peers do not do: one row a server, compared with the
+// first of its kind.
 func alone(r Run) string {
 	var rows [][]string
 	for _, w := range ran(r) {
@@ -170,37 +200,41 @@ func alone(r Run) string {
 			if against == s {
 				against = ""
 			} else {
-				q = measure.Ratios(r.Results.Rounds(w.Key, s, w.Metric), r.Results.Rounds(w.Key, against, w.Metric))
+				q = measure.Ratios(r.Results.Rounds(w.Key, s, w.Metric),
+					r.Results.Rounds(w.Key, against, w.Metric))
 			}
-			rows = append(rows, []string{w.Title, s, metrics[w.Metric].name(w), metrics[w.Metric].format(v), against, ratio(q)})
+			rows = append(rows,
+				[]string{w.Title, s, metrics[w.Metric].name(w), metrics[w.Metric].format(v), against, ratio(q)})
 		}
 	}
 	if rows == nil {
 		return ""
 	}
-	return table([]string{"work", "server", "figure", "value", "compared with", "ratio"}, rows)
+	return table([]string{"workload", "server", "figure", "value", "compared with", "ratio"}, rows)
 }
 
-// first is the first server of the work that is of the same kind, which is what
+// first is the first server of the workload that is of the same kind, which is what
 // its name begins with.
-func first(w *works.Work, server string) string {
+func first(w *workloads.Workload, server string) string {
 	kind, _, _ := strings.Cut(server, "-")
-	i := slices.IndexFunc(w.Servers, func(s string) bool { return s == kind || strings.HasPrefix(s, kind+"-") })
+	i := slices.IndexFunc(w.Servers,
+		func(s string) bool { return s == kind || strings.HasPrefix(s, kind+"-") })
 	return w.Servers[i]
 }
 
 // columns are raw TCP, the peers and ours, without those that have no result.
-func columns(r Run, compared []*works.Work) []string {
-	all := append(append([]string{"raw"}, works.Peers...), works.Ours)
+func columns(r Run, compared []*workloads.Workload) []string {
+	all := append(append([]string{"raw"}, workloads.Peers...), workloads.Ours)
 	return slices.DeleteFunc(all, func(s string) bool {
-		return !slices.ContainsFunc(compared, func(w *works.Work) bool { return r.Results.Has(w.Key, s, w.Metric) })
+		return !slices.ContainsFunc(compared,
+			func(w *workloads.Workload) bool { return r.Results.Has(w.Key, s, w.Metric) })
 	})
 }
 
 // detail is one row a server, one column a metric.
-func detail(r Run, w *works.Work) string {
+func detail(r Run, w *workloads.Workload) string {
 	var head []string
-	var shown []works.Metric
+	var shown []workloads.Metric
 	for _, m := range order {
 		if slices.ContainsFunc(w.Servers, func(s string) bool { return r.Results.Has(w.Key, s, m) }) {
 			shown = append(shown, m)
@@ -224,7 +258,9 @@ func detail(r Run, w *works.Work) string {
 		if best == "" {
 			against = first(w, s)
 		}
-		row = append(row, ratio(measure.Ratios(r.Results.Rounds(w.Key, s, w.Metric), r.Results.Rounds(w.Key, against, w.Metric))))
+		row = append(row,
+			ratio(measure.Ratios(r.Results.Rounds(w.Key, s, w.Metric),
+				r.Results.Rounds(w.Key, against, w.Metric))))
 		rows = append(rows, row)
 	}
 	head = append(append([]string{"server"}, head...), metrics[w.Metric].name(w)+", ratio to "+name)
@@ -247,23 +283,23 @@ func failures(r Run) string {
 	return b.String()
 }
 
-// ran are the works of the run, in the order of all works.
-func ran(r Run) []*works.Work {
-	var out []*works.Work
-	for _, w := range works.All {
-		if slices.Contains(r.Works, w.Key) {
+// ran are the workloads of the run, in the order of all workloads.
+func ran(r Run) []*workloads.Workload {
+	var out []*workloads.Workload
+	for _, w := range workloads.All {
+		if slices.Contains(r.Workloads, w.Key) {
 			out = append(out, w)
 		}
 	}
 	return out
 }
 
-func work(key string) *works.Work {
-	i := slices.IndexFunc(works.All, func(w *works.Work) bool { return w.Key == key })
+func workload(key string) *workloads.Workload {
+	i := slices.IndexFunc(workloads.All, func(w *workloads.Workload) bool { return w.Key == key })
 	if i < 0 {
-		return &works.Work{Key: key, Title: key, Unit: "unit", Metric: works.CPU}
+		return &workloads.Workload{Key: key, Title: key, Unit: "unit", Metric: workloads.CPU}
 	}
-	return works.All[i]
+	return workloads.All[i]
 }
 
 // table is a table of Markdown, its columns aligned for those who read it as
@@ -299,7 +335,7 @@ func table(head []string, rows [][]string) string {
 }
 
 // Figure is one sample in a few words.
-func Figure(w *works.Work, s works.Sample) string {
+func Figure(w *workloads.Workload, s workloads.Sample) string {
 	c := metrics[w.Metric]
 	v, ok := s[w.Metric]
 	if !ok {

@@ -5,16 +5,16 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/wsgateway/gateway/bench/internal/works"
+	"github.com/wsgateway/gateway/bench/internal/workloads"
 )
 
 // A column is how a metric is shown.
 type column struct {
-	label string // %s is the unit of the work, %ss its plural
+	label string // %s is the unit of the workload, %ss its plural
 	whole bool   // without decimals, in groups of three digits
 }
 
-func (c column) name(w *works.Work) string {
+func (c column) name(w *workloads.Workload) string {
 	units := w.Unit + "s"
 	if stem, ok := strings.CutSuffix(w.Unit, "y"); ok {
 		units = stem + "ies"
@@ -34,26 +34,28 @@ func (c column) format(v float64) string {
 }
 
 // order is that of the columns.
-var order = []works.Metric{
-	works.CPU, works.Slowdown, works.Held, works.Last, works.Rate, works.P50, works.P99, works.P999,
-	works.Allocs, works.AllocBytes, works.Resident, works.Heap, works.Stack, works.Goroutines,
+var order = []workloads.Metric{
+	workloads.CPU, workloads.Slowdown, workloads.Held, workloads.Last, workloads.Rate, workloads.P50,
+	workloads.P99, workloads.P999,
+	workloads.Allocs, workloads.AllocBytes, workloads.Resident, workloads.Heap, workloads.Stack,
+	workloads.Goroutines,
 }
 
-var metrics = map[works.Metric]column{
-	works.CPU:        {label: "CPU µs/%s"},
-	works.Slowdown:   {label: "time, stalled / not"},
-	works.Held:       {label: "heap kept, KiB", whole: true},
-	works.Last:       {label: "last has it, ms"},
-	works.Rate:       {label: "%ss/s", whole: true},
-	works.P50:        {label: "p50 µs", whole: true},
-	works.P99:        {label: "p99 µs", whole: true},
-	works.P999:       {label: "p99.9 µs", whole: true},
-	works.Allocs:     {label: "allocs/%s"},
-	works.AllocBytes: {label: "bytes allocated/%s", whole: true},
-	works.Resident:   {label: "bytes resident/%s", whole: true},
-	works.Heap:       {label: "bytes of heap/%s", whole: true},
-	works.Stack:      {label: "bytes of stack/%s", whole: true},
-	works.Goroutines: {label: "goroutines/%s"},
+var metrics = map[workloads.Metric]column{
+	workloads.CPU:        {label: "CPU µs/%s"},
+	workloads.Slowdown:   {label: "time, stalled / not"},
+	workloads.Held:       {label: "heap kept, KiB", whole: true},
+	workloads.Last:       {label: "last has it, ms"},
+	workloads.Rate:       {label: "%ss/s", whole: true},
+	workloads.P50:        {label: "p50 µs", whole: true},
+	workloads.P99:        {label: "p99 µs", whole: true},
+	workloads.P999:       {label: "p99.9 µs", whole: true},
+	workloads.Allocs:     {label: "allocs/%s"},
+	workloads.AllocBytes: {label: "bytes allocated/%s", whole: true},
+	workloads.Resident:   {label: "bytes resident/%s", whole: true},
+	workloads.Heap:       {label: "bytes of heap/%s", whole: true},
+	workloads.Stack:      {label: "bytes of stack/%s", whole: true},
+	workloads.Goroutines: {label: "goroutines/%s"},
 }
 
 // number has three significant digits, or all of a large one.

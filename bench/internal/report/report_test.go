@@ -7,22 +7,25 @@ import (
 	"testing"
 
 	"github.com/wsgateway/gateway/bench/internal/report"
-	"github.com/wsgateway/gateway/bench/internal/works"
+	"github.com/wsgateway/gateway/bench/internal/workloads"
 )
 
-// sample is a run of three rounds of two works, in which ours is twice as good
+// sample is a run of three rounds of two workloads, in which ours is twice as good
 // as the best peer in the first, and failed in the second.
 func sample() report.Run {
 	r := report.Run{
 		Machine: report.Machine{CPU: "Test CPU", Cores: 2, Go: "go1.26", OS: "linux/amd64"},
-		Date:    "2026-01-02", Rounds: 3, Commands: []string{"go run ./bench/compare", "go run ./bench/compare -only idle"},
-		Works: []string{"echo16", "idle"}, Results: works.Results{},
+		Date:    "2026-01-02", Rounds: 3,
+		Commands:  []string{"go run ./bench/compare", "go run ./bench/compare -only idle"},
+		Workloads: []string{"echo16", "idle"}, Results: workloads.Results{},
 	}
 	for round, slow := range []float64{1, 2, 1.5} {
-		for server, v := range map[string]float64{"raw": 6, "gws": 6.2, "melody": 8, works.Ours: 3.1} {
-			r.Results.Put("echo16", server, round, works.Sample{works.CPU: v * slow, works.Rate: 100_000 / slow})
+		for server, v := range map[string]float64{"raw": 6, "gws": 6.2, "melody": 8,
+			workloads.Ours: 3.1} {
+			r.Results.Put("echo16", server, round,
+				workloads.Sample{workloads.CPU: v * slow, workloads.Rate: 100_000 / slow})
 		}
-		r.Results.Put("idle", "gws", round, works.Sample{works.Resident: 11_980})
+		r.Results.Put("idle", "gws", round, workloads.Sample{workloads.Resident: 11_980})
 	}
 	r.Failed = []string{"idle, gateway, round 1: broken | pipe"}
 	return r
@@ -72,24 +75,28 @@ func TestTablesAreWhole(t *testing.T) {
 	}
 }
 
-// TestWorksWithoutPeersAreCompared has a work whose rows are variants of ours
+// TestWorkloadsWithoutPeersAreCompared has a workload whose rows are variants of ours
 // and of a baseline: each is compared with the first of its kind.
-func TestWorksWithoutPeersAreCompared(t *testing.T) {
-	r := report.Run{Works: []string{"spread", "registered"}, Results: works.Results{}}
-	for server, v := range map[string]float64{"gateway-1k": 1, "gateway-10k": 1.25, "gateway-100k": 3, "map-1k": 0.1, "map-100k": 0.4} {
-		r.Results.Put("spread", server, 0, works.Sample{works.CPU: v})
-		r.Results.Put("registered", server, 0, works.Sample{works.CPU: v})
+func TestWorkloadsWithoutPeersAreCompared(t *testing.T) {
+	r := report.Run{Workloads: []string{"spread", "registered"}, Results: workloads.Results{}}
+	for server, v := range map[string]float64{"gateway-1k": 1, "gateway-10k": 1.25, "gateway-100k": 3,
+		"map-1k": 0.1, "map-100k": 0.4} {
+		r.Results.Put("spread", server, 0, workloads.Sample{workloads.CPU: v})
+		r.Results.Put("registered", server, 0, workloads.Sample{workloads.CPU: v})
 	}
-	for name, text := range map[string]string{"summary": report.Summary(r), "details": report.Details(r)} {
+	for name, text := range map[string]string{"summary": report.Summary(r),
+		"details": report.Details(r)} {
 		lines := strings.Join(strings.Fields(text), " ")
 		for _, want := range map[string][]string{
 			"summary": {
 				"| 1.25 (gateway-10k) | gateway-1k 1.00 | 1.25 | at most 1.50 × gateway-1k | yes |",
 				"| 3.00 (gateway-100k) | gateway-1k 1.00 | 3.00 | at most 1.50 × gateway-1k | **no** |",
-				"| gateway-100k | CPU µs/send | 3.00 | gateway-1k | 3.00 |", "| map-1k | CPU µs/send | 0.10 | | |",
+				"| gateway-100k | CPU µs/send | 3.00 | gateway-1k | 3.00 |",
+				"| map-1k | CPU µs/send | 0.10 | | |",
 				"| map-100k | CPU µs/send | 0.40 | map-1k | 4.00 |",
 			},
-			"details": {"ratio to the first |", "| gateway-100k | 3.00 | 3.00 |", "| map-100k | 0.40 | 4.00 |"},
+			"details": {"ratio to the first |", "| gateway-100k | 3.00 | 3.00 |",
+				"| map-100k | 0.40 | 4.00 |"},
 		}[name] {
 			if !strings.Contains(lines, want) {
 				t.Errorf("%s lacks %q:\n%s", name, want, text)
@@ -100,8 +107,8 @@ func TestWorksWithoutPeersAreCompared(t *testing.T) {
 
 func TestDetailsShowOnlyMetricsThatWereTaken(t *testing.T) {
 	r := sample()
-	r.Works = append(r.Works, "broadcast")
-	r.Results.Put("broadcast", "gws", 0, works.Sample{works.Rate: 1})
+	r.Workloads = append(r.Workloads, "broadcast")
+	r.Results.Put("broadcast", "gws", 0, workloads.Sample{workloads.Rate: 1})
 	got := report.Details(r)
 	if !strings.Contains(got, "| deliveries/s |") {
 		t.Errorf("details lack the rate of the broadcast:\n%s", got)
@@ -129,7 +136,7 @@ func TestChartIsXMLWithABarForEachServer(t *testing.T) {
 	if bars != 1+5 {
 		t.Errorf("chart has %d rectangles, want its ground, 4 bars for echo16 and 1 for idle", bars)
 	}
-	if report.Chart(report.Run{Results: works.Results{}}) != "" {
+	if report.Chart(report.Run{Results: workloads.Results{}}) != "" {
 		t.Error("a chart of nothing is not empty")
 	}
 }

@@ -7,7 +7,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/wsgateway/gateway/bench/internal/works"
+	"github.com/wsgateway/gateway/bench/internal/workloads"
 )
 
 // Sizes of the chart, in pixels.
@@ -43,10 +43,13 @@ text { font: 12px system-ui, sans-serif; fill: #1f2328; }
 }
 `
 
-// Chart draws the works that have goals: a panel a work, a bar a server, less
+// ChartTitle is what the chart shows, in words.
+const ChartTitle = "Gateway and its peers; shorter is better"
+
+// Chart draws the workloads that have goals: a panel a workload, a bar a server, less
 // is better. It is "" where none of them ran.
 func Chart(r Run) string {
-	var shown []*works.Work
+	var shown []*workloads.Workload
 	for _, w := range ran(r) {
 		if charted(w) {
 			shown = append(shown, w)
@@ -66,21 +69,22 @@ func Chart(r Run) string {
 		y += height + panelGap
 	}
 	width := 2*chartMargin + min(perRow, len(shown))*(panelWidth+panelGap) - panelGap
-	return fmt.Sprintf(`<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 %d %d" width="%[1]d" height="%[2]d" role="img">
-<title>Gateway and its peers; shorter is better</title>
+	return fmt.Sprintf(`<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 %d %d"
+	width="%[1]d" height="%[2]d" role="img">
+<title>%s</title>
 <style>%s</style>
 <rect class="ground" width="100%%" height="100%%" rx="6"/>
 %s</svg>
-`, width, y-panelGap+chartMargin, chartStyle, body.String())
+`, width, y-panelGap+chartMargin, ChartTitle, chartStyle, body.String())
 }
 
-func charted(w *works.Work) bool {
-	return w.Metric != works.Slowdown && slices.Contains(w.Servers, works.Ours) &&
-		slices.ContainsFunc(works.Goals, func(g works.Goal) bool { return g.Work == w.Key })
+func charted(w *workloads.Workload) bool {
+	return w.Metric != workloads.Slowdown && slices.Contains(w.Servers, workloads.Ours) &&
+		slices.ContainsFunc(workloads.Goals, func(g workloads.Goal) bool { return g.Workload == w.Key })
 }
 
-// panel draws one work at x, y and returns its height.
-func panel(b *strings.Builder, r Run, w *works.Work, x, y int) int {
+// panel draws one workload at x, y and returns its height.
+func panel(b *strings.Builder, r Run, w *workloads.Workload, x, y int) int {
 	values := map[string]float64{}
 	longest := 0.0
 	for _, s := range w.Servers {
@@ -114,7 +118,7 @@ func class(server string) string {
 	switch {
 	case server == "raw":
 		return "raw"
-	case slices.Contains(works.Peers, server):
+	case slices.Contains(workloads.Peers, server):
 		return "peer"
 	}
 	return "ours"

@@ -16,12 +16,12 @@ import (
 	"github.com/wsgateway/gateway/bench/internal/message"
 )
 
-// control is how the parent asks for work and figures, over HTTP on a port of
+// control is how the parent asks for workload and figures, over HTTP on a port of
 // its own.
 type control struct {
 	s server
 
-	mu   sync.Mutex // one work at a time
+	mu   sync.Mutex // one request at a time
 	next uint32     // number of the next message
 
 	victim string // the socket that /fill sends to
@@ -57,7 +57,8 @@ func newControl(s server) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /usage", answer(func(*http.Request) (any, error) { return usage() }))
 	mux.HandleFunc("GET /memory", answer(func(*http.Request) (any, error) { return memory(), nil }))
-	mux.HandleFunc("GET /sockets", answer(func(*http.Request) (any, error) { return len(s.ids()), nil }))
+	mux.HandleFunc("GET /sockets",
+		answer(func(*http.Request) (any, error) { return len(s.ids()), nil }))
 	mux.HandleFunc("POST /gc", answer(func(*http.Request) (any, error) { collect(); return nil, nil }))
 	mux.HandleFunc("POST /broadcast", answer(func(r *http.Request) (any, error) {
 		return c.repeat(r, c.s.broadcast)
@@ -79,7 +80,8 @@ func newControl(s server) http.Handler {
 		return nil, nil
 	}))
 	mux.HandleFunc("POST /fill", answer(func(r *http.Request) (any, error) { return nil, c.fill(r) }))
-	mux.HandleFunc("POST /crowd", answer(func(r *http.Request) (any, error) { return nil, c.crowd(r) }))
+	mux.HandleFunc("POST /crowd",
+		answer(func(r *http.Request) (any, error) { return nil, c.crowd(r) }))
 	mux.HandleFunc("POST /profile/start", answer(startProfile))
 	mux.HandleFunc("POST /profile/stop", answer(func(*http.Request) (any, error) {
 		pprof.StopCPUProfile()

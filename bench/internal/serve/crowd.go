@@ -43,7 +43,8 @@ type crowd struct {
 }
 
 func newCrowd(Config) (server, error) {
-	c := &crowd{opened: make(chan string, 1), arrived: make(chan struct{}, 1), wrong: make(chan error, 1)}
+	c := &crowd{opened: make(chan string, 1), arrived: make(chan struct{}, 1),
+		wrong: make(chan error, 1)}
 	c.ours = onGateway(&gateway.Options{}, gateway.Callbacks{
 		OnOpen: func(_ context.Context, s *gateway.Socket) error {
 			c.opened <- s.ID()
@@ -138,7 +139,8 @@ func (c *crowd) open(n int) error {
 			c.known = append(c.known, c.plain.add(client))
 			continue
 		}
-		r, err := http.ReadRequest(bufio.NewReader(bytes.NewReader(load.Request("gateway.test", false, false))))
+		r, err := http.ReadRequest(bufio.NewReader(bytes.NewReader(load.Request("gateway.test", false,
+			false))))
 		if err != nil {
 			return err
 		}
@@ -227,7 +229,8 @@ func (c *crowdClient) Write(p []byte) (int, error) {
 		case bytes.HasPrefix(rest, crowdFrame):
 			rest = rest[len(crowdFrame):]
 			n++
-		case rest[0] == 0x89 && len(rest) >= 2 && len(rest) >= 2+int(rest[1]): // no work is so long that a pong is due
+		// no workload is so long that a pong is due
+		case rest[0] == 0x89 && len(rest) >= 2 && len(rest) >= 2+int(rest[1]):
 			rest = rest[2+int(rest[1]):]
 		case bytes.HasPrefix(rest, []byte("HTTP/1.1 101 ")):
 			rest = nil
@@ -277,7 +280,9 @@ type hijackable struct {
 // nothingRead is what net/http has read of a request beyond its head.
 var nothingRead = bufio.NewReadWriter(bufio.NewReaderSize(strings.NewReader(""), 16), nil)
 
-func (w *hijackable) Hijack() (net.Conn, *bufio.ReadWriter, error) { return w.client, nothingRead, nil }
+func (w *hijackable) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	return w.client, nothingRead, nil
+}
 
 func (w *hijackable) Header() http.Header {
 	if w.header == nil {

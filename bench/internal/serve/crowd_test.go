@@ -39,7 +39,8 @@ func TestCrowdGetsWhatItShould(t *testing.T) {
 		Crowd{Do: CrowdTell, N: 12, Of: 1}, Crowd{Do: CrowdCheck},
 	)
 	if n := c.clients[3].got.Load(); n < 10+12 {
-		t.Errorf("client 3 got %d messages, want its part of 40 sends to 4 of 12, and of 62 to its 3 groups of 12", n)
+		t.Errorf("client 3 got %d messages, want its part of 40 sends to 4 of 12, and of 62 to its 3 "+
+			"groups of 12", n)
 	}
 	c.clients[5].got.Add(-1)
 	if err := c.do(Crowd{Do: CrowdCheck}); err == nil || !strings.Contains(err.Error(), "client 5") {
@@ -57,7 +58,8 @@ func TestCrowdInOneGroupThatItLeavesAndJoins(t *testing.T) {
 
 func TestCrowdOnAMapGetsWhatItShould(t *testing.T) {
 	c := newTestCrowd(t, newCrowdMap)
-	mustDo(t, c, Crowd{Do: CrowdOpen, N: 10}, Crowd{Do: CrowdSend, N: 100, Of: 10, To: 10}, Crowd{Do: CrowdCheck})
+	mustDo(t, c, Crowd{Do: CrowdOpen, N: 10}, Crowd{Do: CrowdSend, N: 100, Of: 10, To: 10},
+		Crowd{Do: CrowdCheck})
 }
 
 func TestCrowdNoticesWhatIsWrong(t *testing.T) {
@@ -66,7 +68,8 @@ func TestCrowdNoticesWhatIsWrong(t *testing.T) {
 	good := crowdMessage
 	defer func() { crowdMessage = good }()
 	crowdMessage.Data = []byte(strings.Repeat("y", 64))
-	if err := c.do(Crowd{Do: CrowdSend, N: 2, Of: 2, To: 2}); err == nil || !strings.Contains(err.Error(), "a client got") {
+	if err := c.do(Crowd{Do: CrowdSend, N: 2, Of: 2, To: 2}); err == nil ||
+		!strings.Contains(err.Error(), "a client got") {
 		t.Errorf("a send of other bytes = %v, want an error that shows them", err)
 	}
 }

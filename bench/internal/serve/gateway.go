@@ -16,7 +16,7 @@ import (
 type ours struct{ gw *gateway.Handler }
 
 // newGateway is the gateway with its defaults. Only the limit of messages per
-// second is off, in works that exceed it.
+// second is off, in workloads that exceed it.
 func newGateway(cfg Config) (server, error) {
 	opts := &gateway.Options{Compression: cfg.Deflate}
 	if cfg.Flood {
@@ -33,7 +33,8 @@ func newGatewayLua(cfg Config) (server, error) {
 	}
 	s := &ours{gw: gateway.New(opts)}
 	_, err := lua.New(s.gw, nil).Deploy(context.Background(), fstest.MapFS{"echo.lua": {Data: []byte(
-		"--#ENDPOINT WEBSOCKET /ws\nif websocketInfo.type == 'data' then return websocketInfo.message end\n")}})
+		"--#ENDPOINT WEBSOCKET /ws\nif websocketInfo.type == 'data' then return websocketInfo.message " +
+			"end\n")}})
 	return s, err
 }
 
@@ -42,7 +43,8 @@ func newGatewayLua(cfg Config) (server, error) {
 func newGatewayFull(cfg Config) (server, error) {
 	opts := &gateway.Options{Compression: cfg.Deflate, MaxSocketsPerAddr: 100_000}
 	opts.Authorize = func(r *http.Request) (*gateway.Admission, error) {
-		return &gateway.Admission{Values: map[string]string{"user": "bench"}, Groups: []string{"room", "user"}}, nil
+		return &gateway.Admission{Values: map[string]string{"user": "bench"},
+			Groups: []string{"room", "user"}}, nil
 	}
 	opts.MessagesPerSecond = 1e6
 	opts.IdleTimeout = time.Hour
@@ -51,7 +53,8 @@ func newGatewayFull(cfg Config) (server, error) {
 
 // newGatewayBare has everything off that can be.
 func newGatewayBare(cfg Config) (server, error) {
-	opts := &gateway.Options{Compression: cfg.Deflate, KeepMessage: -1, MaxSockets: -1, MaxSocketsPerAddr: -1}
+	opts := &gateway.Options{Compression: cfg.Deflate, KeepMessage: -1, MaxSockets: -1,
+		MaxSocketsPerAddr: -1}
 	opts.MessagesPerSecond = -1
 	opts.PingInterval, opts.MessageTimeout, opts.WriteTimeout = -1, -1, -1
 	return onGateway(opts, echo), nil
@@ -65,7 +68,9 @@ func onGateway(opts *gateway.Options, e gateway.Endpoint) *ours {
 
 // echo sends back what it gets.
 var echo = gateway.Callbacks{
-	OnData: func(ctx context.Context, c *gateway.Socket, m gateway.Message) error { return c.Send(ctx, m) },
+	OnData: func(ctx context.Context, c *gateway.Socket, m gateway.Message) error {
+		return c.Send(ctx, m)
+	},
 }
 
 func (s *ours) serve(l net.Listener) error { return serveHTTP(l, s.gw) }

@@ -22,7 +22,7 @@ type Config struct {
 	// Buffer is how many messages may wait for one socket, where the library
 	// has such a bound and loses what is above it; 0 is the library's default.
 	Buffer int `json:",omitempty"`
-	// Flood switches the limit on incoming messages off, in a work that exceeds
+	// Flood switches the limit on incoming messages off, in a workload that exceeds
 	// what a server allows by default.
 	Flood bool `json:",omitempty"`
 }

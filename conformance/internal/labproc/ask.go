@@ -32,7 +32,8 @@ type Event struct {
 }
 
 // client keeps no connection, so that none is counted in Stats.
-var client = &http.Client{Timeout: 20 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
+var client = &http.Client{Timeout: 20 * time.Second,
+	Transport: &http.Transport{DisableKeepAlives: true}}
 
 // Do sends a plain HTTP request and returns status and body.
 func (l *Lab) Do(method, path, body string) (int, string, error) {
@@ -108,7 +109,8 @@ func (l *Lab) Back(tb testing.TB, before Stats, d time.Duration) {
 			return err
 		}
 		if now.Goroutines > before.Goroutines || now.FDs > before.FDs || now.Conns > before.Conns {
-			return fmt.Errorf("left over: %d goroutines, %d file descriptors, %d sockets; before: %d, %d, %d",
+			return fmt.Errorf("left over: %d goroutines, %d file descriptors, %d sockets; before: %d, %d, "+
+				"%d",
 				now.Goroutines, now.FDs, now.Conns, before.Goroutines, before.FDs, before.Conns)
 		}
 		return nil

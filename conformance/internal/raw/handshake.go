@@ -140,8 +140,10 @@ func ReadResponse(nc net.Conn, r *Request) (*Conn, *Response, error) {
 
 // checkAccept holds a 101 to RFC 6455, section 4.1.
 func checkAccept(hr *http.Response, r *Request) error {
-	sum := sha1.Sum([]byte(strings.TrimSpace(r.Get("Sec-WebSocket-Key")) + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"))
-	if got, want := hr.Header.Values("Sec-Websocket-Accept"), base64.StdEncoding.EncodeToString(sum[:]); len(got) != 1 || got[0] != want {
+	sum := sha1.Sum([]byte(strings.TrimSpace(r.Get("Sec-WebSocket-Key")) +
+		"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"))
+	if got, want := hr.Header.Values("Sec-Websocket-Accept"), base64.StdEncoding.EncodeToString(
+		sum[:]); len(got) != 1 || got[0] != want {
 		return broken("Sec-WebSocket-Accept is %q, not %q", got, want)
 	}
 	if got := hr.Header.Get("Upgrade"); !strings.EqualFold(got, "websocket") {

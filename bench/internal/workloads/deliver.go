@@ -1,4 +1,4 @@
-package works
+package workloads
 
 import (
 	"context"
@@ -10,7 +10,8 @@ import (
 )
 
 // audience connects sockets that check what the server sends.
-func (t *trial) audience(ctx context.Context, sockets, size int, dense bool) (*load.Receivers, error) {
+func (t *trial) audience(ctx context.Context, sockets, size int,
+	dense bool) (*load.Receivers, error) {
 	conns, err := load.DialAll(ctx, t.target, sockets)
 	if err != nil {
 		return nil, err

@@ -1,6 +1,6 @@
-// Package works is what is measured: each work is one kind of traffic, done
+// Package workloads is what is measured: each workload is one kind of traffic, done
 // with one server at a time.
-package works
+package workloads
 
 import (
 	"context"
@@ -18,7 +18,7 @@ import (
 type Metric string
 
 // The metrics. Those "per unit" are per message, delivery, send or socket,
-// as [Work.Unit] says.
+// as [Workload.Unit] says.
 const (
 	CPU        Metric = "cpu"        // µs of the server process, user and system, per unit
 	Rate       Metric = "rate"       // units per second
@@ -36,11 +36,11 @@ const (
 	Held       Metric = "held"       // KiB of objects that a stalled client keeps in the server
 )
 
-// A Sample is the figures of one round of one work with one server.
+// A Sample is the figures of one round of one workload with one server.
 type Sample map[Metric]float64
 
-// A Work is one kind of traffic.
-type Work struct {
+// A Workload is one kind of traffic.
+type Workload struct {
 	Key     string // for the command line
 	Title   string
 	Unit    string   // what is counted
@@ -52,7 +52,7 @@ type Work struct {
 	run func(ctx context.Context, t *trial) (Sample, error)
 }
 
-// A Scale says how much of a work is done.
+// A Scale says how much of a workload is done.
 type Scale struct {
 	Time  time.Duration // that a measurement takes, where it is not a number of things
 	Parts int           // numbers of sockets and messages are divided by this
@@ -71,9 +71,10 @@ func (s Scale) of(n int) int { return max(n/s.Parts, 2) }
 // limit is what a trial may take in all.
 const limit = 2 * time.Minute
 
-// Run does the work once, with a fresh process of the named server. Profiles
+// Run does the workload once, with a fresh process of the named server. Profiles
 // of the measured time go to files that begin with profile, unless it is "".
-func (w *Work) Run(ctx context.Context, server string, scale Scale, profile string) (_ Sample, err error) {
+func (w *Workload) Run(ctx context.Context, server string, scale Scale,
+	profile string) (_ Sample, err error) {
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	s, err := proc.Start(ctx, server, w.Config)
@@ -88,7 +89,8 @@ func (w *Work) Run(ctx context.Context, server string, scale Scale, profile stri
 		}
 	}()
 	t := &trial{Server: s, name: server, scale: scale, profile: profile}
-	t.target = load.Target{Addr: s.Service, Dialect: dialect(server), TLS: w.Config.TLS, Deflate: w.Config.Deflate}
+	t.target = load.Target{Addr: s.Service, Dialect: dialect(server), TLS: w.Config.TLS,
+		Deflate: w.Config.Deflate}
 	return w.run(ctx, t)
 }
 
@@ -102,7 +104,7 @@ func dialect(server string) load.Dialect {
 	return load.WebSocket
 }
 
-// A trial is one run of a work with one server.
+// A trial is one run of a workload with one server.
 type trial struct {
 	*proc.Server
 	name    string // of the server

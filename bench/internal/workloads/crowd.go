@@ -1,4 +1,4 @@
-package works
+package workloads
 
 import (
 	"context"
@@ -11,8 +11,9 @@ const crowdNote = "the CPU includes the clients, who compare and count"
 
 // crowds are how many sockets in memory a server has.
 var crowds = map[string]int{
-	"gateway-10": 10, "gateway-100": 100, "gateway-1k": 1_000, "gateway-10k": 10_000, "gateway-100k": 100_000,
-	"map-1k": 1_000, "map-10k": 10_000, "map-100k": 100_000,
+	"gateway-10": 10, "gateway-100": 100, "gateway-1k": 1_000, "gateway-10k": 10_000,
+	"gateway-100k": 100_000,
+	"map-1k":       1_000, "map-10k": 10_000, "map-100k": 100_000,
 }
 
 // crowd opens the sockets and returns their number.

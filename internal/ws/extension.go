@@ -1,17 +1,16 @@
-package gateway
+package ws
 
 import (
 	"iter"
-	"net/http"
 	"strings"
 )
 
-// acceptDeflate returns the answer to the first offer of permessage-deflate that
-// can be accepted, without context takeover on either side, or "". An offer that RFC
+// AcceptDeflate takes the fields of a request's Sec-WebSocket-Extensions and returns
+// the answer to the first offer of permessage-deflate that can be accepted, without context takeover on either side, or "". An offer that RFC
 // 7692, section 7.1 does not allow is declined, like one with a server window that
 // we cannot promise.
-func acceptDeflate(r *http.Request) string {
-	for _, f := range r.Header["Sec-Websocket-Extensions"] {
+func AcceptDeflate(fields []string) string {
+	for _, f := range fields {
 		for offer := range splitUnquoted(f, ',') {
 			name, params, _ := strings.Cut(offer, ";")
 			if strings.TrimSpace(name) != "permessage-deflate" {

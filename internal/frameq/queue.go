@@ -1,0 +1,218 @@
+package frameq
+
+import (
+	"slices"
+
+	"github.com/wsgateway/gateway/internal/budget"
+	"github.com/wsgateway/gateway/internal/ws"
+)
+
+const chunkGrowth = 4 // how much larger the next chunk is than a full one
+
+// A Queue holds the frames that wait for one client, in the order in which they leave.
+// Small messages that wait behind each other share a frame's buffer, a chunk, so that
+// each costs neither memory of its own nor an entry. The bytes of frames that the
+// writer has in hand are not changed. The zero value is empty and has no budget.
+type Queue struct {
+	Budget *budget.Budget // told of what is held beyond the Allowance; nil for none
+
+	frames []*Frame
+	head   int // of frames: what is before it is written
+	off    int // bytes of the first frame that are written
+	taken  int // frames that the writer has in hand
+	size   int // bytes to be written
+	count  int // messages
+	own    int // bytes that its frames hold for this queue alone
+	common int // bytes of shared frames that are not counted
+	told   int // what the budget counts of own
+	few    [4]*Frame
+}
+
+// Empty reports whether nothing waits.
+func (q *Queue) Empty() bool { return q.head == len(q.frames) }
+
+// Size returns the bytes that wait, headers included.
+func (q *Queue) Size() int { return q.size }
+
+// Count returns the messages that wait.
+func (q *Queue) Count() int { return q.count }
+
+// Held returns about how many bytes of memory the queue holds for itself.
+func (q *Queue) Held() int { return q.own }
+
+// Cap returns how many frames the queue has room for as it is.
+func (q *Queue) Cap() int { return cap(q.frames) }
+
+// First returns the first frame, and how many bytes of it are written. There is one.
+func (q *Queue) First() (f *Frame, off int) { return q.frames[q.head], q.off }
+
+// Waiting returns the frames that are not written, the first perhaps in part.
+func (q *Queue) Waiting() []*Frame { return q.frames[q.head:] }
+
+// Take tells that the writer has the first n frames in hand.
+func (q *Queue) Take(n int) { q.taken = n }
+
+// untouched returns the index of the first frame that the writer has not begun.
+func (q *Queue) untouched() int {
+	if q.taken == 0 && q.off > 0 {
+		return q.head + 1
+	}
+	return q.head + q.taken
+}
+
+// Push appends a frame and takes it over. With join it may become part of the last one.
+func (q *Queue) Push(f *Frame, join bool) {
+	q.size += len(f.B)
+	q.count += f.messages
+	if join {
+		if f = q.join(f); f == nil {
+			return
+		}
+	}
+	q.append(f)
+}
+
+// PushShared appends a message that others have too.
+func (q *Queue) PushShared(s *Shared) {
+	f := &s.plain
+	if q.common+len(f.B) > Allowance && q.Budget != nil {
+		f = s.hold()
+	} else {
+		q.common += len(f.B)
+	}
+	q.size += len(f.B)
+	q.count++
+	q.append(f)
+}
+
+func (q *Queue) append(f *Frame) {
+	q.reckon(f.cost())
+	switch n := len(q.frames); {
+	case q.frames == nil:
+		q.frames = q.few[:0]
+	case n == cap(q.frames) && q.head >= n/2: // or the written part would grow for ever
+		left := copy(q.frames, q.frames[q.head:])
+		clear(q.frames[left:])
+		q.frames, q.head = q.frames[:left], 0
+	}
+	q.frames = append(q.frames, f)
+}
+
+// reckon notes that the queue holds n bytes more.
+func (q *Queue) reckon(n int) {
+	q.own += n
+	told := q.own
+	if told <= Allowance {
+		told = 0
+	}
+	if told != q.told {
+		q.Budget.Add(told - q.told)
+		q.told = told
+	}
+}
+
+// chunk returns the last frame if its buffer can be shared and the writer has not begun
+// it, or nil.
+func (q *Queue) chunk() *Frame {
+	last := len(q.frames) - 1
+	if last < q.untouched() || !q.frames[last].joins() {
+		return nil
+	}
+	return q.frames[last]
+}
+
+// join puts the frame's bytes behind those of the last one, if both are of the kind that
+// can share a buffer and the writer has not begun. It returns what is still to be
+// pushed, in a larger chunk if the last one is full.
+func (q *Queue) join(f *Frame) *Frame {
+	chunk := q.chunk()
+	if chunk == nil || !f.joins() {
+		return f
+	}
+	if len(chunk.B)+len(f.B) > cap(chunk.B) {
+		size := min(chunkGrowth*cap(chunk.B), MaxChunk)
+		if cap(f.B) >= size {
+			return f
+		}
+		chunk = empty(size)
+		chunk.B, chunk.messages = append(chunk.B[:0], f.B...), f.messages
+		f.Free()
+		return chunk
+	}
+	chunk.B = append(chunk.B, f.B...)
+	chunk.messages += f.messages
+	f.Free()
+	return nil
+}
+
+// Write puts a message into the last frame's buffer, if there is room and Push would. It
+// needs no frame then.
+func (q *Queue) Write(first byte, payload []byte) bool {
+	chunk := q.chunk()
+	if chunk == nil || len(chunk.B)+len(payload)+ws.MaxHeader > cap(chunk.B) {
+		return false
+	}
+	before := len(chunk.B)
+	chunk.B = ws.AppendFrame(chunk.B, first, payload)
+	chunk.messages++
+	q.size += len(chunk.B) - before
+	q.count++
+	return true
+}
+
+// Unshift puts a frame of which off bytes are written before all others.
+func (q *Queue) Unshift(f *Frame, off int) {
+	q.frames = slices.Insert(q.frames, q.head, f)
+	q.off = off
+	q.size += len(f.B)
+	q.count += f.messages
+	q.reckon(f.cost())
+}
+
+// Wrote accounts for up to n written bytes of the first frame, and returns what is left
+// of n, and the frame once it is written: it is the caller's then.
+func (q *Queue) Wrote(n int) (left int, done *Frame) {
+	f := q.frames[q.head]
+	rest := len(f.B) - q.off
+	if n < rest {
+		q.off += n
+		return 0, nil
+	}
+	q.off = 0
+	q.frames[q.head] = nil
+	q.head++
+	q.forget(f)
+	return n - rest, f
+}
+
+// forget accounts for a frame that has left the queue.
+func (q *Queue) forget(f *Frame) {
+	q.size -= len(f.B)
+	q.count -= f.messages
+	if f.of != nil && !f.counted {
+		q.common -= len(f.B)
+	}
+	q.reckon(-f.cost())
+}
+
+// Settle ends a write: the writer has nothing in hand, and what many frames needed is
+// given up when none waits.
+func (q *Queue) Settle() {
+	q.taken = 0
+	if q.Empty() {
+		q.frames, q.head = q.few[:0], 0
+	}
+}
+
+// Clear empties the queue of everything, whatever the writer had in hand, and calls lost
+// with each frame and the bytes of it that are written. The frames are lost's then.
+func (q *Queue) Clear(lost func(f *Frame, off int)) {
+	for !q.Empty() {
+		f, off := q.First()
+		q.frames[q.head] = nil
+		q.head, q.off = q.head+1, 0
+		q.forget(f)
+		lost(f, off)
+	}
+	q.frames, q.head, q.taken = nil, 0, 0
+}

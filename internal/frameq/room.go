@@ -1,0 +1,163 @@
+package frameq
+
+import "slices"
+
+// A Bound is one of the bounds that a queue is full by.
+type Bound int
+
+// What a queue is full by.
+const (
+	None       Bound = iota
+	ByMessages       // of Limits.Messages
+	ByBytes          // of Limits.Bytes
+	ByMemory         // buffers that hold much more than Limits.Bytes, for many small messages
+	ByBudget         // of all queues together
+)
+
+const byHeldBytes = 2 // how many times Limits.Bytes the buffers may hold
+
+// Limits are the bounds of a queue.
+type Limits struct{ Messages, Bytes int }
+
+// Order says which waiting frames give way when there is no room.
+type Order int
+
+// Who gives way.
+const (
+	Nobody Order = iota
+	Oldest
+	Newest
+)
+
+// full returns the bound that n more bytes would exceed when some frames had left. An
+// empty queue takes any frame.
+func (q *Queue) full(n int, lim Limits, gone tally) Bound {
+	switch count := q.count - gone.messages; {
+	case count <= 0: // nothing waits, or only what is no message, as pongs
+		return None
+	case count >= lim.Messages:
+		return ByMessages
+	case n > lim.Bytes-(q.size-gone.size):
+		return ByBytes
+	case (q.own-gone.own-2*Allowance)/byHeldBytes > lim.Bytes:
+		return ByMemory
+	}
+	return None
+}
+
+// A tally is what frames would leave behind.
+type tally struct{ messages, size, own int }
+
+func (t *tally) add(f *Frame) {
+	t.messages += f.messages
+	t.size += len(f.B)
+	t.own += f.cost()
+}
+
+// A Room is how a frame finds room: which waiting ones have to go for it. It holds until
+// the queue changes.
+type Room struct {
+	older   int   // index of the frame with the same key, or -1
+	victims []int // indices of frames that give way, in ascending order
+	gone    tally
+}
+
+// Room looks for room for a frame of n bytes and this key, and changes nothing. Bound is
+// None where there is, and what stands against it otherwise. The waiting frame of the
+// same key leaves in any case, and then as many as have to, in the order.
+func (q *Queue) Room(n int, key string, lim Limits, order Order) (r Room, b Bound) {
+	r.older = -1
+	first := q.untouched()
+	if key != "" {
+		for i := first; i < len(q.frames); i++ {
+			if q.frames[i].Key == key {
+				r.older = i
+				r.gone.add(q.frames[i])
+				break
+			}
+		}
+	}
+	b = q.full(n, lim, r.gone)
+	if b == None || order == Nobody {
+		return r, b
+	}
+	for k := range len(q.frames) - first {
+		i := first + k
+		if order == Newest {
+			i = len(q.frames) - 1 - k
+		}
+		if f := q.frames[i]; i != r.older && f.messages > 0 && !f.Keep {
+			r.victims = append(r.victims, i)
+			r.gone.add(f)
+			if q.full(n, lim, r.gone) == None {
+				slices.Sort(r.victims)
+				return r, None
+			}
+		}
+	}
+	return r, b
+}
+
+// Extra returns how many bytes more the budget would count after a frame of n bytes was
+// pushed, and those of the room had left.
+func (q *Queue) Extra(n int, r *Room) int {
+	own := q.own - r.gone.own + n + frameOverhead
+	if own <= Allowance {
+		return 0
+	}
+	return own - q.told
+}
+
+// ExtraShared is Extra for a message that others have too.
+func (q *Queue) ExtraShared(s *Shared, r *Room) int {
+	n := 0
+	if q.common+s.Len() > Allowance && !s.Held() {
+		n = s.Len()
+	}
+	return n + q.Extra(0, r)
+}
+
+// Make makes the room: it removes the frames and calls lost with each, replaced for that
+// of the same key. The frames are lost's then.
+func (q *Queue) Make(r *Room, lost func(f *Frame, replaced bool)) {
+	if r.older >= 0 {
+		r.victims = append(r.victims, r.older)
+		slices.Sort(r.victims)
+	}
+	moved := 0
+	for _, i := range r.victims {
+		replaced := i == r.older
+		f, n := q.remove(i - moved)
+		moved += n
+		lost(f, replaced)
+	}
+}
+
+// remove takes a frame out that the writer has not begun, and returns by how many places
+// those behind it have moved forward: it moves what is on the shorter side.
+func (q *Queue) remove(i int) (f *Frame, moved int) {
+	f = q.frames[i]
+	if i-q.head < len(q.frames)-i {
+		copy(q.frames[q.head+1:i+1], q.frames[q.head:i])
+		q.frames[q.head] = nil
+		q.head++
+	} else {
+		q.frames = slices.Delete(q.frames, i, i+1)
+		moved = 1
+	}
+	q.forget(f)
+	return f, moved
+}
+
+// DropUntouched removes every frame that the writer has not begun, the last one first,
+// and calls lost with each.
+func (q *Queue) DropUntouched(lost func(f *Frame)) {
+	for keep := q.untouched(); keep < len(q.frames); {
+		last := len(q.frames) - 1
+		f := q.frames[last]
+		q.frames[last] = nil
+		q.frames = q.frames[:last]
+		q.forget(f)
+		lost(f)
+	}
+}

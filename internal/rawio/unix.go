@@ -1,0 +1,209 @@
+//go:build unix && !aix
+
+package rawio
+
+import (
+	"io"
+	"net"
+	"runtime"
+	"sync"
+	"syscall"
+)
+
+// A Conn reads and writes a TCP or Unix connection.
+type Conn struct {
+	rc   syscall.RawConn
+	try  func(fd uintptr) bool // c.tryRead, bound once: a closure for each read would be an allocation
+	stay bool
+
+	// Of the read that is under way; owned by the reader.
+	sink Sink
+	buf  *Buffer
+	n    int
+	err  error
+}
+
+// Init reports false for a connection that has no descriptor of its own, as under TLS or
+// in memory.
+//
+// With stay, and where that is known to be right, Read goes on as long as the sink is
+// done with what it gets. Whoever closes the connection then waits until the sink
+// returns, so stay is for connections that nobody else can have got hold of.
+func (c *Conn) Init(conn net.Conn, stay bool) bool {
+	switch conn.(type) {
+	case *net.TCPConn, *net.UnixConn:
+		rc, err := conn.(syscall.Conn).SyscallConn()
+		if err != nil {
+			return false
+		}
+		c.rc, c.try = rc, c.tryRead
+		_, tcp := conn.(*net.TCPConn)
+		c.stay = stay && tcp && runtime.GOOS == "linux" // where it is known and tested
+		return true
+	}
+	return false
+}
+
+// Stays reports whether Read goes on as long as the sink is done with what it gets.
+func (c *Conn) Stays() bool { return c.stay }
+
+// Read waits for bytes and hands them to the sink, which has them in *buf. That is taken
+// from the pool if it is nil, and given back while there is nothing to read.
+//
+// As long as the sink is done with what it gets, and the connection Stays, Read goes on.
+// It then waits for the poller without the read that would find nothing: what comes
+// after a read that did not fill its buffer, the poller reports. What had come before,
+// it has reported already, and such a read has most of it: all but an end of the
+// connection, and what is behind urgent data. See More.
+func (c *Conn) Read(buf **Buffer, sink Sink) error {
+	c.sink, c.buf, c.n, c.err = sink, *buf, 0, nil
+	*buf = nil // lest it be given back twice when the sink ends the goroutine
+	err := c.rc.Read(c.try)
+	*buf, c.buf, c.sink = c.buf, nil, nil
+	switch {
+	case err != nil:
+		return err
+	case c.err != nil:
+		return c.err
+	case c.n == 0:
+		return io.EOF
+	}
+	return nil
+}
+
+func (c *Conn) tryRead(fd uintptr) bool {
+	if c.buf == nil {
+		c.buf = GetBuffer()
+	}
+	for {
+		n, err := syscall.Read(int(fd), c.buf[:])
+		switch err {
+		case syscall.EINTR:
+			continue
+		case syscall.EAGAIN:
+			c.free()
+			return false
+		}
+		c.n, c.err = max(n, 0), err
+		if c.n == 0 || !c.sink.Took(c.buf[:c.n]) || !c.stay {
+			return true
+		}
+		if c.n < len(c.buf) {
+			c.free()
+			return false
+		}
+	}
+}
+
+func (c *Conn) free() {
+	PutBuffer(c.buf)
+	c.buf = nil
+}
+
+// More reports whether there is something to be read, be it the connection's end.
+func (c *Conn) More() bool {
+	var next [1]byte
+	_, some := c.Peek(next[:])
+	return some
+}
+
+// Peek copies what is to be read next to p without reading it, and returns how many
+// bytes that are. It reports whether a read would not wait: at the connection's end it
+// would not either.
+func (c *Conn) Peek(p []byte) (n int, some bool) {
+	c.rc.Control(func(fd uintptr) {
+		m, _, err := syscall.Recvfrom(int(fd), p, syscall.MSG_PEEK|syscall.MSG_DONTWAIT)
+		n, some = max(m, 0), err != syscall.EAGAIN && err != syscall.EINTR
+	})
+	return n, some
+}
+
+// Shutdown ends both directions at once, so that every wait on the connection returns.
+// It does not wait for a reader that is in its sink, as closing does.
+func (c *Conn) Shutdown() {
+	c.rc.Control(func(fd uintptr) { syscall.Shutdown(int(fd), syscall.SHUT_RDWR) })
+}
+
+// A write is one in progress.
+type write struct {
+	src   Source // or nil, and then p is all there is
+	p     []byte
+	n     int // of p, written
+	wait  bool
+	stuck bool
+	err   error
+	call  func(fd uintptr) bool // bound once
+}
+
+var writes = sync.Pool{New: func() any {
+	w := new(write)
+	w.call = w.write
+	return w
+}}
+
+// WriteAll writes what src has until there is no more. When the client does not read
+// it waits, if wait is true, or else reports stuck.
+func (c *Conn) WriteAll(src Source, wait bool) (stuck bool, err error) {
+	w := writes.Get().(*write)
+	w.src, w.wait, w.stuck, w.err = src, wait, false, nil
+	err = c.rc.Write(w.call)
+	if err == nil {
+		err = w.err
+	}
+	stuck = w.stuck
+	w.src = nil
+	writes.Put(w)
+	return stuck, err
+}
+
+// TryWrite writes p as far as the client takes it.
+func (c *Conn) TryWrite(p []byte) (n int, err error) {
+	w := writes.Get().(*write)
+	w.p, w.n, w.err = p, 0, nil
+	err = c.rc.Write(w.call)
+	if err == nil {
+		err = w.err
+	}
+	n = w.n
+	w.p = nil
+	writes.Put(w)
+	return n, err
+}
+
+func (w *write) write(fd uintptr) bool {
+	if w.src == nil {
+		w.n, w.err = writeOnce(fd, w.p)
+		return true
+	}
+	for p := w.src.Next(0); p != nil; {
+		n, err := writeOnce(fd, p)
+		switch {
+		case err != nil:
+			w.err = err
+			return true
+		case n < len(p):
+			w.src.Blocked(n)
+			w.stuck = !w.wait
+			return !w.wait
+		}
+		p = w.src.Next(n)
+	}
+	return true
+}
+
+// writeOnce writes p until it is written or the kernel takes no more.
+func writeOnce(fd uintptr, p []byte) (n int, err error) {
+	for n < len(p) {
+		m, err := syscall.Write(int(fd), p[n:])
+		switch err {
+		case nil:
+			n += m
+		case syscall.EINTR:
+		case syscall.EAGAIN:
+			return n, nil
+		default:
+			return n, err
+		}
+	}
+	return n, nil
+}
