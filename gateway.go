@@ -63,14 +63,13 @@ func New(opts *Options) *Handler {
 	}
 	h := &Handler{log: newLogger(o.Logger), node: strings.ToLower(rand.Text()[:nodeLen]), epoch: time.Now()}
 	for _, name := range o.RedactHeaders {
+		if !isToken(name) { // it would be shown
+			panic(fmt.Sprintf("gateway: Options.RedactHeaders: %q is no header's name", name))
+		}
 		h.secret = append(h.secret, textproto.CanonicalMIMEHeaderKey(name))
 	}
 	o.AllowOrigins = checkAllowOrigins(o.AllowOrigins)
-	trust, err := forwarded.NewTrust(o.TrustedProxies, o.TrustUnixSockets, o.ForwardedHeaders)
-	if err != nil {
-		panic("gateway: Options.ForwardedHeaders: " + err.Error())
-	}
-	h.trust = trust
+	h.trust = checkTrust(&o)
 	o.KeepMessage = or(o.KeepMessage, defaultKeepMessage)
 	o.MaxSockets = or(o.MaxSockets, defaultMaxSockets)
 	o.MaxSocketsPerAddr = or(o.MaxSocketsPerAddr, defaultMaxSocketsPerAddr)

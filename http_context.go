@@ -41,6 +41,10 @@ func parentOf(ctx context.Context) context.Context {
 	if !ok || !f.Anonymous || f.Type != reflect.TypeFor[context.Context]() {
 		return nil
 	}
-	parent, _ := v.FieldByIndex(f.Index).Interface().(context.Context)
+	field, err := v.FieldByIndexErr(f.Index)
+	if err != nil || !field.CanInterface() {
+		return nil
+	}
+	parent, _ := field.Interface().(context.Context)
 	return parent
 }

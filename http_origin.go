@@ -10,6 +10,18 @@ import (
 	"github.com/wsgateway/gateway/internal/forwarded"
 )
 
+// checkTrust reads who is believed in what, and panics where that can only be a mistake.
+func checkTrust(o *Options) forwarded.Trust {
+	trust, err := forwarded.NewTrust(o.TrustedProxies, o.TrustUnixSockets)
+	if err != nil {
+		panic("gateway: Options.TrustedProxies: " + err.Error())
+	}
+	if err := trust.Believe(o.ForwardedHeaders); err != nil {
+		panic("gateway: Options.ForwardedHeaders: " + err.Error())
+	}
+	return trust
+}
+
 // clientOf returns who sent the request: the peer, or whom a trusted proxy forwarded.
 func (h *Handler) clientOf(r *http.Request) forwarded.Client {
 	peer := forwarded.Peer(r.RemoteAddr, r.Host, r.TLS != nil)

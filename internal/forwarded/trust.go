@@ -29,28 +29,43 @@ type Trust struct {
 }
 
 // NewTrust returns a Trust of the proxies with these addresses and, with unix, of
-// every peer on a Unix socket. Headers are those that each of them writes or removes;
-// none means X-Forwarded-For and X-Forwarded-Proto. It fails if headers has an unknown
-// name, or Forwarded together with others: which of two kinds a proxy wrote, and which
-// its client, could not be told.
-func NewTrust(proxies []netip.Prefix, unix bool, headers []string) (Trust, error) {
-	t := Trust{proxies: slices.Clone(proxies), unix: unix}
+// every peer on a Unix socket. It fails if one of the proxies is not a valid prefix.
+func NewTrust(proxies []netip.Prefix, unix bool) (Trust, error) {
+	t := Trust{unix: unix, headers: []string{xFor, xProto}}
+	for _, p := range proxies {
+		if !p.IsValid() {
+			return Trust{}, errors.New("a prefix is not valid")
+		}
+		if a := p.Addr(); a.Is4In6() && p.Bits() >= 96 { // or no address would match it
+			p = netip.PrefixFrom(a.Unmap(), p.Bits()-96)
+		}
+		t.proxies = append(t.proxies, p)
+	}
+	return t, nil
+}
+
+// Believe sets the headers that each of the proxies writes or removes; none means
+// X-Forwarded-For and X-Forwarded-Proto. It fails if there is an unknown name, or
+// Forwarded together with others: which of two kinds a proxy wrote, and which its
+// client, could not be told.
+func (t *Trust) Believe(headers []string) error {
+	if len(headers) == 0 {
+		return nil
+	}
+	t.headers = nil
 	for _, name := range headers {
 		name = http.CanonicalHeaderKey(name)
 		if !slices.Contains([]string{xFor, xProto, xHost, forwarded}, name) {
-			return Trust{}, fmt.Errorf("%q is not one of %s, %s, %s and %s",
+			return fmt.Errorf("%q is not one of %s, %s, %s and %s",
 				name, xFor, xProto, xHost, forwarded)
 		}
 		t.headers = append(t.headers, name)
 	}
-	if len(headers) == 0 {
-		t.headers = []string{xFor, xProto}
-	}
 	if slices.Contains(t.headers, forwarded) && slices.ContainsFunc(t.headers, isX) {
-		return Trust{}, errors.New("Forwarded and X-Forwarded headers exclude each other: " +
+		return errors.New("the X-Forwarded headers and Forwarded exclude each other: " +
 			"name the kind that the proxies write")
 	}
-	return t, nil
+	return nil
 }
 
 func isX(name string) bool { return name != forwarded }

@@ -10,6 +10,18 @@ import (
 	"github.com/wsgateway/gateway/internal/forwarded"
 )
 
+func newTrust(tb testing.TB, proxies string, unix bool, headers string) forwarded.Trust {
+	tb.Helper()
+	trust, err := forwarded.NewTrust(prefixes(proxies), unix)
+	if err == nil {
+		err = trust.Believe(strings.Fields(headers))
+	}
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return trust
+}
+
 func prefixes(s string) []netip.Prefix {
 	var all []netip.Prefix
 	for _, p := range strings.Fields(s) {
@@ -107,10 +119,7 @@ func TestClient(t *testing.T) {
 		"something after a quote": {rfc, []string{`Forwarded: for="9.9.9.9"x`},
 			"ws app.example 10.0.0.1:99"},
 	} {
-		trust, err := forwarded.NewTrust(prefixes(trusted), false, strings.Fields(c.headers))
-		if err != nil {
-			t.Fatal(err)
-		}
+		trust := newTrust(t, trusted, false, c.headers)
 		got := describe(trust.Client(forwarded.Peer("10.0.0.1:99", "app.example", false), false,
 			fields(c.lines...)))
 		if got != c.want {
@@ -140,10 +149,7 @@ func describe(c forwarded.Client) string {
 func TestUnixPeer(t *testing.T) {
 	header := fields("X-Forwarded-For: 9.9.9.9, 10.0.0.2", "X-Forwarded-Proto: https")
 	for unix, want := range map[bool]string{true: "wss h 9.9.9.9:0", false: "ws h @ exempt"} {
-		trust, err := forwarded.NewTrust(prefixes("10.0.0.0/8"), unix, nil)
-		if err != nil {
-			t.Fatal(err)
-		}
+		trust := newTrust(t, "10.0.0.0/8", unix, "")
 		if got := describe(trust.Client(forwarded.Peer("@", "h", false), true, header)); got != want {
 			t.Errorf("trusted %v: the client is %s, want %s", unix, got, want)
 		}
@@ -152,14 +158,14 @@ func TestUnixPeer(t *testing.T) {
 			t.Errorf("trusted %v, not on a Unix socket: the client is %s", unix, got)
 		}
 	}
-	trust, _ := forwarded.NewTrust(nil, true, nil)
+	trust := newTrust(t, "", true, "")
 	if got := describe(trust.Client(forwarded.Peer("@", "h", false), true,
 		fields("X-Forwarded-For: ?"))); got != "ws h @" {
 		t.Errorf("what cannot be read is %s, want no exemption", got)
 	}
 }
 
-func TestNewTrust(t *testing.T) {
+func TestBelieve(t *testing.T) {
 	for headers, text := range map[string]string{
 		"x-forwarded-for forwarded":  "exclude",
 		"Forwarded X-Forwarded-Host": "exclude",
@@ -169,10 +175,26 @@ func TestNewTrust(t *testing.T) {
 		"x-forwarded-host":           "",
 		"":                           "",
 	} {
-		_, err := forwarded.NewTrust(nil, false, strings.Fields(headers))
+		trust := newTrust(t, "", false, "")
+		err := trust.Believe(strings.Fields(headers))
 		if (err == nil) != (text == "") || err != nil && !strings.Contains(err.Error(), text) {
-			t.Errorf("NewTrust(%q) = %v, want an error that contains %q", headers, err, text)
+			t.Errorf("Believe(%q) = %v, want an error that contains %q", headers, err, text)
 		}
+	}
+}
+
+// A prefix is of IPv4 however it is written, and one that matches nothing is refused.
+func TestPrefixes(t *testing.T) {
+	header := fields("X-Forwarded-For: 9.9.9.9")
+	for _, trusted := range []string{"::ffff:10.0.0.0/104", "10.0.0.1/8", "::ffff:10.0.0.1/128"} {
+		trust := newTrust(t, trusted, false, "")
+		peer := forwarded.Peer("[::ffff:10.0.0.1]:99", "h", false)
+		if got := describe(trust.Client(peer, false, header)); got != "ws h 9.9.9.9:0" {
+			t.Errorf("with %s trusted the client is %s", trusted, got)
+		}
+	}
+	if _, err := forwarded.NewTrust([]netip.Prefix{{}}, false); err == nil {
+		t.Error("the zero prefix is accepted")
 	}
 }
 
@@ -183,10 +205,7 @@ func FuzzForwarded(f *testing.F) {
 		`x="", y=`, "for=[", "\x00"} {
 		f.Add(s)
 	}
-	trust, err := forwarded.NewTrust(prefixes("10.0.0.0/8"), false, []string{"Forwarded"})
-	if err != nil {
-		f.Fatal(err)
-	}
+	trust := newTrust(f, "10.0.0.0/8", false, "Forwarded")
 	f.Fuzz(func(t *testing.T, sent string) {
 		h := http.Header{"Forwarded": {sent + ", for=9.9.9.9"}}
 		c := trust.Client(forwarded.Peer("10.0.0.1:99", "h", false), false, h)

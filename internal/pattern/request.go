@@ -10,7 +10,7 @@ import (
 // What can be wrong with a path or a query.
 var (
 	ErrText = errors.New("not UTF-8 in percent-encoding, or contains NUL")
-	ErrDots = errors.New("the path has a segment . or ..") // no pattern matches it
+	ErrDots = errors.New("the path has a dot as a segment") // no pattern matches it
 )
 
 // SplitPath decodes the segments of an escaped path, each exactly once. A slash
