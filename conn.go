@@ -84,7 +84,7 @@ func (c *conn) wait() error {
 	if began != 0 {
 		c.s.msgStart.Store(0)
 	}
-	if err != nil {
+	if err != nil && err != errRest {
 		c.err = err
 		c.freeBuf()
 	}
@@ -119,6 +119,9 @@ func (c *conn) receive() error {
 		}
 		if !c.woken(err) {
 			return err
+		}
+		if c.s.dozing.CompareAndSwap(true, false) && c.frames.idle() {
+			return errRest
 		}
 	}
 }

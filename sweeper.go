@@ -152,6 +152,7 @@ func (sw *sweeper) next(now int64) (wait time.Duration, ok bool) {
 	}
 	if !some {
 		sw.doubts = nil
+		sw.h.rester.stop()
 		sw.running = false
 		return 0, false
 	}
@@ -164,10 +165,16 @@ func (sw *sweeper) next(now int64) (wait time.Duration, ok bool) {
 // sweep looks at the sockets of one class, if it is due.
 func (sw *sweeper) sweep(class int, now int64) {
 	var some [256]*Socket
+	dozed := 0
 	for from := 0; ; {
 		n := sw.some(class, from, now, some[:])
 		for _, s := range some[:n] {
 			s.sweep(now)
+			if dozed < restsPerSweep && s.doze(now) {
+				if dozed++; dozed%restsAtOnce == 0 {
+					time.Sleep(restPause)
+				}
+			}
 		}
 		if from += n; n == 0 {
 			return
