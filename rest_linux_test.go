@@ -14,10 +14,12 @@ import (
 )
 
 // resting is a gateway whose sockets rest soon, with its server.
-func resting(t *testing.T, after time.Duration, ep gateway.Endpoint) (*gateway.Handler, *httptest.Server) {
+func resting(t *testing.T, after time.Duration,
+	ep gateway.Endpoint) (*gateway.Handler, *httptest.Server) {
 	t.Helper()
 	gw := gateway.New(&gateway.Options{
-		Logger: slog.New(slog.DiscardHandler), RestAfter: after, Limits: gateway.Limits{MessagesPerSecond: -1, PingInterval: -1},
+		Logger: slog.New(slog.DiscardHandler), RestAfter: after,
+		Limits: gateway.Limits{MessagesPerSecond: -1, PingInterval: -1},
 	})
 	gw.Handle("/", ep)
 	return gw, serveTCP(t, gw, false)
@@ -52,7 +54,8 @@ func TestRest(t *testing.T) {
 	gw, srv := resting(t, 20*time.Millisecond, r)
 	rests := func(n int) {
 		t.Helper()
-		eventually(t, fmt.Sprintf("Stats().Resting = %d", n), func() bool { return gw.Stats().Resting == n })
+		eventually(t, fmt.Sprintf("Stats().Resting = %d", n),
+			func() bool { return gw.Stats().Resting == n })
 	}
 	p := restDial(t, srv)
 	for i := range 5 {

@@ -60,7 +60,8 @@ func (w *Watcher) Watch(c *Conn, s Sleeper) error {
 // arm watches a descriptor for one event. Level-triggered, it misses nothing that came
 // before. One that has been watched is known still: the kernel forgets it at its close.
 func arm(epoll, fd int) error {
-	ev := syscall.EpollEvent{Events: syscall.EPOLLIN | syscall.EPOLLRDHUP | syscall.EPOLLONESHOT, Fd: int32(fd)}
+	ev := syscall.EpollEvent{Events: syscall.EPOLLIN | syscall.EPOLLRDHUP | syscall.EPOLLONESHOT,
+		Fd: int32(fd)}
 	err := syscall.EpollCtl(epoll, syscall.EPOLL_CTL_MOD, fd, &ev)
 	if err == syscall.ENOENT {
 		err = syscall.EpollCtl(epoll, syscall.EPOLL_CTL_ADD, fd, &ev)
