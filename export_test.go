@@ -54,7 +54,7 @@ func leftInMemory(h *Handler) []string {
 	h.hub.mu.Lock()
 	closed := h.hub.closed
 	h.hub.mu.Unlock()
-	if h.sweeper.running && closed { // otherwise it ends itself a second after the last socket
+	if h.sweeper.armed && closed { // otherwise it ends itself a second after the last socket
 		left = append(left, "the sweeper runs")
 	}
 	for _, l := range h.sweeper.lists {

@@ -41,6 +41,7 @@ type Handler struct {
 	routes   routes
 	flusher  flusher
 	sweeper  sweeper
+	rester   rester
 	memory   memory
 	stats    stats
 
@@ -74,12 +75,13 @@ func New(opts *Options) *Handler {
 	o.MaxSockets = or(o.MaxSockets, defaultMaxSockets)
 	o.MaxSocketsPerAddr = or(o.MaxSocketsPerAddr, defaultMaxSocketsPerAddr)
 	o.MaxGroupsPerSocket = or(o.MaxGroupsPerSocket, defaultMaxGroups)
+	o.RestAfter = or(o.RestAfter, defaultRestAfter)
 	o.MaxQueuedBytes = or(o.MaxQueuedBytes, defaultMaxQueuedBytes)
 	o.MaxReceivingBytes = or(o.MaxReceivingBytes, defaultMaxReceivingBytes)
 	o.Limits = o.Limits.over(defaultLimits)
 	h.opts = o
 	h.memory.init(&o)
-	h.sweeper.init(h)
+	h.sweeper.h = h
 	h.groups.seed = maphash.MakeSeed()
 	h.hardStop, h.giveUp = context.WithCancel(context.Background())
 	return h

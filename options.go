@@ -93,6 +93,12 @@ type Options struct {
 	// Zero means 64 MiB; negative: no bound.
 	MaxReceivingBytes int64
 
+	// RestAfter is the silence after which a socket gives up its goroutine, which needs
+	// more memory than everything else of an idle socket; it gets another one when
+	// something comes. It concerns Linux, and connections without TLS in this process.
+	// Zero means 5 seconds; a negative value keeps the goroutines.
+	RestAfter time.Duration
+
 	// Limits are those of every route that does not set its own.
 	Limits
 }

@@ -13,6 +13,8 @@ import (
 type Stats struct {
 	QueuedBytes, ReceivingBytes int64 // now held of Options.MaxQueuedBytes and MaxReceivingBytes
 
+	Resting int // open sockets that are silent and have no goroutine
+
 	Open   int    // sockets that are open or closing; requests in Authorize are none yet
 	Opened uint64 // sockets ever opened
 
@@ -125,6 +127,7 @@ func (h *Handler) Stats() Stats {
 		QueueFull:      h.stats.queueFull.Load(),
 		NoMemory:       h.stats.noMemory.Load(),
 		GaveWay:        h.memory.cut.Load(),
+		Resting:        int(h.rester.count.Load()),
 		QueuedBytes:    h.memory.queued.Used(),
 		ReceivingBytes: h.memory.received.Used(),
 		EndpointErrors: h.stats.endpointErrors.Load(),
