@@ -280,12 +280,8 @@ func TestEveryNameIsDocumented(t *testing.T) {
 	}
 }
 
-// documented reports whether the page has the name. Members of coroutine stand
-// in one list of words, and json and JSON are one table.
+// documented reports whether the page has the name. json and JSON are one table.
 func documented(page, name string) bool {
-	if member, ok := strings.CutPrefix(name, "coroutine."); ok {
-		return strings.Contains(page, `"`+member+`"`)
-	}
 	if member, ok := strings.CutPrefix(strings.ToLower(name), "json."); ok {
 		return strings.Contains(page, "`"+member+"`") || strings.Contains(page, "`json."+member)
 	}

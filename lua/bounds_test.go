@@ -286,3 +286,30 @@ func TestWaitingIsBounded(t *testing.T) {
 		checkIdle(t, f)
 	})
 }
+
+// What one event does to libraries, services, the operations and the string metatable
+// does not reach the next, of whatever socket, in the same VM.
+func TestEventsFindEverythingWhole(t *testing.T) {
+	s := &slow{took: time.Nanosecond}
+	f := newFixture(t, &lua.Options{Services: s.service(), IdleVMs: 1}, files("modules/m.lua", "function helper() return type(Slow) end", "a.lua",
+		`--#ENDPOINT WEBSOCKET /harm
+if websocketInfo.type ~= "data" then return end
+loadstring(websocketInfo.message)()
+return "harmed"
+--#ENDPOINT WEBSOCKET /honest
+if websocketInfo.type ~= "data" then return end
+return string.format("%s %s", websocketInfo.message:upper(), helper()) .. tostring(Slow.call()) ..
+  Websocket.info{socket_id = websocketInfo.socket_id}.route .. #Websocket.list() .. to_json({math.floor(1.5)})
+`))
+	harm, honest := f.Dial(t, "/harm"), f.Dial(t, "/honest")
+	for _, text := range []string{
+		"string.format = nil", `getmetatable("").__index = {}`, "Websocket.info = nil Websocket.list = print", "Slow.call = nil",
+		"Slow = nil Websocket = nil string = nil", "setfenv(helper, {})", "math.floor = error", "to_json = nil json.encode = nil",
+		"setmetatable(Slow, {__index = error})", "for k in pairs(Websocket) do Websocket[k] = nil end", "rawset(string, 'upper', nil)",
+	} {
+		harm.Send(gateway.Text(text))
+		expect(t, harm, "harmed")
+		honest.Send(gateway.Text("x"))
+		expect(t, honest, "X tabletrue/honest2[1]")
+	}
+}

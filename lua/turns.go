@@ -26,6 +26,11 @@ type turns struct {
 	reclaim resettable
 }
 
+// pollPause is how long a long run sleeps every other turn, at least. While goroutines
+// are ready to run, Go looks for input from the network once in ten milliseconds only;
+// when a core has nothing to do, it looks at once.
+const pollPause = 5 * time.Microsecond
+
 // awayTime is how long a run may be away before its slot is taken.
 const awayTime = time.Millisecond
 
@@ -33,6 +38,8 @@ const awayTime = time.Millisecond
 type turn struct {
 	route *counters // of the script that runs; nil while modules are tried
 	wake  chan struct{}
+
+	turns int // how many it has had; the run's own
 
 	state atomic.Int32 // away may become taken under turns.mu only
 	since atomic.Int64 // when it went away, in nanoseconds since epoch
@@ -180,11 +187,15 @@ func (ts *turns) end(r *run) {
 
 // next lets others compute, and waits until it is the run's turn again.
 func (ts *turns) next(r *run, computed time.Duration) error {
+	t := &r.turn
+	t.turns++
+	if laneOf(computed) > 0 && t.turns%2 == 0 {
+		time.Sleep(pollPause)
+	}
 	if ts.waiting.Load() == 0 {
 		runtime.Gosched()
 		return r.ended()
 	}
-	t := &r.turn
 	ts.mu.Lock()
 	ts.removeLocked(t) // first, or it could be given a second one
 	ts.joinLocked(t, laneOf(computed))
