@@ -15,7 +15,6 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
-	"reflect"
 	"runtime/metrics"
 	"strings"
 	"sync"
@@ -313,44 +312,6 @@ func (s *State) end() {
 // budget overrun or a very deep stack.
 func (s *State) Broken() bool { return s.broken }
 
-// maxOpen is how many entries the VM's list of open upvalues may have between two
-// runs. They are dead then, and whatever captures a variable searches them all.
-const maxOpen = 256
-
-// openList is where the VM keeps that list: the field of the State, and in an
-// entry that of the next one. A release that has none needs none of this.
-var openList = func() (path struct{ first, next []int }) {
-	first, ok := reflect.TypeFor[golua.State]().FieldByName("upValues")
-	if !ok || first.Type.Kind() != reflect.Pointer || first.Type.Elem().Kind() != reflect.Struct {
-		return path
-	}
-	next, ok := first.Type.Elem().FieldByName("next")
-	if !ok || next.Type != first.Type {
-		return path
-	}
-	path.first, path.next = first.Index, next.Index
-	return path
-}()
-
-// Worn reports whether the State has become slow and had better be replaced. It
-// must not be called inside a run.
-func (s *State) Worn() bool {
-	if s.growth.much {
-		return true
-	}
-	if openList.first == nil {
-		return false
-	}
-	e := reflect.ValueOf(s.l).Elem().FieldByIndex(openList.first)
-	for range maxOpen {
-		if e.IsNil() {
-			return false
-		}
-		e = e.Elem().FieldByIndex(openList.next)
-	}
-	return true
-}
-
 // Runs returns how often Run was called.
 func (s *State) Runs() int { return s.runs }
 
@@ -376,71 +337,6 @@ func (s *State) Global(name string) Value {
 
 // SetGlobal sets a global for all runs.
 func (s *State) SetGlobal(name string, v Value) { s.Set(s.globals, name, v) }
-
-// Type returns the Lua name of v's type.
-func (s *State) Type(v Value) string {
-	switch v.(type) {
-	case nil:
-		return "nil"
-	case bool:
-		return "boolean"
-	case float64:
-		return "number"
-	case string:
-		return "string"
-	}
-	s.push(v)
-	t := s.l.TypeOf(-1)
-	s.l.Pop(1)
-	return t.String()
-}
-
-// NewTable returns an empty table with room for n fields.
-func (s *State) NewTable(n int) Value {
-	s.l.CreateTable(0, n)
-	return s.pop()
-}
-
-// Get returns a field of a table, without metamethods. Fields of lazy tables
-// are made.
-func (s *State) Get(t Value, key string) Value {
-	l := s.l
-	s.push(t)
-	if !l.IsTable(-1) {
-		l.Pop(1)
-		return nil
-	}
-	l.PushString(key)
-	s.rawGet(l, -2)
-	v := l.ToValue(-1)
-	l.Pop(2)
-	return v
-}
-
-// Set sets a field of a table, without metamethods.
-func (s *State) Set(t Value, key string, v Value) {
-	s.push(t)
-	s.l.PushString(key)
-	s.push(v)
-	s.l.RawSet(-3)
-	s.l.Pop(1)
-}
-
-// SetIndex sets t[i].
-func (s *State) SetIndex(t Value, i int, v Value) {
-	s.push(t)
-	s.push(v)
-	s.l.RawSetInt(-2, i)
-	s.l.Pop(1)
-}
-
-// ToString returns what the function tostring does.
-func (s *State) ToString(v Value) string {
-	s.push(v)
-	t := s.toString(s.l, s.l.Top())
-	s.l.Pop(1)
-	return t
-}
 
 // Position returns chunk and line of the innermost Lua function that runs, or
 // "" and 0.
