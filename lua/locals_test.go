@@ -193,7 +193,7 @@ function show(x)
 	if type(x) == "function" or type(x) == "table" then return type(x) end
 	return tostring(x)
 end
-log, fs, fuel = {}, {}, 100
+log, fs, fuel = {}, {}, 50
 function burn() fuel = fuel - 1 return fuel < 0 end
 function note(x) log[#log + 1] = show(x) end
 function number(x)
