@@ -8,6 +8,12 @@
 // one "FILE:LINE: problem" each, FILE being relative to the directory, and exits
 // with 1 if there is any.
 //
+// Besides the gateway, scripts have Keystore, Timer (timer.go) and Http, which calls the
+// servers that the flag -http lists and no other. Devices without a socket report to
+// POST /api/devices/NAME, which triggers the event "device2 event" (device.go):
+//
+//	curl -d '{"temperature": 21}' localhost:8080/api/devices/attic
+//
 // It has no login, and its page shows what scripts print: serve it to yourself,
 // or put authentication in front (see Options.Authorize).
 package main

@@ -15,8 +15,8 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
-	"reflect"
 	"runtime/metrics"
+	"strings"
 	"sync"
 	"time"
 	"unsafe"
@@ -312,43 +312,43 @@ func (s *State) end() {
 // budget overrun or a very deep stack.
 func (s *State) Broken() bool { return s.broken }
 
-// maxOpen is how many entries the VM's list of open upvalues may have between two
-// runs. They are dead then, and whatever captures a variable searches them all.
-const maxOpen = 256
-
-// openList is where the VM keeps that list: the field of the State, and in an
-// entry that of the next one. A release that has none needs none of this.
-var openList = func() (path struct{ first, next []int }) {
-	first, ok := reflect.TypeFor[golua.State]().FieldByName("upValues")
-	if !ok || first.Type.Kind() != reflect.Pointer || first.Type.Elem().Kind() != reflect.Struct {
-		return path
-	}
-	next, ok := first.Type.Elem().FieldByName("next")
-	if !ok || next.Type != first.Type {
-		return path
-	}
-	path.first, path.next = first.Index, next.Index
-	return path
-}()
-
-// Worn reports whether the State has become slow and had better be replaced. It
-// must not be called inside a run.
-func (s *State) Worn() bool {
-	if s.growth.much {
-		return true
-	}
-	if openList.first == nil {
-		return false
-	}
-	e := reflect.ValueOf(s.l).Elem().FieldByIndex(openList.first)
-	for range maxOpen {
-		if e.IsNil() {
-			return false
-		}
-		e = e.Elem().FieldByIndex(openList.next)
-	}
-	return true
-}
-
 // Runs returns how often Run was called.
 func (s *State) Runs() int { return s.runs }
+
+// Call calls a function and returns its first result. It must be called inside
+// Run or Setup, and does not return if the function fails.
+func (s *State) Call(f Value, args ...Value) Value {
+	s.push(f)
+	for _, a := range args {
+		s.push(a)
+	}
+	s.l.Call(len(args), 1)
+	return s.pop()
+}
+
+// Global returns a global variable as the running code would see it.
+func (s *State) Global(name string) Value {
+	s.push(s.overlay)
+	s.l.Field(-1, name)
+	v := s.l.ToValue(-1)
+	s.l.Pop(2)
+	return v
+}
+
+// SetGlobal sets a global for all runs.
+func (s *State) SetGlobal(name string, v Value) { s.Set(s.globals, name, v) }
+
+// Position returns chunk and line of the innermost Lua function that runs, or
+// "" and 0.
+func (s *State) Position() (chunk string, line int) {
+	for level := 0; level < 250; level++ {
+		f, ok := golua.Stack(s.l, level)
+		if !ok {
+			break
+		}
+		if d := s.info(f, level); d.CurrentLine > 0 {
+			return strings.TrimPrefix(d.Source, "="), d.CurrentLine
+		}
+	}
+	return "", 0
+}

@@ -1,34 +1,5 @@
 package vm
 
-import (
-	"strings"
-
-	golua "github.com/Shopify/go-lua"
-)
-
-// Call calls a function and returns its first result. It must be called inside
-// Run or Setup, and does not return if the function fails.
-func (s *State) Call(f Value, args ...Value) Value {
-	s.push(f)
-	for _, a := range args {
-		s.push(a)
-	}
-	s.l.Call(len(args), 1)
-	return s.pop()
-}
-
-// Global returns a global variable as the running code would see it.
-func (s *State) Global(name string) Value {
-	s.push(s.overlay)
-	s.l.Field(-1, name)
-	v := s.l.ToValue(-1)
-	s.l.Pop(2)
-	return v
-}
-
-// SetGlobal sets a global for all runs.
-func (s *State) SetGlobal(name string, v Value) { s.Set(s.globals, name, v) }
-
 // Type returns the Lua name of v's type.
 func (s *State) Type(v Value) string {
 	switch v.(type) {
@@ -92,19 +63,4 @@ func (s *State) ToString(v Value) string {
 	t := s.toString(s.l, s.l.Top())
 	s.l.Pop(1)
 	return t
-}
-
-// Position returns chunk and line of the innermost Lua function that runs, or
-// "" and 0.
-func (s *State) Position() (chunk string, line int) {
-	for level := 0; level < 250; level++ {
-		f, ok := golua.Stack(s.l, level)
-		if !ok {
-			break
-		}
-		if d := s.info(f, level); d.CurrentLine > 0 {
-			return strings.TrimPrefix(d.Source, "="), d.CurrentLine
-		}
-	}
-	return "", 0
 }
