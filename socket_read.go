@@ -106,6 +106,7 @@ func (s *Socket) serveHere() error {
 func (s *Socket) serve(m Message) {
 	at := s.conn.at
 	if s.isClosing() || !s.withinRate(at) {
+		m.Release()
 		return
 	}
 	s.shard.messagesIn.Add(1)

@@ -20,18 +20,20 @@ type slow struct {
 }
 
 func (s *slow) service() map[string]lua.Service {
-	return map[string]lua.Service{"Slow": {"call": lua.Func(func(ctx context.Context, _ struct{}) (bool, error) {
-		s.calls.Add(1)
-		if ctx.Err() != nil {
-			s.ignored.Add(1)
-		}
-		if s.took > 0 {
-			time.Sleep(s.took)
-			return true, nil
-		}
-		<-ctx.Done()
-		return false, ctx.Err()
-	})}}
+	return map[string]lua.Service{
+		"Slow": {"call": lua.Func(func(ctx context.Context, _ struct{}) (bool, error) {
+			s.calls.Add(1)
+			if ctx.Err() != nil {
+				s.ignored.Add(1)
+			}
+			if s.took > 0 {
+				time.Sleep(s.took)
+				return true, nil
+			}
+			<-ctx.Done()
+			return false, ctx.Err()
+		})},
+	}
 }
 
 // checkIdle expects that nothing runs or waits, and that the ledger knows of idle VMs
@@ -40,8 +42,14 @@ func checkIdle(t *testing.T, f *fixture) {
 	t.Helper()
 	memory, computing, waiting, short := f.host.Used()
 	if idle := f.host.Idle(); computing != 0 || waiting != 0 || short != 0 || memory != idle {
-		t.Errorf("%d runs compute, %d wait for a turn, %d for memory; %d bytes are charged, %d of them to idle VMs",
-			computing, waiting, short, memory, idle)
+		t.Errorf(
+			"%d runs compute, %d wait for a turn, %d for memory; %d bytes are charged, %d of them to idle VMs",
+			computing,
+			waiting,
+			short,
+			memory,
+			idle,
+		)
 	}
 }
 
@@ -49,8 +57,10 @@ func checkIdle(t *testing.T, f *fixture) {
 func TestTimeInServicesIsBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &slow{took: 7 * time.Second}
-		f := newFixture(t, &lua.Options{Services: s.service()}, files("a.lua",
-			"--#ENDPOINT WEBSOCKET /a\nif websocketInfo.message == 'loop' then while true do pcall(Slow.call) end end\nreturn websocketInfo.message"))
+		f := newFixture(t, &lua.Options{Services: s.service()}, files(
+			"a.lua",
+			"--#ENDPOINT WEBSOCKET /a\nif websocketInfo.message == 'loop' then while true do pcall(Slow.call) end end\nreturn websocketInfo.message",
+		))
 		began := time.Now()
 		p := f.talk(t, "/a", "loop", "x")
 		time.Sleep(50 * time.Second)
@@ -61,7 +71,11 @@ func TestTimeInServicesIsBounded(t *testing.T) {
 		if n := s.calls.Load(); n != 9 {
 			t.Errorf("%d calls of 7 s, want 9", n)
 		}
-		if !f.log.has("script failed", "a.lua:2: script exceeded its budget: took more than 1m0s in all", "budget=total") {
+		if !f.log.has(
+			"script failed",
+			"a.lua:2: script exceeded its budget: took more than 1m0s in all",
+			"budget=total",
+		) {
 			t.Errorf("log:\n%s", f.log)
 		}
 		checkIdle(t, f)
@@ -72,8 +86,14 @@ func TestTimeInServicesIsBounded(t *testing.T) {
 func TestServiceContextHasTheDeadline(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &slow{}
-		f := newFixture(t, &lua.Options{Services: s.service(), Limits: lua.Limits{Total: 3 * time.Second}}, files("a.lua",
-			"--#ENDPOINT WEBSOCKET /a\nif websocketInfo.message == 'wait' then Slow.call() end\nreturn websocketInfo.message"))
+		f := newFixture(
+			t,
+			&lua.Options{Services: s.service(), Limits: lua.Limits{Total: 3 * time.Second}},
+			files(
+				"a.lua",
+				"--#ENDPOINT WEBSOCKET /a\nif websocketInfo.message == 'wait' then Slow.call() end\nreturn websocketInfo.message",
+			),
+		)
 		began := time.Now()
 		expect(t, f.talk(t, "/a", "wait", "x"), "x")
 		if took := time.Since(began); took != 3*time.Second {
@@ -95,8 +115,17 @@ func TestRunEndsWithItsSocket(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := &slow{}
-			f := newFixture(t, &lua.Options{Services: s.service(), Limits: lua.Limits{Instructions: -1, Time: -1, Output: -1, Total: -1}}, files("a.lua",
-				"--#ENDPOINT WEBSOCKET /a\nif websocketInfo.type == 'close' then return print('closed') end\nif websocketInfo.message then print('begins') "+loop+" end"))
+			f := newFixture(
+				t,
+				&lua.Options{
+					Services: s.service(),
+					Limits:   lua.Limits{Instructions: -1, Time: -1, Output: -1, Total: -1},
+				},
+				files(
+					"a.lua",
+					"--#ENDPOINT WEBSOCKET /a\nif websocketInfo.type == 'close' then return print('closed') end\nif websocketInfo.message then print('begins') "+loop+" end",
+				),
+			)
 			p := f.talk(t, "/a", "x")
 			p.Stall()
 			for !f.log.has("begins") {
@@ -116,7 +145,8 @@ func TestRunEndsWithItsSocket(t *testing.T) {
 			if s.ignored.Load() > 0 || s.calls.Load() > 1 {
 				t.Errorf("%d calls, %d of them after the end", s.calls.Load(), s.ignored.Load())
 			}
-			if !f.log.has("level=DEBUG", "script ended", "its socket has closed") || f.log.has("script failed") {
+			if !f.log.has("level=DEBUG", "script ended", "its socket has closed") ||
+				f.log.has("script failed") {
 				t.Errorf("log:\n%s", f.log)
 			}
 			for _, st := range f.host.Stats() {
@@ -137,13 +167,18 @@ func TestRunGoesOnAfterClosingItsSocket(t *testing.T) {
 			"Websocket.join{socket_id = websocketInfo.socket_id, group = 'g'} Websocket.closeAll{group = 'g'}",
 		} {
 			s := &slow{}
-			f := newFixture(t, &lua.Options{Services: s.service(), Limits: lua.Limits{Total: 5 * time.Second}}, files("a.lua",
-				"--#ENDPOINT WEBSOCKET /a\nif websocketInfo.type ~= 'data' then return end\n"+how+
-					"\nprint('goes on', Websocket.info{socket_id = 'x'}.type)\nSlow.call() print('never')"))
+			f := newFixture(
+				t,
+				&lua.Options{Services: s.service(), Limits: lua.Limits{Total: 5 * time.Second}},
+				files("a.lua",
+					"--#ENDPOINT WEBSOCKET /a\nif websocketInfo.type ~= 'data' then return end\n"+how+
+						"\nprint('goes on', Websocket.info{socket_id = 'x'}.type)\nSlow.call() print('never')"),
+			)
 			p := f.talk(t, "/a", "x")
 			p.Closed()
 			time.Sleep(10 * time.Second)
-			if !f.log.has(`goes on\tnot_found`) || !f.log.has("took more than 5s in all") || f.log.has("never") {
+			if !f.log.has(`goes on\tnot_found`) || !f.log.has("took more than 5s in all") ||
+				f.log.has("never") {
 				t.Errorf("%s: log:\n%s", how, f.log)
 			}
 			if n := s.ignored.Load(); n > 0 {
@@ -157,8 +192,14 @@ func TestRunGoesOnAfterClosingItsSocket(t *testing.T) {
 func TestCloseEventEndsWithShutdown(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &slow{}
-		f := newFixture(t, &lua.Options{Services: s.service(), Limits: lua.Limits{Total: -1}}, files("a.lua",
-			"--#ENDPOINT WEBSOCKET /a\nif websocketInfo.type == 'close' then while true do pcall(Slow.call) end end"))
+		f := newFixture(
+			t,
+			&lua.Options{Services: s.service(), Limits: lua.Limits{Total: -1}},
+			files(
+				"a.lua",
+				"--#ENDPOINT WEBSOCKET /a\nif websocketInfo.type == 'close' then while true do pcall(Slow.call) end end",
+			),
+		)
 		f.Dial(t, "/a").Close(1000, "")
 		synctest.Wait()
 		ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
@@ -181,12 +222,32 @@ func TestModulesEndWithTheirDeployment(t *testing.T) {
 		f := newFixture(t, &lua.Options{Services: s.service()}, nil)
 		ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
 		defer cancel()
-		_, err := f.host.Deploy(ctx, files("a.lua", "--#ENDPOINT WEBSOCKET /a\n", "modules/m.lua", "while true do pcall(Slow.call) end"))
+		_, err := f.host.Deploy(
+			ctx,
+			files(
+				"a.lua",
+				"--#ENDPOINT WEBSOCKET /a\n",
+				"modules/m.lua",
+				"while true do pcall(Slow.call) end",
+			),
+		)
 		if !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("Deploy = %v, want the context's error", err)
 		}
-		_, err = f.host.Deploy(t.Context(), files("a.lua", "--#ENDPOINT WEBSOCKET /a\n", "modules/m.lua", "while true do pcall(Slow.call) end"))
-		if err == nil || !strings.Contains(err.Error(), "modules/m.lua:1: script exceeded its budget: took more than 1m0s in all") {
+		_, err = f.host.Deploy(
+			t.Context(),
+			files(
+				"a.lua",
+				"--#ENDPOINT WEBSOCKET /a\n",
+				"modules/m.lua",
+				"while true do pcall(Slow.call) end",
+			),
+		)
+		if err == nil ||
+			!strings.Contains(
+				err.Error(),
+				"modules/m.lua:1: script exceeded its budget: took more than 1m0s in all",
+			) {
 			t.Errorf("Deploy = %v, want the budget's error", err)
 		}
 	})
@@ -195,14 +256,19 @@ func TestModulesEndWithTheirDeployment(t *testing.T) {
 // Lines are bounded per run and, for a host, per second.
 func TestLogLinesAreBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		f := newFixture(t, &lua.Options{HostLimits: lua.HostLimits{LinesPerSecond: 50}}, files("a.lua",
-			"--#ENDPOINT WEBSOCKET /a\nif websocketInfo.message == 'flood' then while true do pcall(log.info, 'line') end end\nreturn websocketInfo.message"))
+		f := newFixture(t, &lua.Options{HostLimits: lua.HostLimits{LinesPerSecond: 50}}, files(
+			"a.lua",
+			"--#ENDPOINT WEBSOCKET /a\nif websocketInfo.message == 'flood' then while true do pcall(log.info, 'line') end end\nreturn websocketInfo.message",
+		))
 		p := f.talk(t, "/a", "flood", "x")
 		expect(t, p, "x")
 		if n := f.log.count("msg=line"); n != 50 {
 			t.Errorf("%d lines in the log, want 50", n)
 		}
-		if !f.log.has("script exceeded its budget: prints or logs more than 10000 lines", "budget=lines") ||
+		if !f.log.has(
+			"script exceeded its budget: prints or logs more than 10000 lines",
+			"budget=lines",
+		) ||
 			!f.log.has("level=WARN", "lines of scripts are dropped", "limit_per_second=50") {
 			t.Errorf("log:\n%s", f.log)
 		}
@@ -236,8 +302,10 @@ func TestFailuresInTheLogAreBounded(t *testing.T) {
 // What scripts send is bounded per second: they wait.
 func TestOutputPerSecond(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		f := newFixture(t, &lua.Options{HostLimits: lua.HostLimits{OutputPerSecond: 1000}}, files("a.lua",
-			"--#ENDPOINT WEBSOCKET /a\nif websocketInfo.type ~= 'data' then return end\nfor i = 1, 5 do Websocket.send{socket_id = 'nobody', message = ('x'):rep(1000)} end return 'done'"))
+		f := newFixture(t, &lua.Options{HostLimits: lua.HostLimits{OutputPerSecond: 1000}}, files(
+			"a.lua",
+			"--#ENDPOINT WEBSOCKET /a\nif websocketInfo.type ~= 'data' then return end\nfor i = 1, 5 do Websocket.send{socket_id = 'nobody', message = ('x'):rep(1000)} end return 'done'",
+		))
 		began := time.Now()
 		expect(t, f.talk(t, "/a", "x"), "done")
 		if took := time.Since(began); took < 3900*time.Millisecond || took > 4100*time.Millisecond {
@@ -252,8 +320,14 @@ func TestOutputPerSecond(t *testing.T) {
 func TestWaitingIsBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &slow{took: 10 * time.Second}
-		f := newFixture(t, &lua.Options{Services: s.service(), HostLimits: lua.HostLimits{Memory: 700 << 10, Waiting: 2}}, files("a.lua",
-			"--#ENDPOINT WEBSOCKET /a\nif websocketInfo.type == 'data' then Slow.call() return 'done' end\nif websocketInfo.type == 'close' then print('closed') end"))
+		f := newFixture(
+			t,
+			&lua.Options{Services: s.service(), HostLimits: lua.HostLimits{Memory: 700 << 10, Waiting: 2}},
+			files(
+				"a.lua",
+				"--#ENDPOINT WEBSOCKET /a\nif websocketInfo.type == 'data' then Slow.call() return 'done' end\nif websocketInfo.type == 'close' then print('closed') end",
+			),
+		)
 		peers := []int{0, 1, 2, 3, 4, 5, 6}
 		var running int32
 		for range peers {
@@ -291,8 +365,11 @@ func TestWaitingIsBounded(t *testing.T) {
 // does not reach the next, of whatever socket, in the same VM.
 func TestEventsFindEverythingWhole(t *testing.T) {
 	s := &slow{took: time.Nanosecond}
-	f := newFixture(t, &lua.Options{Services: s.service(), IdleVMs: 1}, files("modules/m.lua", "function helper() return type(Slow) end", "a.lua",
-		`--#ENDPOINT WEBSOCKET /harm
+	f := newFixture(
+		t,
+		&lua.Options{Services: s.service(), IdleVMs: 1},
+		files("modules/m.lua", "function helper() return type(Slow) end", "a.lua",
+			`--#ENDPOINT WEBSOCKET /harm
 if websocketInfo.type ~= "data" then return end
 loadstring(websocketInfo.message)()
 return "harmed"
@@ -300,7 +377,8 @@ return "harmed"
 if websocketInfo.type ~= "data" then return end
 return string.format("%s %s", websocketInfo.message:upper(), helper()) .. tostring(Slow.call()) ..
   Websocket.info{socket_id = websocketInfo.socket_id}.route .. #Websocket.list() .. to_json({math.floor(1.5)})
-`))
+`),
+	)
 	harm, honest := f.Dial(t, "/harm"), f.Dial(t, "/honest")
 	for _, text := range []string{
 		"string.format = nil", `getmetatable("").__index = {}`, "Websocket.info = nil Websocket.list = print", "Slow.call = nil",

@@ -24,9 +24,11 @@ var bombs = []string{
 	`local function f() return f() end f()`,
 	`local function f() return 1 + f() end f()`,
 	`local function f() return pcall(f) end f() while true do pcall(f) end`,
-	`local t = setmetatable({}, {__index = function(t, k) return t[k .. "x"] end}) while true do pcall(function() return t.x end) end`,
+	`local t = setmetatable({}, {__index = function(t, k) return t[k .. "x"] end}) while true do
+		pcall(function() return t.x end) end`,
 	`local s = "x" while true do s = s .. s if #s > 1e6 then s = "x" end end`,
-	`local t = {} while true do local s = "x" pcall(function() while true do s = s .. s end end) t[#t + 1] = s end`,
+	`local t = {} while true do local s = "x" pcall(function() while true do s = s .. s end
+		end) t[#t + 1] = s end`,
 	`local t = {} for i = 1, 1e9 do t[i] = ("x"):rep(1e5) .. i end`,
 	`local t = {} while true do t[#t + 1] = {} end`,
 	`local t, i = {}, 0 while true do i = i + 1 t["k" .. i] = i end`,
@@ -37,19 +39,22 @@ var bombs = []string{
 	`while true do to_json({("x"):rep(1e5), ("y"):rep(1e5)}) end`,
 	`local t = {} for i = 1, 2e4 do t["k" .. i] = i end while true do next(t) end`,
 	`while true do load("x = 1 ") end`,
-	`local s = "if x then " for i = 1, 300 do s = s .. "elseif x==1 then " end while true do load(s .. " end") end`,
+	`local s = "if x then " for i = 1, 300 do s = s .. "elseif x==1 then " end while true
+		do load(s .. " end") end`,
 	`while true do print(("x"):rep(1e3)) end`,
 	`while true do pcall(log.error, "x") end`,
 	`while true do websocketInfo.send(("x"):rep(1e4)) end`,
 	`while true do Websocket.send{group = "all", message = "x"} end`,
 	`while true do Websocket.info{socket_id = websocketInfo.socket_id} end`,
 	`while true do Slow.call() end`,
-	`string.format = nil getmetatable("").__index = {} Websocket.send = nil Slow.call = nil while true do end`,
+	`string.format = nil getmetatable("").__index = {} Websocket.send = nil Slow.call = nil
+		while true do end`,
 	`while true do collectgarbage("count") end`,
 	`local t = {3, 2, 1} table.sort(t, function() while true do end end)`,
 	`while true do coroutine.wrap(function() coroutine.yield() end)() end`,
 	`local function f() coroutine.wrap(f)() end f() while true do pcall(f) end`,
-	`local t = {} while true do pcall(function() t[#t + 1] = coroutine.wrap(function() while true do coroutine.yield() end end) t[#t]() end) end`,
+	`local t = {} while true do pcall(function() t[#t + 1] = coroutine.wrap(function() while true do
+		coroutine.yield() end end) t[#t]() end) end`,
 }
 
 // crowd is a solution with a route for each bomb, an echo, and a script that computes
@@ -57,7 +62,12 @@ var bombs = []string{
 func crowd() (solution []string) {
 	var b strings.Builder
 	for i, bomb := range bombs {
-		fmt.Fprintf(&b, "--#ENDPOINT WEBSOCKET /bomb/%d\nif websocketInfo.type == 'data' then\n%s\nend\n", i, bomb)
+		fmt.Fprintf(
+			&b,
+			"--#ENDPOINT WEBSOCKET /bomb/%d\nif websocketInfo.type == 'data' then\n%s\nend\n",
+			i,
+			bomb,
+		)
 	}
 	return []string{
 		"endpoints/bombs.lua", b.String(),
@@ -83,9 +93,12 @@ func TestTwoHundredBombs(t *testing.T) {
 		},
 		HostLimits: lua.HostLimits{Memory: 32 << 20, LinesPerSecond: 100_000},
 	}, files(crowd()...))
-	f.gw.Handle("/go", gateway.Callbacks{OnData: func(ctx context.Context, s *gateway.Socket, m gateway.Message) error {
-		return s.Send(ctx, m)
-	}})
+	f.gw.Handle(
+		"/go",
+		gateway.Callbacks{OnData: func(ctx context.Context, s *gateway.Socket, m gateway.Message) error {
+			return s.Send(ctx, m)
+		}},
+	)
 	srv := httptest.NewServer(f.gw)
 	defer srv.Close()
 	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute) // a hang guard
@@ -106,7 +119,22 @@ func TestTwoHundredBombs(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	echo, inGo, work := dialTCP(ctx, t, srv, "/echo"), dialTCP(ctx, t, srv, "/go"), dialTCP(ctx, t, srv, "/work")
+	echo, inGo, work := dialTCP(
+		ctx,
+		t,
+		srv,
+		"/echo",
+	), dialTCP(
+		ctx,
+		t,
+		srv,
+		"/go",
+	), dialTCP(
+		ctx,
+		t,
+		srv,
+		"/work",
+	)
 	for n := 0; n < 20 || f.log.count("script failed") < sockets; n++ {
 		for _, c := range []*websocket.Conn{echo, inGo} {
 			want := fmt.Sprint("message ", n)
@@ -129,7 +157,8 @@ func TestTwoHundredBombs(t *testing.T) {
 			t.Errorf("no overrun of %s", bombs[i])
 		}
 	}
-	if f.log.has("internal error") || f.log.has("endpoint panicked") || f.log.has("script failed", "route=/echo") {
+	if f.log.has("internal error") || f.log.has("endpoint panicked") ||
+		f.log.has("script failed", "route=/echo") {
 		t.Errorf("a failure that is no bomb's:\n%.5000s", f.log)
 	}
 	if err := f.gw.Shutdown(ctx); err != nil {

@@ -87,7 +87,8 @@ func TestLineForgets(t *testing.T) {
 // A run that has used up its turns moves to a higher lane.
 func TestLanes(t *testing.T) {
 	before := -1
-	for _, d := range []time.Duration{0, 2 * time.Millisecond, 20 * time.Millisecond, 200 * time.Millisecond} {
+	for _, ms := range []time.Duration{0, 2, 20, 200} {
+		d := ms * time.Millisecond
 		if lane := laneOf(d); lane <= before || lane >= lanes {
 			t.Errorf("laneOf(%v) = %d", d, lane)
 		} else {

@@ -212,7 +212,10 @@ func (l *ledger) makeRoom(r *run, n int64) error {
 		}
 	}
 	stop := &vm.Stop{Budget: "host memory", Text: fmt.Sprintf(
-		"all scripts together need more than %d bytes, and of all runs this one holds most, about %d", l.limit, held)}
+		"all scripts together need more than %d bytes, and of all runs this one holds most, about %d",
+		l.limit,
+		held,
+	)}
 	if most == r {
 		return stop
 	}
@@ -256,5 +259,8 @@ func (l *ledger) wait(r *run, most int, must bool) (grant int64, err error) {
 }
 
 func stopWaiting(most int) error {
-	return &vm.Stop{Budget: "waiting", Text: fmt.Sprintf("more than %d events wait for their turn", most)}
+	return &vm.Stop{
+		Budget: "waiting",
+		Text:   fmt.Sprintf("more than %d events wait for their turn", most),
+	}
 }

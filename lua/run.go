@@ -94,7 +94,10 @@ func (r *run) ended() error {
 	return nil
 }
 
-var errSocketClosed = &vm.Stop{Budget: vm.Ended, Text: "the run was ended: its socket has closed, or the gateway was shut down"}
+var errSocketClosed = &vm.Stop{
+	Budget: vm.Ended,
+	Text:   "the run was ended: its socket has closed, or the gateway was shut down",
+}
 
 // kill ends the run, wherever it waits.
 func (r *run) kill(stop *vm.Stop) {

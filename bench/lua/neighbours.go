@@ -41,9 +41,12 @@ return websocketInfo.message
 // neighbours is the endpoint of the process that the neighbours share. All bounds have
 // their defaults, but for the instructions: an endless script computes for five seconds.
 var neighbours = endpoint{name: "neighbours", install: func(gw *gateway.Handler) error {
-	gw.Handle("/go", gateway.Callbacks{OnData: func(ctx context.Context, s *gateway.Socket, m gateway.Message) error {
-		return s.Send(ctx, m)
-	}})
+	gw.Handle(
+		"/go",
+		gateway.Callbacks{OnData: func(ctx context.Context, s *gateway.Socket, m gateway.Message) error {
+			return s.Send(ctx, m)
+		}},
+	)
 	_, err := lua.New(gw, &lua.Options{
 		Logger: slog.New(slog.DiscardHandler), // thousands fail
 		Limits: lua.Limits{Instructions: -1},
@@ -190,7 +193,10 @@ func residents(pid int) (now, peak float64, err error) {
 		if name != "VmRSS" && name != "VmHWM" {
 			continue
 		}
-		kb, err := strconv.ParseFloat(strings.TrimSpace(strings.TrimSuffix(strings.TrimSpace(value), "kB")), 64)
+		kb, err := strconv.ParseFloat(
+			strings.TrimSpace(strings.TrimSuffix(strings.TrimSpace(value), "kB")),
+			64,
+		)
 		if err != nil {
 			return 0, 0, err
 		}
@@ -209,18 +215,56 @@ func formatNeighbours(all []*calm) string {
 	ms := func(h *measure.Histogram, q float64) string {
 		return fmt.Sprintf("%.1f", float64(h.Quantile(q).Microseconds())/1e3)
 	}
-	b.WriteString("| neighbours | Go echo, p50 / p99 ms | Lua echo, p50 / p99 ms | 0.1 s of work, p50 / max ms | answered | RAM at most, then, after |\n|---|--:|--:|--:|--:|--:|\n")
+	b.WriteString(
+		"| neighbours | Go echo, p50 / p99 ms | Lua echo, p50 / p99 ms | 0.1 s of work, p50 / max ms | answered | RAM at most, then, after |\n|---|--:|--:|--:|--:|--:|\n",
+	)
 	for _, c := range all {
-		fmt.Fprintf(&b, "| %s | %s / %s | %s / %s | %s / %.0f | %d of %d | %.0f, %.0f MB, %.1f s |\n", c.name, ms(&c.inGo, 0.5), ms(&c.inGo, 0.99),
-			ms(&c.inLua, 0.5), ms(&c.inLua, 0.99), ms(&c.work, 0.5), float64(c.work.Max().Milliseconds()), c.work.Count(), c.asked, c.peak, c.after, c.back.Seconds())
+		fmt.Fprintf(
+			&b,
+			"| %s | %s / %s | %s / %s | %s / %.0f | %d of %d | %.0f, %.0f MB, %.1f s |\n",
+			c.name,
+			ms(&c.inGo, 0.5),
+			ms(&c.inGo, 0.99),
+			ms(
+				&c.inLua,
+				0.5,
+			),
+			ms(&c.inLua, 0.99),
+			ms(&c.work, 0.5),
+			float64(c.work.Max().Milliseconds()),
+			c.work.Count(),
+			c.asked,
+			c.peak,
+			c.after,
+			c.back.Seconds(),
+		)
 	}
 	b.WriteString("\n| goal | reached |\n|---|---|\n")
 	for _, c := range all[1:] {
 		inGo, inLua := c.inGo.Quantile(0.99), c.inLua.Quantile(0.99)
-		fmt.Fprintf(&b, "| %s, the p99 of a Go echo is at most 100 ms | %v: %s |\n", c.name, inGo.Round(time.Millisecond), yes(inGo <= 100*time.Millisecond))
-		fmt.Fprintf(&b, "| %s, the p99 of a Lua echo is at most 150 ms | %v: %s |\n", c.name, inLua.Round(time.Millisecond), yes(inLua <= 150*time.Millisecond))
-		fmt.Fprintf(&b, "| %s, the process stays below 512 MB, and is soon below %d MB again | %.0f MB, %.1f s: %s |\n",
-			c.name, little, c.peak, c.back.Seconds(), yes(c.peak < 512 && c.after < little))
+		fmt.Fprintf(
+			&b,
+			"| %s, the p99 of a Go echo is at most 100 ms | %v: %s |\n",
+			c.name,
+			inGo.Round(time.Millisecond),
+			yes(inGo <= 100*time.Millisecond),
+		)
+		fmt.Fprintf(
+			&b,
+			"| %s, the p99 of a Lua echo is at most 150 ms | %v: %s |\n",
+			c.name,
+			inLua.Round(time.Millisecond),
+			yes(inLua <= 150*time.Millisecond),
+		)
+		fmt.Fprintf(
+			&b,
+			"| %s, the process stays below 512 MB, and is soon below %d MB again | %.0f MB, %.1f s: %s |\n",
+			c.name,
+			little,
+			c.peak,
+			c.back.Seconds(),
+			yes(c.peak < 512 && c.after < little),
+		)
 	}
 	return b.String()
 }

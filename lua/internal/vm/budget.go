@@ -132,7 +132,8 @@ func (r *run) stop(s *State) {
 
 func (r *run) usage() Usage {
 	return Usage{
-		Instructions: r.used, Time: r.meter.computed, Total: r.whole, Output: r.output, Lines: r.lines, Memory: r.held,
+		Instructions: r.used, Time: r.meter.computed, Total: r.whole,
+		Output: r.output, Lines: r.lines, Memory: r.held,
 	}
 }
 

@@ -57,7 +57,7 @@ type kept struct {
 	array, hash reflect.Value
 	arrayLen    int
 	hashLen     int
-	numbered    bool // it has, or had, keys that are numbers, which library functions assign without a trace
+	numbered    bool // it has, or had, keys that are numbers: these are assigned without a trace
 }
 
 // A moved is a function that setfenv gave another environment.

@@ -26,7 +26,8 @@ func TestRunsFindTheLibrariesWhole(t *testing.T) {
 		assert(Service.get() == "got" and Service.nested.deep() == "deep" and Service.more == nil)
 		assert(helper() == "module" and shout("x") == "X!" and Service.added() == "added")
 		assert(getmetatable(_G).__index ~= nil and not_there == "not_there?")
-		assert(getfenv(helper) == _G and coroutine.wrap and table[1] == nil and #table == 0 and table[100] == nil)
+		assert(getfenv(helper) == _G and
+		coroutine.wrap and table[1] == nil and #table == 0 and table[100] == nil)
 		return "whole"`
 	s := New(Config{})
 	service, nested := s.NewTable(1), s.NewTable(1)
@@ -69,7 +70,8 @@ func TestRunsFindTheLibrariesWhole(t *testing.T) {
 		`Service.nested = nil`,
 		`Service.added = nil string.shout = nil`,
 		`json.encode = nil json.null = 1 JSON.parse = nil`,
-		`log.info = nil bit32.band = nil bit.band = nil os.time = nil math.pi = 3 coroutine.wrap = nil table.concat = function() return "mine" end`,
+		`log.info = nil bit32.band = nil bit.band = nil os.time = nil math.pi = 3
+		coroutine.wrap = nil table.concat = function() return "mine" end`,
 		`math = nil string = nil Service = nil helper = nil pairs = nil`,
 		`setfenv(helper, {name = "other"}) assert(helper() == "other")`,
 		`setfenv(helper, {name = "other"}) setfenv(helper, {name = "third"})`,
@@ -110,7 +112,8 @@ func TestFailedRunsLeaveTheLibrariesWhole(t *testing.T) {
 func TestRandomSeedEndsWithItsRun(t *testing.T) {
 	s := New(Config{})
 	seeded := runShared(t, s, `math.randomseed(1) return math.random(), math.random(), math.random()`)
-	if again := runShared(t, s, `math.randomseed(1) return math.random(), math.random(), math.random()`); again != seeded {
+	if again := runShared(t, s, `math.randomseed(1)
+		return math.random(), math.random(), math.random()`); again != seeded {
 		t.Errorf("with the same seed: %s, then %s", seeded, again)
 	}
 	runShared(t, s, `math.randomseed(1)`)
