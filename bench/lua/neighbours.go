@@ -34,7 +34,7 @@ return websocketInfo.message
 --#ENDPOINT WEBSOCKET /work
 if websocketInfo.type ~= "data" then return end
 local n = 0
-for i = 1, 4000000 do n = n + 1 end
+for i = 1, 2000000 do n = n + 1 end
 return websocketInfo.message
 `
 
