@@ -239,19 +239,19 @@ func (h *Handler) open(s *Socket, answer []byte) {
 	h.sweeper.add(s)
 	h.stats.opened.Add(1)
 	s.checkRoute() // Replace may have looked before the socket was there
-	if h.hub.isClosed() {
-		s.close(Closed{Cause: CauseDrain, Code: closeGoingAway})
+	if end, late := h.hub.lateEnd(); late {
+		s.close(end)
 	}
 	go s.run() // ends with hub.release, for which Shutdown waits
 }
 
-// ServeHealth answers 200 and "OK", or 503 while the gateway shuts down or after
+// ServeHealth answers 200 and "OK", or 503 once the gateway drains or shuts down, or after
 // SetReady(false). Mount it at /api/v1/solution/health.
 func (h *Handler) ServeHealth(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 	w.Header().Set("Cache-Control", "no-store")
 	status, text := http.StatusOK, "OK"
-	if h.notReady.Load() || h.hub.isClosed() {
+	if h.notReady.Load() || h.hub.refuses() {
 		status, text = http.StatusServiceUnavailable, "not ready"
 	}
 	w.WriteHeader(status)

@@ -19,6 +19,7 @@ type hub struct {
 
 	mu      lockorder.Mutex[rankHub]
 	closed  bool // takes no more sockets
+	drain   drainState
 	n       int
 	perAddr map[netip.Addr]int
 	empty   chan struct{} // closed when n becomes 0; nil while nobody waits
@@ -102,6 +103,8 @@ func (b *hub) reserve(h *Handler, c *client) *Error {
 	switch most := h.opts.MaxSocketsPerAddr; {
 	case b.closed:
 		return ErrShutdown
+	case b.drain.on:
+		return errDraining
 	case h.opts.MaxSockets >= 0 && b.n >= h.opts.MaxSockets:
 		return NewError(ErrTooMany, "the gateway has its %d sockets", b.n)
 	case most >= 0 && !c.exempt && b.perAddr[c.addr] >= most:
@@ -149,12 +152,6 @@ func (b *hub) close() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.closed = true
-}
-
-func (b *hub) isClosed() bool {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.closed
 }
 
 var closedChan = func() chan struct{} { c := make(chan struct{}); close(c); return c }()

@@ -3,14 +3,19 @@ package gateway
 import (
 	"maps"
 	"sync/atomic"
+	"time"
 
 	"github.com/wsgateway/gateway/internal/lockorder"
 )
 
-// Stats are the counters of a [Handler] at one moment. All but Open, QueuedBytes and ReceivingBytes count since
-// New.
+// Stats are the counters of a [Handler] at one moment. Open, QueuedBytes, ReceivingBytes
+// and the progress of a drain are of that moment, all others count since New.
 type Stats struct {
 	QueuedBytes, ReceivingBytes int64 // now held of Options.MaxQueuedBytes and MaxReceivingBytes
+
+	Draining   bool      // Drain was called
+	DrainLeft  int       // sockets whose close event has not returned; 0 while Draining is false
+	DrainUntil time.Time // when the last of them is closed at the latest; zero while Draining is false
 
 	Open   int    // sockets that are open or closing
 	Opened uint64 // sockets ever opened
@@ -96,6 +101,9 @@ func (h *Handler) Stats() Stats {
 		EndpointErrors: h.stats.endpointErrors.Load(),
 		Closed:         h.stats.closed.copy(),
 		Refused:        h.stats.refused.copy(),
+	}
+	if st.DrainUntil, st.Draining = h.hub.drainTime(); st.Draining {
+		st.DrainLeft = st.Open
 	}
 	st.Lost = make(map[string]uint64, len(lostNames))
 	for i, name := range lostNames {

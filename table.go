@@ -3,7 +3,6 @@ package gateway
 import (
 	"fmt"
 	"maps"
-	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -179,19 +178,4 @@ func isToken(s string) bool {
 		}
 	}
 	return s != ""
-}
-
-// callerLine is the file and line of the first caller outside this package.
-func callerLine() string {
-	var pcs [16]uintptr
-	frames := runtime.CallersFrames(pcs[:runtime.Callers(2, pcs[:])])
-	for {
-		f, more := frames.Next()
-		if !strings.HasPrefix(f.Function, "github.com/wsgateway/gateway.") {
-			return fmt.Sprintf("%s:%d", f.File, f.Line)
-		}
-		if !more {
-			return "unknown"
-		}
-	}
 }

@@ -104,11 +104,11 @@ func (a *app) start(ctx context.Context) (wait func(), err error) {
 	return watch(ctx, a.dir, func(ctx context.Context) { _ = a.deployer.deploy(ctx) }) // it keeps the error
 }
 
-// shutdown closes the sockets, then waits for compilations.
-func (a *app) shutdown() error {
-	end, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+// shutdown closes the sockets one after the other, then waits for compilations.
+func (a *app) shutdown(drain time.Duration) error {
+	end, cancel := context.WithTimeout(context.Background(), drain+10*time.Second)
 	defer cancel()
-	return errors.Join(a.gw.Shutdown(end), a.host.Shutdown(end))
+	return errors.Join(a.gw.Drain(end, drain), a.gw.Shutdown(end), a.host.Shutdown(end))
 }
 
 // A view is what the page asks for again and again.

@@ -37,6 +37,7 @@ type config struct {
 	dir           string // "": the bundled solution
 	check         bool
 	handlerStatus bool
+	drain         time.Duration // over which sockets are sent away at the end
 }
 
 func main() {
@@ -45,6 +46,7 @@ func main() {
 	flag.StringVar(&cfg.dir, "dir", "", "`directory` of the solution; without it, the one that comes with the example")
 	flag.BoolVar(&cfg.check, "check", false, "compile the solution, print its problems and exit")
 	flag.BoolVar(&cfg.handlerStatus, "handler-status", false, "Websocket.send and close return {status=204} on success instead of nil")
+	flag.DurationVar(&cfg.drain, "drain", 5*time.Second, "`time` over which the sockets are sent away when the program is to end")
 	flag.Parse()
 	if flag.NArg() > 0 {
 		fmt.Fprintf(os.Stderr, "scripts: unexpected argument %q\n", flag.Arg(0))
@@ -110,7 +112,7 @@ func serve(ctx context.Context, cfg config, stdout io.Writer) error {
 	wait() // nothing is deployed any more
 	// The server neither sees nor closes sockets, so the gateway goes first; the
 	// health route answers 503 meanwhile.
-	err = a.shutdown()
+	err = a.shutdown(cfg.drain)
 	end, cancelEnd := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancelEnd()
 	err = errors.Join(err, srv.Shutdown(end))
