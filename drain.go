@@ -119,7 +119,8 @@ func (b *hub) lateEnd() (end Closed, ok bool) {
 	return Closed{}, false
 }
 
-var errDraining = NewError(ErrShutdown, "this server is being drained: connect again, to another one")
+var errDraining = NewError(ErrShutdown,
+	"this server is being drained: connect again, to another one")
 
 var drained = Closed{Cause: CauseDrain, Code: closeRestart}
 

@@ -72,10 +72,11 @@ func TestDrain(t *testing.T) {
 
 		wantErr(t, "Drain", <-done, nil)
 		if want := []string{"b", "d", "a", "c"}; !slices.Equal(order, want) {
-			t.Errorf("sockets were closed in the order %q, want those silent for longest first: %q", order, want)
+			t.Errorf("sockets were closed in the order %q, want %q, silent for longest first",
+				order, want)
 		}
 		for i, d := range at {
-			if want := time.Duration(i+1) * time.Second; d < want-20*time.Millisecond || d > want+20*time.Millisecond {
+			if want := time.Duration(i+1) * time.Second; (d - want).Abs() > 20*time.Millisecond {
 				t.Errorf("socket %d of 4 was closed after %v, want about %v", i+1, d, want)
 			}
 		}
@@ -103,7 +104,8 @@ func wantHealth(t *testing.T, gw *gateway.Handler, status int) {
 
 func wantProgress(t *testing.T, gw *gateway.Handler, left int, until time.Time) {
 	t.Helper()
-	if st := gw.Stats(); !st.Draining || st.DrainLeft != left || st.DrainUntil.Sub(until).Abs() > time.Millisecond {
+	st := gw.Stats()
+	if !st.Draining || st.DrainLeft != left || st.DrainUntil.Sub(until).Abs() > time.Millisecond {
 		t.Errorf("Stats: draining %v, %d left until %v, want true, %d, %v",
 			st.Draining, st.DrainLeft, st.DrainUntil, left, until)
 	}
@@ -112,15 +114,14 @@ func wantProgress(t *testing.T, gw *gateway.Handler, left int, until time.Time) 
 // What ends a drain early: a second one, Shutdown, its context, and clients that go
 // themselves.
 func TestDrainEndsEarly(t *testing.T) {
-	begin := func(t *testing.T, ctx context.Context, n int) (*gateway.Handler, []*gatewaytest.Peer, chan error) {
-		gw := quiet()
+	begin := func(t *testing.T, ctx context.Context, n int) (gw *gateway.Handler,
+		peers []*gatewaytest.Peer, done chan error) {
+		gw, done = quiet(), make(chan error, 1)
 		gw.Handle("/", echo())
 		srv := serve(t, gw)
-		var peers []*gatewaytest.Peer
 		for range n {
 			peers = append(peers, srv.Dial(t, "/"))
 		}
-		done := make(chan error, 1)
 		go func() { done <- gw.Drain(ctx, time.Hour) }()
 		synctest.Wait()
 		return gw, peers, done
@@ -161,7 +162,8 @@ func TestDrainEndsEarly(t *testing.T) {
 		defer cancel()
 		gw, peers, done := begin(t, ctx, 10)
 		err := <-done
-		if !errors.Is(err, gateway.ErrTimeout) || !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "10 sockets") {
+		if !errors.Is(err, gateway.ErrTimeout) || !errors.Is(err, context.DeadlineExceeded) ||
+			!strings.Contains(err.Error(), "10 sockets") {
 			t.Errorf("Drain = %v, want type timeout that counts 10 sockets", err)
 		}
 		time.Sleep(time.Hour)
@@ -194,11 +196,13 @@ func TestDrainFromInside(t *testing.T) {
 	} {
 		bubble(t, name, func(t *testing.T) {
 			gw, results := quiet(), make(chan error, 1)
-			gw.Handle("/", gateway.Callbacks{OnData: func(ctx context.Context, s *gateway.Socket, _ gateway.Message) error {
-				results <- gw.Drain(ctxOf(ctx), time.Minute)
-				go gw.Drain(context.Background(), 0) // as the error says
+			gw.HandleFunc("/", func(ctx context.Context, _ *gateway.Socket, ev gateway.Event) error {
+				if ev.Type == gateway.EventData {
+					results <- gw.Drain(ctxOf(ctx), time.Minute)
+					go gw.Drain(context.Background(), 0) // as the error says
+				}
 				return nil
-			}})
+			})
 			p := serve(t, gw).Dial(t, "/")
 			p.Send(gateway.Text("drain"))
 			err := <-results
@@ -216,10 +220,11 @@ func TestDrainWhileUpgrading(t *testing.T) {
 	for name, over := range map[string]time.Duration{"within the time": time.Minute, "after it": 0} {
 		bubble(t, name, func(t *testing.T) {
 			goOn := make(chan struct{})
-			gw := gateway.New(&gateway.Options{Logger: (&logbook{}).logger(), Authorize: func(*http.Request) (*gateway.Admission, error) {
-				<-goOn
-				return nil, nil
-			}})
+			gw := gateway.New(&gateway.Options{Logger: (&logbook{}).logger(),
+				Authorize: func(*http.Request) (*gateway.Admission, error) {
+					<-goOn
+					return nil, nil
+				}})
 			r := &recorder{}
 			gw.Handle("/x", r)
 			p := rawConn(t, serve(t, gw))
@@ -267,7 +272,7 @@ func TestDrainPreventsAStorm(t *testing.T) {
 		})
 		t.Logf("not drained: at most %d reconnects in 100ms", peak)
 		if peak < clients/2 {
-			t.Errorf("%d reconnects in 100ms without a drain: the clients do not show what it prevents", peak)
+			t.Errorf("%d reconnects in 100ms without a drain: not a storm", peak)
 		}
 	})
 }
@@ -279,7 +284,12 @@ func stormPeak(t *testing.T, clients int, empty func(*gateway.Handler) error) in
 	perTime := map[int64]int{}
 	server := func(opened func()) *gateway.Handler {
 		gw := gateway.New(&gateway.Options{Logger: (&logbook{}).logger(), MaxSocketsPerAddr: -1})
-		gw.Handle("/", gateway.Callbacks{OnOpen: func(context.Context, *gateway.Socket) error { opened(); return nil }})
+		gw.HandleFunc("/", func(_ context.Context, _ *gateway.Socket, ev gateway.Event) error {
+			if ev.Type == gateway.EventOpen {
+				opened()
+			}
+			return nil
+		})
 		return gw
 	}
 	first := server(func() {})
@@ -338,7 +348,8 @@ func reconnecting(srv *gatewaytest.Server, stop <-chan struct{}) {
 			return
 		default:
 		}
-		conn, err := srv.Client().Transport.(*http.Transport).DialContext(context.Background(), "tcp", "")
+		dial := srv.Client().Transport.(*http.Transport).DialContext
+		conn, err := dial(context.Background(), "tcp", "")
 		if err != nil {
 			return
 		}

@@ -92,7 +92,8 @@ func (f *fanout) chunk(members []*membership, start []*Socket) []*Socket {
 
 // offerAll appends to start the sockets whose outbox needs a writer, and to short the
 // members for which there was no memory.
-func (f *fanout) offerAll(members []*membership, start []*Socket, short []*membership) ([]*Socket, []*membership) {
+func (f *fanout) offerAll(members []*membership, start []*Socket,
+	short []*membership) ([]*Socket, []*membership) {
 	accepted := 0
 	for _, m := range members {
 		s := m.socket.Load()

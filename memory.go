@@ -48,10 +48,14 @@ type holding struct {
 
 // The errors of a queue without room, by the bound that it met.
 var fullErrors = [...]*Error{
-	frameq.ByMessages: NewError(ErrQueueFull, "the socket's queue has its most messages (Limits.QueueMessages)"),
-	frameq.ByBytes:    NewError(ErrQueueFull, "the message and those that wait exceed Limits.QueueBytes"),
-	frameq.ByMemory:   NewError(ErrQueueFull, "the small messages that wait need twice the memory of Limits.QueueBytes"),
-	frameq.ByBudget:   NewError(ErrQueueFull, "the queues of all sockets together are full (Options.MaxQueuedBytes)"),
+	frameq.ByMessages: NewError(ErrQueueFull,
+		"the socket's queue has its most messages (Limits.QueueMessages)"),
+	frameq.ByBytes: NewError(ErrQueueFull,
+		"the message and those that wait exceed Limits.QueueBytes"),
+	frameq.ByMemory: NewError(ErrQueueFull,
+		"the small messages that wait need twice the memory of Limits.QueueBytes"),
+	frameq.ByBudget: NewError(ErrQueueFull,
+		"the queues of all sockets together are full (Options.MaxQueuedBytes)"),
 }
 
 // errNoMemory is what a queue is told that the pool has no room for.
@@ -61,12 +65,14 @@ func (m *memory) init(o *Options) {
 	m.queued = pool{
 		Budget: budget.New(o.MaxQueuedBytes), holds: (*Socket).queued,
 		gives: Closed{Cause: CauseSlowConsumer, Code: closePolicy,
-			Err: NewError(ErrQueueFull, "what waited for this client was in the way of others (Options.MaxQueuedBytes)")},
+			Err: NewError(ErrQueueFull,
+				"what waited for this client was in the way of others (Options.MaxQueuedBytes)")},
 	}
 	m.received = pool{
 		Budget: budget.New(o.MaxReceivingBytes), holds: (*Socket).receiving,
 		gives: Closed{Cause: CauseMessageTimeout, Code: closePolicy,
-			Err: NewError(ErrTooLarge, "the message was in the way of others while it arrived (Options.MaxReceivingBytes)")},
+			Err: NewError(ErrTooLarge,
+				"the message was in the way of others while it arrived (Options.MaxReceivingBytes)")},
 	}
 }
 
@@ -168,7 +174,8 @@ func (c *conn) charge(size int) error {
 	return nil
 }
 
-var errNoRoomToReceive = NewError(ErrTooLarge, "the messages that are arriving have no room together (Options.MaxReceivingBytes)")
+var errNoRoomToReceive = NewError(ErrTooLarge,
+	"the messages that are arriving have no room together (Options.MaxReceivingBytes)")
 
 // keepLocked keeps a copy of the latest message for Info, if it is short enough and there
 // is room for it in the pool.

@@ -79,7 +79,8 @@ func drainOne(t *testing.T, program, path string) {
 	if got := <-ends; got != "1012" {
 		t.Errorf("a socket ended with %s, want 1012", got)
 	}
-	if resp, err := http.Get("http://" + host + "/api/v1/solution/health"); err != nil || resp.StatusCode != 503 {
+	resp, err := http.Get("http://" + host + "/api/v1/solution/health")
+	if err != nil || resp.StatusCode != 503 {
 		t.Errorf("the health check during the drain: %v, %v; want 503", resp, err)
 	} else {
 		resp.Body.Close()

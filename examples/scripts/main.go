@@ -46,7 +46,8 @@ func main() {
 	flag.StringVar(&cfg.dir, "dir", "", "`directory` of the solution; without it, the one that comes with the example")
 	flag.BoolVar(&cfg.check, "check", false, "compile the solution, print its problems and exit")
 	flag.BoolVar(&cfg.handlerStatus, "handler-status", false, "Websocket.send and close return {status=204} on success instead of nil")
-	flag.DurationVar(&cfg.drain, "drain", 5*time.Second, "`time` over which the sockets are sent away when the program is to end")
+	flag.DurationVar(&cfg.drain, "drain", 5*time.Second,
+		"`time` over which the sockets are sent away when the program is to end")
 	flag.Parse()
 	if flag.NArg() > 0 {
 		fmt.Fprintf(os.Stderr, "scripts: unexpected argument %q\n", flag.Arg(0))

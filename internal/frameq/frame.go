@@ -42,7 +42,8 @@ const MaxChunk = 16 << 10
 // pools recycle frames by the capacity of their buffers; larger ones are left to the
 // collector.
 var (
-	sizes = [...]int{128, 256, 512, 1 << 10, 2 << 10, 4 << 10, 8 << 10, MaxChunk, 32 << 10, 64<<10 + ws.MaxHeader}
+	sizes = [...]int{128, 256, 512, 1 << 10, 2 << 10, 4 << 10, 8 << 10, MaxChunk, 32 << 10,
+		64<<10 + ws.MaxHeader}
 	pools [len(sizes)]sync.Pool
 )
 
