@@ -42,7 +42,8 @@ type Handler struct {
 	flusher  flusher
 	sweeper  sweeper
 	memory   memory
-	stats    stats
+	refused  counts[string] // requests that met no route, by error type
+	counted  allRouteStats
 
 	background sync.WaitGroup // sweepers
 	notReady   atomic.Bool
@@ -207,6 +208,7 @@ func (h *Handler) newSocket(rt *boundRoute, req request, admit *Admission, base 
 	}
 	s := &Socket{h: h, id: h.newID(), route: rt, req: req, admit: admit, opened: time.Now()}
 	s.shard = h.hub.shard(s.id)
+	s.traffic = rt.stats.trafficOf(s.id)
 	s.out.s, s.out.queue.Budget = s, h.memory.queued.Budget
 	s.all.socket.Store(s)
 	s.ctx.s, s.ctx.base = s, base
@@ -237,7 +239,8 @@ func (h *Handler) open(s *Socket, answer []byte) {
 	s.joinAdmitted()
 	h.hub.add(s)
 	h.sweeper.add(s)
-	h.stats.opened.Add(1)
+	s.route.stats.open.Add(1)
+	s.route.stats.opened.Add(1)
 	s.checkRoute() // Replace may have looked before the socket was there
 	if end, late := h.hub.lateEnd(); late {
 		s.close(end)

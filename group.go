@@ -330,6 +330,16 @@ func (gs *groups) names() []string {
 	return names
 }
 
+func (gs *groups) count() (n int) {
+	for i := range gs.shards {
+		sh := &gs.shards[i]
+		sh.mu.RLock()
+		n += len(sh.byName)
+		sh.mu.RUnlock()
+	}
+	return n
+}
+
 // join adds the socket to a group whose name was checked.
 func (s *Socket) join(name string) error {
 	s.mu.Lock()
@@ -346,6 +356,7 @@ func (s *Socket) join(name string) error {
 	m := &membership{name: name}
 	m.socket.Store(s)
 	s.groups = append(s.groups, m)
+	s.route.stats.memberships.Add(1)
 	s.h.groups.add(m)
 	return nil
 }
@@ -367,6 +378,7 @@ func (s *Socket) leave(name string) {
 	s.groups = slices.Delete(s.groups, i, i+1)
 	m.end(s)
 	s.h.groups.left(name)
+	s.route.stats.memberships.Add(-1)
 }
 
 // joinAdmitted joins the groups of the socket's admission.
@@ -393,6 +405,7 @@ func (s *Socket) leaveAllLocked() {
 		m.end(s)
 		s.h.groups.left(m.name)
 	}
+	s.route.stats.memberships.Add(-int64(len(s.groups)))
 	if s.all.socket.Load() != nil {
 		s.all.end(s)
 		s.h.everyone.left()

@@ -97,7 +97,7 @@ func selectSubprotocol(ours []string, r *http.Request) string {
 
 // refuse answers a request that does not become a socket.
 func (h *Handler) refuse(w http.ResponseWriter, r *http.Request, e *Error) {
-	h.stats.refused.add(e.Type)
+	h.refusedOf(r).add(e.Type)
 	header := w.Header()
 	switch e.Status {
 	case http.StatusUpgradeRequired:
@@ -118,6 +118,14 @@ func (h *Handler) refuse(w http.ResponseWriter, r *http.Request, e *Error) {
 	}
 	writeError(w, e)
 	h.log.Debug("upgrade refused", "type", e.Type, "status", e.Status, "remote_addr", r.RemoteAddr)
+}
+
+// refusedOf returns where the refusal of a request is counted.
+func (h *Handler) refusedOf(r *http.Request) *counts[string] {
+	if rt, _, err := h.route(r); err == nil {
+		return &rt.stats.refused
+	}
+	return &h.refused
 }
 
 // writeError answers with the error object.

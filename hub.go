@@ -4,7 +4,6 @@ import (
 	"iter"
 	"net/http"
 	"net/netip"
-	"sync/atomic"
 
 	"github.com/wsgateway/gateway/internal/lockorder"
 )
@@ -25,14 +24,10 @@ type hub struct {
 	empty   chan struct{} // closed when n becomes 0; nil while nobody waits
 }
 
-// A shard is a part of the registry, with the counters of its sockets.
+// A shard is a part of the registry.
 type shard struct {
 	mu      lockorder.RWMutex[rankShard]
 	sockets map[string]*Socket
-
-	messagesIn, bytesIn, messagesOut, bytesOut atomic.Uint64
-
-	_ [64]byte // keeps the counters of two shards out of one cache line
 }
 
 func (b *hub) shard(id string) *shard {

@@ -18,6 +18,7 @@ type Socket struct {
 	h         *Handler
 	route     *boundRoute
 	shard     *shard
+	traffic   *traffic
 	deflate   bool    // permessage-deflate was agreed on
 	nextFlush *Socket // guarded by crew.mu; all others here are immutable
 	out       outbox  // has its own lock

@@ -50,7 +50,7 @@ func (s *Socket) startClose(c Closed, arm bool) (began, write bool) {
 	s.ctx.finish()
 	send := c.Cause != CauseConnectionLost
 	write = s.out.close(ws.ClosePayload(c.Code, c.Reason), send, !send || c.Cause == CauseSlowConsumer)
-	s.h.stats.closed.add(c.Cause)
+	s.route.stats.closed.add(c.Cause)
 	if arm {
 		s.armLocked()
 	}
@@ -196,6 +196,7 @@ func (s *Socket) finish() {
 
 // forget takes the socket out of the registry.
 func (s *Socket) forget() {
+	s.route.stats.open.Add(-1)
 	s.h.sweeper.remove(s)
 	s.h.hub.remove(s)
 	s.h.hub.release(s.req.addr, s.req.exempt)

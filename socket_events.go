@@ -108,14 +108,14 @@ func (s *Socket) ordinaryEnd(err error) bool {
 
 // panicked closes the socket whose endpoint panicked.
 func (s *Socket) panicked(p *panicError) {
-	s.h.stats.endpointErrors.Add(1)
+	s.route.stats.endpointErrors.Add(1)
 	s.h.log.Error("endpoint panicked", s.attrs("error", p.Error(), "stack", string(p.stack))...)
 	s.close(Closed{Cause: CausePanic, Code: closeInternal, Err: p})
 }
 
 // failed notes what an endpoint returned.
 func (s *Socket) failed(text string, err error) {
-	s.h.stats.endpointErrors.Add(1)
+	s.route.stats.endpointErrors.Add(1)
 	s.h.log.Warn(text, s.attrs("error", err.Error())...)
 }
 

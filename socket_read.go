@@ -97,8 +97,8 @@ func (s *Socket) serve(m Message) {
 	if s.isClosing() || !s.withinRate(at) {
 		return
 	}
-	s.shard.messagesIn.Add(1)
-	s.shard.bytesIn.Add(uint64(len(m.Data)))
+	s.traffic.messagesIn.Add(1)
+	s.traffic.bytesIn.Add(uint64(len(m.Data)))
 	s.event(&Event{Type: EventData, Time: at, Message: m})
 }
 

@@ -21,6 +21,7 @@ type boundRoute struct {
 	where       string   // file and line of the registration
 	ignoresOpen bool     // the endpoint does nothing in the open event
 	sweepClass  int      // how often its sockets are looked at
+	stats       *routeStats
 }
 
 // A table is all routes at one time. It never changes.
@@ -165,7 +166,7 @@ func (h *Handler) bind(all map[string]*boundRoute, owner, where string, rt Route
 	lim := rt.Limits.over(h.opts.Limits).unbounded()
 	all[rt.Pattern] = &boundRoute{
 		Route: rt, pattern: p, names: p.names(), owner: owner, where: where,
-		lim: lim, ep: ep, ignoresOpen: ok && callbacks.OnOpen == nil, sweepClass: sweepClass(lim.shortest()),
+		lim: lim, ep: ep, stats: h.counted.of(rt.Pattern), ignoresOpen: ok && callbacks.OnOpen == nil, sweepClass: sweepClass(lim.shortest()),
 	}
 	return nil
 }
