@@ -73,6 +73,9 @@ type Options struct {
 	// Zero means 64 MiB; negative: no bound.
 	MaxReceivingBytes int64
 
+	// Observer is told what happens. Its zero value tells nobody.
+	Observer Observer
+
 	// Limits are those of every route that does not set its own.
 	Limits
 }

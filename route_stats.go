@@ -148,12 +148,6 @@ func (all *allRouteStats) copy() map[string]*routeStats {
 	return maps.Clone(all.byPattern)
 }
 
-// countRefusal counts a message that the socket did not accept, and returns the error.
-func (s *Socket) countRefusal(err error) error {
-	s.route.stats.sendsRefused[refusalOf(err)].Add(1)
-	return err
-}
-
 // counters returns the counters as they are now.
 func (rs *routeStats) counters() Counters {
 	c := Counters{

@@ -196,6 +196,7 @@ func (s *Socket) finish() {
 
 // forget takes the socket out of the registry.
 func (s *Socket) forget() {
+	s.observeClosed()
 	s.route.stats.open.Add(-1)
 	s.h.sweeper.remove(s)
 	s.h.hub.remove(s)
@@ -210,7 +211,7 @@ func (s *Socket) deliverClose() {
 	s.mu.Unlock()
 	ctx := &socketContext{s: s, base: s.ctx.base, end: s.h.hardStop}
 	defer ctx.finish()
-	s.verdict(s.call(func() error { return s.route.ep.ServeEvent(ctx, s, ev) }))
+	s.verdict(s.serveEvent(&ev, func() error { return s.route.ep.ServeEvent(ctx, s, ev) }))
 }
 
 // checkRoute closes the socket if its pattern is no longer registered by the

@@ -21,7 +21,9 @@ func (s *Socket) event(ev *Event) {
 		s.bare.Store(max(s.events, 1))
 	}
 	s.out.mode.Store(mode)
-	s.verdict(s.call(func() error { return s.route.ep.ServeEvent(&s.ctx, s, *ev) }))
+	s.verdict(s.serveEvent(ev, func() error {
+		return s.route.ep.ServeEvent(&s.ctx, s, *ev)
+	}))
 }
 
 // note keeps the event for Info. It reports false once closing has begun.

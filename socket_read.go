@@ -18,6 +18,7 @@ func (s *Socket) run() {
 		}
 	}()
 	s.h.logOpened(s)
+	s.observeOpened()
 	s.out.flushOwn()
 	s.event(&Event{Type: EventOpen, Time: s.opened})
 	opened = true

@@ -46,7 +46,7 @@ func (s *Socket) encode(m Message) *frameq.Frame {
 
 func (s *Socket) checkSize(m Message) error {
 	if limit := s.route.lim.SendLimit; limit >= 0 && int64(len(m.Data)) > limit {
-		return s.countRefusal(NewError(ErrTooLarge,
+		return s.sendRefused(&m, NewError(ErrTooLarge,
 			"the message has %d bytes, the limit is %d", len(m.Data), limit))
 	}
 	return nil
@@ -109,7 +109,7 @@ func (s *Socket) sendSync(ctx context.Context, m Message) error {
 // sent counts what was accepted.
 func (s *Socket) sent(m Message, err error) error {
 	if err != nil {
-		return s.countRefusal(s.closedError(err))
+		return s.sendRefused(&m, s.closedError(err))
 	}
 	s.traffic.messagesOut.Add(1)
 	s.traffic.bytesOut.Add(uint64(len(m.Data)))

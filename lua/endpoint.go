@@ -77,11 +77,13 @@ func (p *program) serve(ctx context.Context, pattern string, s socket, ev gatewa
 	if err != nil {
 		p.host.failed(e, err)
 		sc.count.add(vm.Usage{}, err)
+		e.ran(vm.Usage{}, err)
 		return err
 	}
 	usage, err := m.serve(e)
 	p.pool.put(m)
 	sc.count.add(usage, err)
+	e.ran(usage, err)
 	if err != nil {
 		p.host.failed(e, err)
 	}
