@@ -30,7 +30,7 @@ func (h *Handler) Drain(ctx context.Context, over time.Duration) error {
 		return err
 	}
 	if h.hub.startDrain(h, time.Now().Add(max(over, 0))) {
-		h.log.Info("drain began", "sockets", h.hub.count(), "over", max(over, 0))
+		h.log.Info("drain began", "sockets", h.everyone.len(), "over", max(over, 0))
 	}
 	idle := h.hub.idle()
 	select {
@@ -42,8 +42,9 @@ func (h *Handler) Drain(ctx context.Context, over time.Duration) error {
 	case <-idle:
 		return nil
 	case <-ctx.Done():
+		open, requests := h.hub.count()
 		return NewError(ErrTimeout, "drain: %d sockets are not closed yet: %w",
-			h.hub.count(), context.Cause(ctx))
+			open+requests, context.Cause(ctx))
 	}
 }
 

@@ -40,11 +40,19 @@ func (s *Socket) loop() {
 		}
 	}()
 	c := &s.conn
-	for silent := time.Duration(0); silent < slowTalker; {
+	silent := time.Duration(0)
+	for silent < slowTalker {
 		err := s.serveHere()
 		before := c.at
 		if err == nil {
 			err = c.wait()
+		}
+		if err == errRest {
+			if s.rest() {
+				followed = true
+				return
+			}
+			continue
 		}
 		if err != nil {
 			s.ended(err)
@@ -60,7 +68,10 @@ func (s *Socket) loop() {
 		}
 	}
 	followed = true
-	go s.loop()
+	// Who has said one thing after a long silence will be silent again.
+	if !s.silentLong(silent) || !s.rest() {
+		go s.loop()
+	}
 }
 
 // serveHere serves the messages that have come as a whole, and returns the error that

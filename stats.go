@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"maps"
+	"strings"
 	"time"
 
 	"github.com/wsgateway/gateway/internal/lockorder"
@@ -18,6 +19,8 @@ type Stats struct {
 	// and had sockets or refused some.
 	Routes map[string]Counters
 
+	Resting int // now, open sockets that are silent and have no goroutine
+
 	QueuedBytes, ReceivingBytes int64 // now held of Options.MaxQueuedBytes, MaxReceivingBytes
 
 	GaveWay uint64 // sockets closed because what they held was in the way of others
@@ -28,17 +31,45 @@ type Stats struct {
 	DrainUntil time.Time // when the last one is closed; zero while Draining is false
 }
 
-// counts is a set of counters by name.
-type counts[K comparable] struct {
-	mu lockorder.Mutex[rankCounts]
-	m  map[K]uint64
+// counts is a set of counters by name. Hosts choose names too, at worst without end, so
+// only maxForeign of theirs have a counter of their own.
+type counts[K ~string] struct {
+	mu      lockorder.Mutex[rankCounts]
+	m       map[K]uint64
+	foreign int // names that are not the gateway's own
 }
+
+const (
+	maxForeign    = 100
+	maxForeignLen = 100 // bytes
+	otherName     = "other"
+)
+
+// ownNames are the causes and error types of the gateway.
+var ownNames = func() map[string]bool {
+	own := map[string]bool{otherName: true}
+	for _, c := range allCauses {
+		own[string(c)] = true
+	}
+	for _, e := range allErrors {
+		own[e.Type] = true
+	}
+	return own
+}()
 
 func (c *counts[K]) add(k K) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.m == nil {
 		c.m = map[K]uint64{}
+	}
+	if _, counted := c.m[k]; !counted && !ownNames[string(k)] {
+		if c.foreign >= maxForeign || len(k) > maxForeignLen {
+			k = otherName
+		} else {
+			c.foreign++
+			k = K(strings.Clone(string(k)))
+		}
 	}
 	c.m[k]++
 }
@@ -64,6 +95,7 @@ func (h *Handler) Stats() Stats {
 		},
 		Routes:         map[string]Counters{},
 		GaveWay:        h.memory.cut.Load(),
+		Resting:        int(h.rester.count.Load()),
 		QueuedBytes:    h.memory.queued.Used(),
 		ReceivingBytes: h.memory.received.Used(),
 		Groups:         h.groups.count(),
