@@ -11,9 +11,11 @@ import (
 // Stats are the counters of a [Handler] at one moment. What is said to be now, and the
 // number of open sockets, are of that moment; all others count since New.
 type Stats struct {
-	// The counters of all sockets together. Refused has also the requests that met no
-	// route.
+	// The counters of all sockets together. Refused has also the requests of Unrouted.
 	Counters
+
+	// Unrouted counts requests that met no route, by error type.
+	Unrouted map[string]uint64
 
 	// Routes has the counters of each pattern that is registered, and of those that were
 	// and had sockets or refused some.
@@ -90,9 +92,10 @@ func (h *Handler) Stats() Stats {
 		Counters: Counters{
 			Lost:         map[string]uint64{},
 			Closed:       map[Cause]uint64{},
-			Refused:      h.refused.copy(),
+			Refused:      map[string]uint64{},
 			SendsRefused: map[string]uint64{},
 		},
+		Unrouted:       h.refused.copy(),
 		Routes:         map[string]Counters{},
 		GaveWay:        h.memory.cut.Load(),
 		Resting:        int(h.rester.count.Load()),
@@ -100,6 +103,7 @@ func (h *Handler) Stats() Stats {
 		ReceivingBytes: h.memory.received.Used(),
 		Groups:         h.groups.count(),
 	}
+	addAll(st.Refused, st.Unrouted)
 	registered := h.routes.load().byText
 	for pattern, rs := range h.counted.copy() {
 		c := rs.counters()
