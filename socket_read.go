@@ -107,6 +107,7 @@ func (s *Socket) serveHere() error {
 func (s *Socket) serve(m Message) {
 	at := s.conn.at
 	if s.isClosing() || !s.withinRate(at) {
+		m.Release()
 		return
 	}
 	s.traffic.messagesIn.Add(1)
