@@ -156,7 +156,8 @@ func (h *Handler) newSocket(rt *boundRoute, req request, admit *Admission, base 
 	if admit != nil && admit.Context != nil {
 		base = admit.Context
 	}
-	s := &Socket{h: h, id: h.newID(), route: rt, req: req, admit: admit, opened: time.Now()}
+	s := &Socket{h: h, id: h.newID(), route: rt, req: req, opened: time.Now()}
+	s.admitted.Store(admit)
 	s.shard = h.hub.shard(s.id)
 	s.traffic = rt.stats.trafficOf(s.id)
 	s.out.s, s.out.queue.Budget = s, h.memory.queued.Budget

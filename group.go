@@ -136,8 +136,8 @@ func (g Group) Members(ctx context.Context) iter.Seq2[Member, error] {
 				continue
 			}
 			member := Member{SocketID: s.id, Opened: s.opened}
-			if s.admit != nil {
-				member.Values = maps.Clone(s.admit.Values)
+			if a := s.admission(); a != nil {
+				member.Values = maps.Clone(a.Values)
 			}
 			if !yield(member, nil) {
 				return
@@ -395,10 +395,11 @@ func (s *Socket) leave(name string) {
 
 // joinAdmitted joins the groups of the socket's admission.
 func (s *Socket) joinAdmitted() {
-	if s.admit == nil {
+	a := s.admission()
+	if a == nil {
 		return
 	}
-	for _, name := range s.admit.Groups {
+	for _, name := range a.Groups {
 		g := s.h.Group(name)
 		err := g.check()
 		if err == nil {

@@ -239,7 +239,7 @@ func (h *Handler) bind(owner, where string, rt Route) (*boundRoute, error) {
 			return nil, fmt.Errorf("subprotocol %q is not a token", sub)
 		}
 	}
-	rt.Subprotocols = slices.Clone(rt.Subprotocols)
+	rt.Subprotocols, rt.FixedValues = slices.Clone(rt.Subprotocols), slices.Clone(rt.FixedValues)
 	lim := rt.Limits.over(h.opts.Limits).unbounded()
 	return &boundRoute{
 		Route: rt, pattern: p, names: p.Names(), owner: owner, where: where,
