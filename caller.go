@@ -47,6 +47,7 @@ func (h *Handler) checkOutside(ctx context.Context, what string) error {
 var callsOut = []string{
 	packagePath + ".(*Socket).call",
 	packagePath + ".(*Socket).run",
+	packagePath + ".(*Socket).finish",
 	packagePath + ".(*Handler).upgrade",
 }
 

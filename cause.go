@@ -50,7 +50,7 @@ const (
 	CauseIdle           Cause = "idle"            // no message in either direction; 1001
 	CausePingTimeout    Cause = "ping_timeout"    // a ping was left unanswered; 1001
 	CauseExpired        Cause = "expired"         // what admitted the socket has run out; 1008
-	CauseDrain          Cause = "drain"           // Shutdown; 1001
+	CauseDrain          Cause = "drain"           // Shutdown, 1001; or Drain, 1012
 )
 
 // allCauses are those above.

@@ -116,6 +116,21 @@ type Route struct {
 	// section 1.9).
 	Subprotocols []string
 
+	// OnExpiring is called some time before what admitted a socket runs out: the endpoint may
+	// ask its client for a new token, and then calls [Socket.Renew]. It is called once for
+	// each time of expiry, in a goroutine of its own as by [Socket.Go]: its error decides
+	// over the socket, the close event waits for it, and it may run beside an event. Nil
+	// means that nobody is told.
+	OnExpiring func(ctx context.Context, s *Socket, expires time.Time) error
+
+	// ExpiringBefore is how long before the end OnExpiring is called, or at once where less
+	// is left. It is late by a second at most. Zero means a minute; negative: never.
+	ExpiringBefore time.Duration
+
+	// FixedValues names the values of the admission that RenewWith cannot change, as the
+	// user.
+	FixedValues []string
+
 	// Limits are those of the route's sockets; zero fields are those of the Options.
 	Limits
 }
@@ -151,8 +166,8 @@ type Admission struct {
 	// [Error.WithHeader].
 	Header http.Header
 
-	// Expires is when the socket is closed, with 1008, cause expired. The zero
-	// time means never.
+	// Expires is when the socket is closed, with 1008, cause expired, unless it is renewed
+	// before: [Socket.Renew]. The zero time means never.
 	Expires time.Time
 }
 

@@ -43,7 +43,8 @@ type Handler struct {
 	sweeper  sweeper
 	rester   rester
 	memory   memory
-	stats    stats
+	refused  counts[string] // requests that met no route, by error type
+	counted  allRouteStats
 
 	background sync.WaitGroup // sweepers
 	notReady   atomic.Bool
@@ -155,8 +156,10 @@ func (h *Handler) newSocket(rt *boundRoute, req request, admit *Admission, base 
 	if admit != nil && admit.Context != nil {
 		base = admit.Context
 	}
-	s := &Socket{h: h, id: h.newID(), route: rt, req: req, admit: admit, opened: time.Now()}
+	s := &Socket{h: h, id: h.newID(), route: rt, req: req, opened: time.Now()}
+	s.admitted.Store(admit)
 	s.shard = h.hub.shard(s.id)
+	s.traffic = rt.stats.trafficOf(s.id)
 	s.out.s, s.out.queue.Budget = s, h.memory.queued.Budget
 	s.all.socket.Store(s)
 	s.ctx.s, s.ctx.base = s, base
@@ -188,21 +191,22 @@ func (h *Handler) open(s *Socket, answer []byte) {
 	h.hub.add(s)
 	h.hub.opened()
 	h.sweeper.add(s)
-	h.stats.opened.Add(1)
+	s.route.stats.open.Add(1)
+	s.route.stats.opened.Add(1)
 	s.checkRoute() // Replace may have looked before the socket was there
-	if h.hub.isClosed() {
-		s.close(Closed{Cause: CauseDrain, Code: closeGoingAway})
+	if end, late := h.hub.lateEnd(); late {
+		s.close(end)
 	}
 	go s.run() // ends with hub.release, for which Shutdown waits
 }
 
-// ServeHealth answers 200 and "OK", or 503 while the gateway shuts down or after
+// ServeHealth answers 200 and "OK", or 503 once the gateway drains or shuts down, or after
 // SetReady(false). Mount it at /api/v1/solution/health.
 func (h *Handler) ServeHealth(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 	w.Header().Set("Cache-Control", "no-store")
 	status, text := http.StatusOK, "OK"
-	if h.notReady.Load() || h.hub.isClosed() {
+	if h.notReady.Load() || h.hub.refuses() {
 		status, text = http.StatusServiceUnavailable, "not ready"
 	}
 	w.WriteHeader(status)

@@ -136,8 +136,8 @@ func (g Group) Members(ctx context.Context) iter.Seq2[Member, error] {
 				continue
 			}
 			member := Member{SocketID: s.id, Opened: s.opened}
-			if s.admit != nil {
-				member.Values = maps.Clone(s.admit.Values)
+			if a := s.admission(); a != nil {
+				member.Values = maps.Clone(a.Values)
 			}
 			if !yield(member, nil) {
 				return
@@ -342,6 +342,16 @@ func (gs *groups) names() []string {
 	return names
 }
 
+func (gs *groups) count() (n int) {
+	for i := range gs.shards {
+		sh := &gs.shards[i]
+		sh.mu.RLock()
+		n += len(sh.byName)
+		sh.mu.RUnlock()
+	}
+	return n
+}
+
 // join adds the socket to a group whose name was checked.
 func (s *Socket) join(name string) error {
 	s.mu.Lock()
@@ -358,6 +368,7 @@ func (s *Socket) join(name string) error {
 	m := &membership{name: name}
 	m.socket.Store(s)
 	s.groups = append(s.groups, m)
+	s.route.stats.memberships.Add(1)
 	s.h.groups.add(m)
 	return nil
 }
@@ -379,14 +390,16 @@ func (s *Socket) leave(name string) {
 	s.groups = slices.Delete(s.groups, i, i+1)
 	m.end(s)
 	s.h.groups.left(name)
+	s.route.stats.memberships.Add(-1)
 }
 
 // joinAdmitted joins the groups of the socket's admission.
 func (s *Socket) joinAdmitted() {
-	if s.admit == nil {
+	a := s.admission()
+	if a == nil {
 		return
 	}
-	for _, name := range s.admit.Groups {
+	for _, name := range a.Groups {
 		g := s.h.Group(name)
 		err := g.check()
 		if err == nil {
@@ -405,6 +418,7 @@ func (s *Socket) leaveAllLocked() {
 		m.end(s)
 		s.h.groups.left(m.name)
 	}
+	s.route.stats.memberships.Add(-int64(len(s.groups)))
 	if s.all.socket.Load() != nil {
 		s.all.end(s)
 		s.h.everyone.left()

@@ -109,7 +109,7 @@ func offeredSubprotocols(r *http.Request) []string {
 
 // refuse answers a request that does not become a socket.
 func (h *Handler) refuse(w http.ResponseWriter, r *http.Request, e *Error) {
-	h.stats.refused.add(e.Type)
+	pattern := h.countRefused(r, e)
 	header := w.Header()
 	switch e.Status {
 	case http.StatusUpgradeRequired:
@@ -138,7 +138,18 @@ func (h *Handler) refuse(w http.ResponseWriter, r *http.Request, e *Error) {
 		http.NewResponseController(w).SetReadDeadline(time.Now())
 	}
 	writeError(w, e)
+	h.observeRefused(UpgradeRefused{pattern, r.RemoteAddr, e.Type, e.Status})
 	h.log.Debug("upgrade refused", "type", e.Type, "status", e.Status, "remote_addr", r.RemoteAddr)
+}
+
+// countRefused counts a refusal, and returns the pattern that the request met, or "".
+func (h *Handler) countRefused(r *http.Request, e *Error) (pattern string) {
+	if rt, _, err := h.match(r); err == nil {
+		rt.stats.refused.add(e.Type)
+		return rt.Pattern
+	}
+	h.refused.add(e.Type)
+	return ""
 }
 
 // writeError answers with the error object.

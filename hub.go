@@ -4,7 +4,6 @@ import (
 	"iter"
 	"net/http"
 	"net/netip"
-	"sync/atomic"
 
 	"github.com/wsgateway/gateway/internal/forwarded"
 	"github.com/wsgateway/gateway/internal/lockorder"
@@ -19,21 +18,18 @@ type hub struct {
 	shards [shardCount]shard
 
 	mu      lockorder.Mutex[rankHub]
-	closed  bool               // takes no more sockets
+	closed  bool // takes no more sockets
+	drain   drainState
 	n       int                // of sockets, and of requests that may become one
 	pending int                // those of n that are no sockets yet
 	perAddr map[netip.Addr]int // by capKey
 	empty   chan struct{}      // closed when n becomes 0; nil while nobody waits
 }
 
-// A shard is a part of the registry, with the counters of its sockets.
+// A shard is a part of the registry.
 type shard struct {
 	mu      lockorder.RWMutex[rankShard]
 	sockets map[string]*Socket
-
-	messagesIn, bytesIn, messagesOut, bytesOut atomic.Uint64
-
-	_ [64]byte // keeps the counters of two shards out of one cache line
 }
 
 func (b *hub) shard(id string) *shard {
@@ -105,6 +101,8 @@ func (b *hub) reserve(h *Handler, c *forwarded.Client) *Error {
 	switch most := h.opts.MaxSocketsPerAddr; {
 	case b.closed:
 		return ErrShutdown
+	case b.drain.on:
+		return errDraining
 	case h.opts.MaxSockets >= 0 && b.n >= h.opts.MaxSockets:
 		return NewError(ErrTooMany, "the gateway has its %d sockets", b.n)
 	case most >= 0 && !c.Exempt && b.perAddr[key] >= most:
@@ -190,12 +188,6 @@ func (b *hub) close() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.closed = true
-}
-
-func (b *hub) isClosed() bool {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.closed
 }
 
 var closedChan = func() chan struct{} { c := make(chan struct{}); close(c); return c }()

@@ -24,6 +24,7 @@ func TestImports(t *testing.T) {
 	for pkg, allowed := range map[string][]string{
 		".":             {webSocketLibrary},
 		"./gatewaytest": {webSocketLibrary},
+		"./ticket":      {webSocketLibrary}, // through the gateway
 		"./lua":         {webSocketLibrary, luaMachine},
 	} {
 		used := map[string]bool{}
@@ -104,6 +105,10 @@ func TestForbiddenImports(t *testing.T) {
 			"scripts know operations, not how they travel": {"net/http", webSocketLibrary},
 			"the machine is behind lua/internal/vm":        {luaMachine},
 			"test helpers stay out of programs":            testHelpers,
+		},
+		"ticket": {
+			"tickets know no sockets":           {webSocketLibrary},
+			"test helpers stay out of programs": testHelpers,
 		},
 		"lua/keystore":        {"test helpers stay out of programs": testHelpers},
 		"lua/internal/vm":     {"the machine knows no gateway": {module}, "test helpers stay out of programs": testHelpers},

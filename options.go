@@ -93,6 +93,9 @@ type Options struct {
 	// Zero means 64 MiB; negative: no bound.
 	MaxReceivingBytes int64
 
+	// Observer is told what happens. Its zero value tells nobody.
+	Observer Observer
+
 	// RestAfter is the silence after which a socket gives up its goroutine, which needs
 	// more memory than everything else of an idle socket; it gets another one when
 	// something comes. It concerns Linux, and connections without TLS in this process.

@@ -25,6 +25,7 @@ type boundRoute struct {
 	where       string          // file and line of the registration
 	ignoresOpen bool            // the endpoint does nothing in the open event
 	sweepClass  int             // how often its sockets are looked at
+	stats       *routeStats     // of the pattern
 }
 
 // A table is all routes at one time. It never changes.
@@ -238,11 +239,11 @@ func (h *Handler) bind(owner, where string, rt Route) (*boundRoute, error) {
 			return nil, fmt.Errorf("subprotocol %q is not a token", sub)
 		}
 	}
-	rt.Subprotocols = slices.Clone(rt.Subprotocols)
+	rt.Subprotocols, rt.FixedValues = slices.Clone(rt.Subprotocols), slices.Clone(rt.FixedValues)
 	lim := rt.Limits.over(h.opts.Limits).unbounded()
 	return &boundRoute{
 		Route: rt, pattern: p, names: p.Names(), owner: owner, where: where,
-		lim: lim, sweepClass: sweepClass(lim.shortest()),
+		lim: lim, sweepClass: sweepClass(lim.shortest()), stats: h.counted.of(rt.Pattern),
 	}, nil
 }
 

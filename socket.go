@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"context"
+	"maps"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -18,6 +19,7 @@ type Socket struct {
 	h         *Handler
 	route     *boundRoute
 	shard     *shard
+	traffic   *traffic
 	deflate   bool    // permessage-deflate was agreed on
 	nextFlush *Socket // guarded by crew.mu; all others here are immutable
 	out       outbox  // has its own lock
@@ -26,7 +28,6 @@ type Socket struct {
 	// Immutable.
 	id     string
 	req    request
-	admit  *Admission // may be nil
 	opened time.Time
 
 	ctx socketContext // of open and data events
@@ -54,7 +55,8 @@ type Socket struct {
 
 	tasks sync.WaitGroup // of Go; none is added once closing is set
 
-	closing atomic.Bool // set under mu
+	closing  atomic.Bool               // set under mu
+	admitted atomic.Pointer[Admission] // may be nil; set under mu
 
 	all membership // of everyone
 
@@ -63,6 +65,7 @@ type Socket struct {
 	size     int    // of the latest message
 	kept     []byte // a copy of it, if it is short enough
 	groups   []*membership
+	expired  bool        // what admitted it has run out, and it is about to close
 	cutter   *time.Timer // cuts a connection that closes too slowly
 	finished bool        // the connection is cut, and cutter is not started any more
 }
@@ -82,10 +85,10 @@ func (s *Socket) PathValue(name string) string {
 
 // Value returns a value of the socket's [Admission], or "".
 func (s *Socket) Value(name string) string {
-	if s.admit == nil {
-		return ""
+	if a := s.admission(); a != nil {
+		return a.Values[name]
 	}
-	return s.admit.Values[name]
+	return ""
 }
 
 // Context returns the context of the socket's open and data events. It ends when
@@ -99,11 +102,8 @@ func (s *Socket) Info() Info {
 		Subprotocol: s.req.subprotocol, Header: s.req.header(), Parameters: s.req.parameters(s.route.names),
 		Opened: s.opened, secret: s.h.secret,
 	}
-	if s.admit != nil && len(s.admit.Values) > 0 {
-		info.Values = make(map[string]string, len(s.admit.Values))
-		for k, v := range s.admit.Values {
-			info.Values[k] = v
-		}
+	if a := s.admission(); a != nil && len(a.Values) > 0 {
+		info.Values = maps.Clone(a.Values)
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()

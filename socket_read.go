@@ -18,6 +18,7 @@ func (s *Socket) run() {
 		}
 	}()
 	s.h.logOpened(s)
+	s.observeOpened()
 	s.out.flushOwn()
 	s.event(&Event{Type: EventOpen, Time: s.opened})
 	opened = true
@@ -109,8 +110,8 @@ func (s *Socket) serve(m Message) {
 		m.Release()
 		return
 	}
-	s.shard.messagesIn.Add(1)
-	s.shard.bytesIn.Add(uint64(len(m.Data)))
+	s.traffic.messagesIn.Add(1)
+	s.traffic.bytesIn.Add(uint64(len(m.Data)))
 	s.event(&Event{Type: EventData, Time: at, Message: m})
 }
 

@@ -97,9 +97,11 @@ func (p *program) run(e *event, f func(m *machine) error) error {
 	if errors.As(err, &failure) && failure.Budget == vm.Ended {
 		p.host.log.LogAttrs(e.ctx, slog.LevelDebug, "script ended", append(e.attrs(), slog.Any("error", err))...)
 		e.script.count.add(usage, nil) // it is not the script's fault
+		e.ran(usage, nil)
 		return err
 	}
 	e.script.count.add(usage, err)
+	e.ran(usage, err)
 	if err != nil {
 		p.host.failed(e, err)
 	}

@@ -119,11 +119,12 @@ func (a *app) start(ctx context.Context) (wait func(), err error) {
 	return watchPatiently(ctx, a.dir, d.removes, func(ctx context.Context) { _ = d.deploy(ctx) })
 }
 
-// shutdown closes the sockets, ends the timers, then waits for compilations.
-func (a *app) shutdown() error {
-	end, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+// shutdown closes the sockets one after the other, ends the timers, then waits for
+// compilations.
+func (a *app) shutdown(drain time.Duration) error {
+	end, cancel := context.WithTimeout(context.Background(), drain+10*time.Second)
 	defer cancel()
-	err := a.gw.Shutdown(end)
+	err := errors.Join(a.gw.Drain(end, drain), a.gw.Shutdown(end))
 	a.timers.close() // their handlers run in the host
 	err = errors.Join(err, a.host.Shutdown(end))
 	a.http.Close()

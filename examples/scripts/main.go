@@ -44,7 +44,8 @@ type config struct {
 	dir           string // "": the bundled solution
 	check         bool
 	handlerStatus bool
-	allowHTTP     []string // servers that scripts may call
+	allowHTTP     []string      // servers that scripts may call
+	drain         time.Duration // over which sockets are sent away at the end
 }
 
 func main() {
@@ -57,6 +58,8 @@ func main() {
 		cfg.allowHTTP = append(cfg.allowHTTP, strings.Split(s, ",")...)
 		return nil
 	})
+	flag.DurationVar(&cfg.drain, "drain", 5*time.Second,
+		"`time` over which the sockets are sent away when the program is to end")
 	flag.Parse()
 	if flag.NArg() > 0 {
 		fmt.Fprintf(os.Stderr, "scripts: unexpected argument %q\n", flag.Arg(0))
@@ -122,7 +125,7 @@ func serve(ctx context.Context, cfg config, stdout io.Writer) error {
 	wait() // nothing is deployed any more
 	// The server neither sees nor closes sockets, so the gateway goes first; the
 	// health route answers 503 meanwhile.
-	err = a.shutdown()
+	err = a.shutdown(cfg.drain)
 	end, cancelEnd := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancelEnd()
 	err = errors.Join(err, srv.Shutdown(end))
