@@ -9,6 +9,7 @@ import (
 	"runtime"
 	"runtime/debug"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -31,6 +32,8 @@ func TestAllocs(t *testing.T) {
 		"echo":                           {1, 1, echoRun(unlimited, masked(0x81, payload))},
 		"echo of 64 KiB":                 {1, 1, echoRun(unlimited, masked(0x82, strings.Repeat("x", 64<<10)))},
 		"echo, rate and idle timeout on": {1, 1, echoRun(timed, masked(0x81, payload))},
+		// Who observes allocates what it does; telling it does not.
+		"echo, observed": {1, 1, observedRun},
 		// And the queue that the replies are collected in, which grows.
 		"echo of 100 at once":         {1, 100, echoRun(unlimited, bytes.Repeat(masked(0x81, payload), 100))},
 		"ping":                        {0, 1, pingRun},
@@ -83,6 +86,26 @@ func mustReadFull(t *testing.T, conn net.Conn, p []byte) {
 }
 
 // echoRun sends frames to an echo endpoint and reads the replies.
+func observedRun(t *testing.T) func() {
+	var events, bytes atomic.Int64
+	gw := gateway.New(&gateway.Options{Limits: unlimited, Observer: gateway.Observer{
+		EventServed: func(e gateway.EventServed) {
+			events.Add(1)
+			bytes.Add(int64(e.Bytes))
+		},
+	}})
+	gw.Handle("/", echo())
+	_, conns := allocPeers(t, gw, 1)
+	frame := masked(0x81, payload)
+	reply := make([]byte, len(frame)-4)
+	return func() {
+		if _, err := conns[0].Write(frame); err != nil {
+			t.Fatal(err)
+		}
+		mustReadFull(t, conns[0], reply)
+	}
+}
+
 func echoRun(l gateway.Limits, frames []byte) func(t *testing.T) func() {
 	return func(t *testing.T) func() {
 		gw := gateway.New(&gateway.Options{Limits: l})

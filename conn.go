@@ -84,7 +84,7 @@ func (c *conn) wait() error {
 	if began != 0 {
 		c.s.msgStart.Store(0)
 	}
-	if err != nil {
+	if err != nil && err != errRest {
 		c.err = err
 		c.freeBuf()
 	}
@@ -119,6 +119,9 @@ func (c *conn) receive() error {
 		}
 		if !c.woken(err) {
 			return err
+		}
+		if c.s.dozing.CompareAndSwap(true, false) && c.frames.idle() {
+			return errRest
 		}
 	}
 }
@@ -195,10 +198,7 @@ func (c *conn) freeBuf() {
 // sends more does not listen.
 const maxDiscarded = 4 << 20
 
-var (
-	errDiscarded = errors.New("gateway: the client goes on sending after the close frame")
-	errWriting   = errors.New("gateway: writing to the client has failed")
-)
+var errDiscarded = errors.New("gateway: the client goes on sending after the close frame")
 
 // discard counts bytes that were read in vain.
 func (c *conn) discard(n int) error {

@@ -72,6 +72,7 @@ const (
 	OpGroupClose OpKind = 12 // closes the members but Except with Code and Reason: Result.N
 	OpMember     OpKind = 13 // whether Group has members here, 1 or 0 in Result.N
 	OpSendWait   OpKind = 15 // Message to Socket, and waits for room
+	OpRenew      OpKind = 16 // Expires of what admitted Socket
 	OpStatus     OpKind = 14 // Result.N sockets are open or closing; Result.Draining
 )
 
@@ -86,6 +87,8 @@ type Op struct {
 	All    bool     // the group of every socket
 	Except []string // ids that a group operation leaves out
 	Refuse bool     // the caller wants to know who refused: Result.Refused
+
+	Expires time.Time // of OpRenew; zero: never
 
 	Code   int    // of the close frame; 0 means 1000
 	Reason string // of the close frame
@@ -139,9 +142,10 @@ func (h *Handler) Nodes(ctx context.Context) ([]Node, error) {
 	if h.opts.Engine != nil {
 		return h.opts.Engine.Nodes(ctx)
 	}
-	n := Node{Name: h.node, Self: true, State: NodeUp, Sockets: h.hub.count(), Since: h.epoch,
+	open, _ := h.hub.count()
+	n := Node{Name: h.node, Self: true, State: NodeUp, Sockets: open, Since: h.epoch,
 		Heard: time.Now()}
-	if h.hub.isClosed() {
+	if h.hub.refuses() {
 		n.State = NodeDraining
 	}
 	return []Node{n}, nil
@@ -218,14 +222,15 @@ func (h *Handler) countElsewhere(ctx context.Context, here int, op Op) (int, err
 // check of the public methods is made again.
 func (h *Handler) local(ctx context.Context, op Op) (Result, error) {
 	switch op.Kind {
-	case OpSend, OpSendSync, OpSendWait, OpClose, OpInfo, OpJoin, OpLeave:
+	case OpSend, OpSendSync, OpSendWait, OpClose, OpInfo, OpJoin, OpLeave, OpRenew:
 		return h.localSocket(ctx, op)
 	case OpList:
 		return h.idPage(op)
 	case OpGroups:
 		return h.namePage(op)
 	case OpStatus:
-		return Result{N: h.hub.count(), Draining: h.hub.isClosed()}, nil
+		open, _ := h.hub.count()
+		return Result{N: open, Draining: h.hub.refuses()}, nil
 	case OpMembers, OpLen, OpGroupSend, OpGroupClose, OpMember:
 		g := Group{h: h, name: op.Group, all: op.All, except: op.Except}
 		if err := g.check(); err != nil {
@@ -256,6 +261,8 @@ func (h *Handler) localSocket(ctx context.Context, op Op) (Result, error) {
 		return Result{}, s.send(ctx, op.Message)
 	case OpClose:
 		return Result{}, s.CloseWith(op.Code, op.Reason)
+	case OpRenew:
+		return Result{}, s.Renew(op.Expires)
 	case OpInfo:
 		info := s.Info().redacted()
 		return Result{Info: &info}, nil

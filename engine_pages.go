@@ -166,8 +166,8 @@ func (g Group) memberPage(op Op) (Result, error) {
 // member describes the socket as a member of a group.
 func (s *Socket) member() Member {
 	m := Member{SocketID: s.id, Opened: s.opened}
-	if s.admit != nil {
-		m.Values = maps.Clone(s.admit.Values)
+	if a := s.admission(); a != nil {
+		m.Values = maps.Clone(a.Values)
 	}
 	return m
 }

@@ -22,6 +22,8 @@ type Error struct {
 	// Nodes names the nodes of a cluster that did not answer, in lexical order. What
 	// the call returned beside the error is what the others answered.
 	Nodes []string `json:"nodes,omitempty"`
+
+	header *http.Header // of WithHeader
 }
 
 // The errors of operations and of refused upgrades, by type. Errors that are
@@ -45,6 +47,12 @@ var (
 	ErrUnreachable  = sentinel("unreachable", http.StatusServiceUnavailable, "the node that owns the socket does not answer")
 	ErrTimeout      = sentinel("timeout", http.StatusGatewayTimeout, "the caller's context ended first")
 )
+
+// allErrors are those above.
+var allErrors = []*Error{
+	ErrInvalid, ErrUnauthorized, ErrForbidden, ErrNotFound, ErrNoRoute, ErrMethod, ErrClosed, ErrTooLarge,
+	ErrUpgrade, ErrTooMany, ErrQueueFull, ErrDropped, ErrInternal, ErrUnsupported, ErrShutdown, ErrUnreachable, ErrTimeout,
+}
 
 func sentinel(typ string, status int, text string) *Error {
 	return &Error{Type: typ, Message: text, Status: status}
@@ -105,6 +113,20 @@ func contextEnded(ctx context.Context) error {
 		return nil
 	}
 	return timeout(ctx)
+}
+
+// WithHeader returns a copy of e with a field more for the answer to an upgrade that
+// Authorize refuses with it, as a 401 should have a WWW-Authenticate (RFC 9110, section
+// 15.5.2). Fields that describe the answer's body, or the connection, are left out
+// there.
+func (e *Error) WithHeader(name, value string) *Error {
+	c, h := *e, http.Header{}
+	if e.header != nil {
+		h = e.header.Clone()
+	}
+	h.Add(name, value)
+	c.header = &h
+	return &c
 }
 
 // ErrorOf returns the error object of any error: err's own *Error if there is

@@ -140,6 +140,9 @@ func (f *fanout) share(payload []byte, deflated bool) *frameq.Shared {
 
 func (f *fanout) refuse(s *Socket, err error) {
 	s.refused(err)
+	if !errors.Is(err, ErrTooLarge) { // checkSize has counted it
+		s.sendRefused(&f.m, err)
+	}
 	if f.g.refused != nil {
 		f.mu.Lock()
 		defer f.mu.Unlock()

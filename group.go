@@ -23,6 +23,7 @@ type Group struct {
 	name    string
 	all     bool
 	except  []string
+	exclude map[string]bool // the same, where they are many
 	refused func(id string, err error)
 }
 
@@ -50,6 +51,12 @@ func (h *Handler) Groups(ctx context.Context) ([]string, error) {
 // CloseWith and Members. Ids that nobody has are ignored.
 func (g Group) Except(ids ...string) Group {
 	g.except = slices.Concat(g.except, ids)
+	if len(g.except) > 16 { // a map is faster from here on
+		g.exclude = make(map[string]bool, len(g.except))
+		for _, id := range g.except {
+			g.exclude[id] = true
+		}
+	}
 	return g
 }
 
@@ -212,7 +219,12 @@ func (g Group) members() []*membership {
 	return g.h.groups.members(g.name)
 }
 
-func (g Group) excepts(id string) bool { return len(g.except) > 0 && slices.Contains(g.except, id) }
+func (g Group) excepts(id string) bool {
+	if g.exclude != nil {
+		return g.exclude[id]
+	}
+	return len(g.except) > 0 && slices.Contains(g.except, id)
+}
 
 // A membership is one socket's place in one group.
 type membership struct {
@@ -353,6 +365,16 @@ func (gs *groups) names() []string {
 	return names
 }
 
+func (gs *groups) count() (n int) {
+	for i := range gs.shards {
+		sh := &gs.shards[i]
+		sh.mu.RLock()
+		n += len(sh.byName)
+		sh.mu.RUnlock()
+	}
+	return n
+}
+
 // join adds the socket to a group whose name was checked.
 func (s *Socket) join(name string) error {
 	first, err := s.enter(name)
@@ -378,6 +400,7 @@ func (s *Socket) enter(name string) (first bool, err error) {
 	m := &membership{name: name}
 	m.socket.Store(s)
 	s.groups = append(s.groups, m)
+	s.route.stats.memberships.Add(1)
 	return s.h.groups.add(m), nil
 }
 
@@ -404,15 +427,17 @@ func (s *Socket) quit(name string) (last bool) {
 	m := s.groups[i]
 	s.groups = slices.Delete(s.groups, i, i+1)
 	m.end(s)
+	s.route.stats.memberships.Add(-1)
 	return s.h.groups.left(name)
 }
 
 // joinAdmitted joins the groups of the socket's admission.
 func (s *Socket) joinAdmitted() {
-	if s.admit == nil {
+	a := s.admission()
+	if a == nil {
 		return
 	}
-	for _, name := range s.admit.Groups {
+	for _, name := range a.Groups {
 		g := s.h.Group(name)
 		err := g.check()
 		if err == nil {
@@ -434,6 +459,7 @@ func (s *Socket) leaveAllLocked() (over []string) {
 			over = append(over, m.name)
 		}
 	}
+	s.route.stats.memberships.Add(-int64(len(s.groups)))
 	if s.all.socket.Load() != nil {
 		s.all.end(s)
 		s.h.everyone.left()

@@ -24,6 +24,7 @@ func TestImports(t *testing.T) {
 	for pkg, allowed := range map[string][]string{
 		".":             {webSocketLibrary},
 		"./gatewaytest": {webSocketLibrary},
+		"./ticket":      {webSocketLibrary}, // through the gateway
 		"./lua":         {webSocketLibrary, luaMachine},
 		"./cluster":     {webSocketLibrary},
 	} {
@@ -111,9 +112,15 @@ func TestForbiddenImports(t *testing.T) {
 			"how bytes travel is a transport's":                    {"net", "net/http"},
 			"test helpers stay out of programs":                    testHelpers,
 		},
+		"ticket": {
+			"tickets know no sockets":           {webSocketLibrary},
+			"test helpers stay out of programs": testHelpers,
+		},
 		"lua/keystore":        {"test helpers stay out of programs": testHelpers},
 		"lua/internal/vm":     {"the machine knows no gateway": {module}, "test helpers stay out of programs": testHelpers},
 		"lua/internal/source": {"reading files needs no gateway": {module}, "test helpers stay out of programs": testHelpers},
+		"internal/pattern":    {"patterns know no gateway": {module}},
+		"internal/forwarded":  {"headers know no gateway": {module}},
 	} {
 		for _, imported := range importsOf(t, dir) {
 			if dir == "." && within(imported, module) && !within(imported, module+"/internal") {

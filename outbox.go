@@ -37,6 +37,7 @@ type outbox struct {
 	full     int64         // since when senders are refused, without a time of relief; 0 if they are not
 	timer    *time.Timer   // bounds how long replies are collected; made when first needed
 	timed    bool          // timer runs
+	reported waiting       // what the route's counters show of the queue
 
 	mode atomic.Int32 // of replies: modeNow, ...
 }
@@ -181,7 +182,7 @@ func (o *outbox) gaveWayLocked(f *frameq.Frame, replaced bool) {
 
 // lostLocked accounts for a frame of which only off bytes will ever be written.
 func (o *outbox) lostLocked(f *frameq.Frame, off int, why lostReason) {
-	o.s.h.stats.lost[why].Add(uint64(f.Unwritten(off)))
+	o.s.route.stats.lost[why].Add(uint64(f.Unwritten(off)))
 	if f.Notice != nil {
 		f.Notice.Lost = true
 		o.changedLocked()
@@ -336,6 +337,7 @@ type backlog struct {
 func (o *outbox) backlog() backlog {
 	o.mu.Lock()
 	defer o.mu.Unlock()
+	o.reportLocked()
 	return backlog{o.since, o.full, o.dead}
 }
 
@@ -386,6 +388,7 @@ func (o *outbox) finish() {
 		o.waitLocked(context.Background())
 	}
 	o.queue.Clear(func(f *frameq.Frame, off int) { o.lostLocked(f, off, lostClosed) })
+	o.unreportLocked()
 	o.control, o.ctlTaken = nil, 0
 	o.stopTimerLocked()
 }

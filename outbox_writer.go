@@ -128,6 +128,7 @@ func (b *batch) Blocked(written int) {
 	if o.since == 0 || written > 0 {
 		o.since = o.s.h.since(time.Now())
 	}
+	o.reportLocked()
 	o.mu.Unlock()
 	b.free()
 }
@@ -195,6 +196,7 @@ func (o *outbox) wroteLocked(n int) {
 	}
 	o.ctlTaken = 0
 	o.queue.Settle()
+	o.unreportLocked()
 	if o.full != 0 && o.relievedLocked() {
 		o.full = 0
 	}

@@ -47,13 +47,13 @@ func (s *Socket) withinRate(at time.Time) bool {
 	s.warnRate(now)
 	switch lim.OnRateExceeded {
 	case RateDrop:
-		s.h.stats.rateDropped.Add(1)
+		s.route.stats.rateDropped.Add(1)
 		return false
 	case RateClose:
 		s.close(Closed{Cause: CauseRateLimited, Code: closePolicy})
 		return false
 	}
-	s.h.stats.rateDelayed.Add(1)
+	s.route.stats.rateDelayed.Add(1)
 	return s.delay(wait)
 }
 

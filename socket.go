@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"context"
+	"maps"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -18,6 +19,7 @@ type Socket struct {
 	h         *Handler
 	route     *boundRoute
 	shard     *shard
+	traffic   *traffic
 	deflate   bool    // permessage-deflate was agreed on
 	nextFlush *Socket // guarded by crew.mu; all others here are immutable
 	out       outbox  // has its own lock
@@ -26,7 +28,6 @@ type Socket struct {
 	// Immutable.
 	id     string
 	req    request
-	admit  *Admission // may be nil
 	opened time.Time
 
 	ctx socketContext // of open and data events
@@ -35,6 +36,7 @@ type Socket struct {
 	lim      limiter
 	lastWarn int64
 	lost     bool   // the connection has ended; nothing can be written
+	rested   bool   // it has been at rest
 	events   uint32 // counts those behind which nothing had come
 
 	own []ownEndpoint // what PerSocket made; owned by the endpoint's calls
@@ -45,13 +47,16 @@ type Socket struct {
 	msgStart atomic.Int64  // the message that is arriving began; 0: none is
 	delays   atomic.Bool   // the reader does not read, for the rate delays
 	unsure   atomic.Bool   // there may have been more to read when the reader last went to wait; see rawio.Conn.Read
+	dozing   atomic.Bool   // the reader is to go to rest when it is woken
+	resting  atomic.Bool   // there is no reader, see rest.go
 	bare     atomic.Uint32 // the number of an event that runs, and nothing was received behind its message; or 0
 	arriving atomic.Int64  // bytes that the pool counts for the message that is arriving
 	watch    watch         // owned by the sweeper
 
 	tasks sync.WaitGroup // of Go; none is added once closing is set
 
-	closing atomic.Bool // set under mu
+	closing  atomic.Bool               // set under mu
+	admitted atomic.Pointer[Admission] // may be nil; set under mu
 
 	all membership // of everyone
 
@@ -60,6 +65,7 @@ type Socket struct {
 	size     int    // of the latest message
 	kept     []byte // a copy of it, if it is short enough
 	groups   []*membership
+	expired  bool        // what admitted it has run out, and it is about to close
 	cutter   *time.Timer // cuts a connection that closes too slowly
 	finished bool        // the connection is cut, and cutter is not started any more
 }
@@ -79,10 +85,10 @@ func (s *Socket) PathValue(name string) string {
 
 // Value returns a value of the socket's [Admission], or "".
 func (s *Socket) Value(name string) string {
-	if s.admit == nil {
-		return ""
+	if a := s.admission(); a != nil {
+		return a.Values[name]
 	}
-	return s.admit.Values[name]
+	return ""
 }
 
 // Context returns the context of the socket's open and data events. It ends when
@@ -96,11 +102,8 @@ func (s *Socket) Info() Info {
 		Subprotocol: s.req.subprotocol, Header: s.req.header(), Parameters: s.req.parameters(s.route.names),
 		Opened: s.opened, secret: s.h.secret,
 	}
-	if s.admit != nil && len(s.admit.Values) > 0 {
-		info.Values = make(map[string]string, len(s.admit.Values))
-		for k, v := range s.admit.Values {
-			info.Values[k] = v
-		}
+	if a := s.admission(); a != nil && len(a.Values) > 0 {
+		info.Values = maps.Clone(a.Values)
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -59,10 +59,11 @@ func (s *Socket) markClosing(c Closed, arm bool) (began, write bool, over []stri
 	s.ctx.finish()
 	send := c.Cause != CauseConnectionLost
 	write = s.out.close(ws.ClosePayload(c.Code, c.Reason), send, !send || c.Cause == CauseSlowConsumer)
-	s.h.stats.closed.add(c.Cause)
+	s.route.stats.closed.add(c.Cause)
 	if arm {
 		s.armLocked()
 	}
+	s.Awake() // whoever rests is to learn of it
 	return true, write, over
 }
 
@@ -186,6 +187,9 @@ func (s *Socket) finish() {
 	if blocks {
 		s.armCut()
 	}
+	if s.rested {
+		s.h.rester.forget(s)
+	}
 	s.conn.cut(s.out.pending())
 	s.out.finish()
 	s.mu.Lock()
@@ -205,6 +209,8 @@ func (s *Socket) finish() {
 
 // forget takes the socket out of the registry.
 func (s *Socket) forget() {
+	s.observeClosed()
+	s.route.stats.open.Add(-1)
 	s.h.sweeper.remove(s)
 	s.h.hub.remove(s)
 	s.h.hub.release(s.req.addr, s.req.exempt)
@@ -218,7 +224,7 @@ func (s *Socket) deliverClose() {
 	s.mu.Unlock()
 	ctx := &socketContext{s: s, base: s.ctx.base, end: s.h.hardStop}
 	defer ctx.finish()
-	s.verdict(s.call(func() error { return s.route.ep.ServeEvent(ctx, s, ev) }))
+	s.verdict(s.serveEvent(&ev, func() error { return s.route.ep.ServeEvent(ctx, s, ev) }))
 }
 
 // checkRoute closes the socket if its pattern is no longer registered by the

@@ -21,7 +21,9 @@ func (s *Socket) event(ev *Event) {
 		s.bare.Store(max(s.events, 1))
 	}
 	s.out.mode.Store(mode)
-	s.verdict(s.call(func() error { return s.route.ep.ServeEvent(&s.ctx, s, *ev) }))
+	s.verdict(s.serveEvent(ev, func() error {
+		return s.route.ep.ServeEvent(&s.ctx, s, *ev)
+	}))
 }
 
 // note keeps the event for Info. It reports false once closing has begun.
@@ -108,14 +110,14 @@ func (s *Socket) ordinaryEnd(err error) bool {
 
 // panicked closes the socket whose endpoint panicked.
 func (s *Socket) panicked(p *panicError) {
-	s.h.stats.endpointErrors.Add(1)
+	s.route.stats.endpointErrors.Add(1)
 	s.h.log.Error("endpoint panicked", s.attrs("error", p.Error(), "stack", string(p.stack))...)
 	s.close(Closed{Cause: CausePanic, Code: closeInternal, Err: p})
 }
 
 // failed notes what an endpoint returned.
 func (s *Socket) failed(text string, err error) {
-	s.h.stats.endpointErrors.Add(1)
+	s.route.stats.endpointErrors.Add(1)
 	s.h.log.Warn(text, s.attrs("error", err.Error())...)
 }
 

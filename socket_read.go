@@ -18,6 +18,7 @@ func (s *Socket) run() {
 		}
 	}()
 	s.h.logOpened(s)
+	s.observeOpened()
 	s.out.flushOwn()
 	s.event(&Event{Type: EventOpen, Time: s.opened})
 	opened = true
@@ -39,11 +40,19 @@ func (s *Socket) loop() {
 		}
 	}()
 	c := &s.conn
-	for silent := time.Duration(0); silent < slowTalker; {
+	silent := time.Duration(0)
+	for silent < slowTalker {
 		err := s.serveHere()
 		before := c.at
 		if err == nil {
 			err = c.wait()
+		}
+		if err == errRest {
+			if s.rest() {
+				followed = true
+				return
+			}
+			continue
 		}
 		if err != nil {
 			s.ended(err)
@@ -59,7 +68,10 @@ func (s *Socket) loop() {
 		}
 	}
 	followed = true
-	go s.loop()
+	// Who has said one thing after a long silence will be silent again.
+	if !s.silentLong(silent) || !s.rest() {
+		go s.loop()
+	}
 }
 
 // serveHere serves the messages that have come as a whole, and returns the error that
@@ -95,10 +107,11 @@ func (s *Socket) serveHere() error {
 func (s *Socket) serve(m Message) {
 	at := s.conn.at
 	if s.isClosing() || !s.withinRate(at) {
+		m.Release()
 		return
 	}
-	s.shard.messagesIn.Add(1)
-	s.shard.bytesIn.Add(uint64(len(m.Data)))
+	s.traffic.messagesIn.Add(1)
+	s.traffic.bytesIn.Add(uint64(len(m.Data)))
 	s.event(&Event{Type: EventData, Time: at, Message: m})
 }
 

@@ -46,7 +46,8 @@ func (s *Socket) encode(m Message) *frameq.Frame {
 
 func (s *Socket) checkSize(m Message) error {
 	if limit := s.route.lim.SendLimit; limit >= 0 && int64(len(m.Data)) > limit {
-		return NewError(ErrTooLarge, "the message has %d bytes, the limit is %d", len(m.Data), limit)
+		return s.sendRefused(&m, NewError(ErrTooLarge,
+			"the message has %d bytes, the limit is %d", len(m.Data), limit))
 	}
 	return nil
 }
@@ -98,19 +99,20 @@ func (s *Socket) sendSync(ctx context.Context, m Message) error {
 		return err
 	}
 	queued, err := s.out.putSync(ctx, s.encode(m))
-	if queued {
-		s.sent(m, nil)
+	if !queued {
+		return s.sent(m, err)
 	}
+	s.sent(m, nil)
 	return s.closedError(err)
 }
 
 // sent counts what was accepted.
 func (s *Socket) sent(m Message, err error) error {
 	if err != nil {
-		return s.closedError(err)
+		return s.sendRefused(&m, s.closedError(err))
 	}
-	s.shard.messagesOut.Add(1)
-	s.shard.bytesOut.Add(uint64(len(m.Data)))
+	s.traffic.messagesOut.Add(1)
+	s.traffic.bytesOut.Add(uint64(len(m.Data)))
 	if s.route.lim.IdleTimeout > 0 {
 		s.lastMsg.Store(s.h.since(time.Now()))
 	}
@@ -130,10 +132,6 @@ func (s *Socket) closedError(err error) error {
 func (s *Socket) refused(err error) error {
 	if !errors.Is(err, ErrQueueFull) {
 		return err
-	}
-	s.h.stats.queueFull.Add(1)
-	if err == errNoMemory {
-		s.h.stats.noMemory.Add(1)
 	}
 	if s.route.lim.OnQueueFull == QueueClose {
 		s.close(Closed{Cause: CauseSlowConsumer, Code: closePolicy, Err: err})

@@ -10,9 +10,10 @@ import (
 // A watch is what the sweeper keeps of a socket. Times are nanoseconds since the
 // gateway's start.
 type watch struct {
-	at     int   // of its place in a watchList; guarded by that
-	pingAt int64 // a ping was sent and nothing came since; 0: none
-	unsent int   // bytes that the kernel held for the client at the last look
+	at     int       // of its place in a watchList; guarded by that
+	pingAt int64     // a ping was sent and nothing came since; 0: none
+	told   time.Time // the end of an admission that the endpoint was told of
+	unsent int       // bytes that the kernel held for the client at the last look
 }
 
 // sweep enforces the timeouts of one socket.
@@ -27,8 +28,7 @@ func (s *Socket) sweep(now int64) {
 	} else if s.watch.unsent != 0 {
 		s.watch.unsent = 0
 	}
-	if s.admit != nil && !s.admit.Expires.IsZero() && !time.Now().Before(s.admit.Expires) {
-		s.close(Closed{Cause: CauseExpired, Code: closePolicy})
+	if s.sweepExpiry() {
 		return
 	}
 	if s.delays.Load() || s.out.mode.Load() != modeQueue { // the reader is not reading

@@ -2,72 +2,76 @@ package gateway
 
 import (
 	"maps"
-	"sync/atomic"
+	"strings"
+	"time"
 
 	"github.com/wsgateway/gateway/internal/lockorder"
 )
 
-// Stats are the counters of a [Handler] at one moment. All but Open, QueuedBytes and
-// ReceivingBytes count since New.
+// Stats are the counters of a [Handler] at one moment. What is said to be now, and the
+// number of open sockets, are of that moment; all others count since New.
 type Stats struct {
-	QueuedBytes, ReceivingBytes int64 // now held of Options.MaxQueuedBytes and MaxReceivingBytes
+	// The counters of all sockets together. Refused has also the requests of Unrouted.
+	Counters
 
-	Open   int    // sockets that are open or closing
-	Opened uint64 // sockets ever opened
+	// Unrouted counts requests that met no route, by error type.
+	Unrouted map[string]uint64
 
-	MessagesIn, BytesIn   uint64 // delivered to endpoints; bytes of payload, inflated
-	MessagesOut, BytesOut uint64 // accepted for sending, once for each socket; bytes of payload
+	// Routes has the counters of each pattern that is registered, and of those that were
+	// and had sockets or refused some.
+	Routes map[string]Counters
 
-	RateDelayed, RateDropped uint64 // messages above the rate, by policy
-	QueueFull                uint64 // messages refused because a queue was full
-	// of these: because all queues together were, Options.MaxQueuedBytes
-	NoMemory       uint64
-	GaveWay        uint64 // sockets closed because what they held was in the way of others
-	EndpointErrors uint64 // events whose endpoint returned an error or panicked
+	Resting int // now, open sockets that are silent and have no goroutine
 
-	// Lost counts messages that were accepted and not written: "oldest" and
-	// "newest" gave way in a full queue, "replaced" by a newer one of the same
-	// key, "closed" with their socket.
-	Lost map[string]uint64
+	QueuedBytes, ReceivingBytes int64 // now held of Options.MaxQueuedBytes, MaxReceivingBytes
 
-	Closed  map[Cause]uint64  // sockets closed, by cause
-	Refused map[string]uint64 // requests refused, by error type
+	GaveWay uint64 // sockets closed because what they held was in the way of others
+	Groups  int    // now, named ones with members
+
+	Draining   bool      // Drain was called
+	DrainLeft  int       // sockets whose close event has not returned; 0 while Draining is false
+	DrainUntil time.Time // when the last one is closed; zero while Draining is false
 }
 
-// A stats counts. Counters of single messages are in the hub's shards, so that
-// cores do not share them.
-type stats struct {
-	opened, rateDelayed, rateDropped, queueFull, noMemory, endpointErrors atomic.Uint64
-
-	lost [len(lostNames)]atomic.Uint64
-
-	closed  counts[Cause]
-	refused counts[string]
+// counts is a set of counters by name. Hosts choose names too, at worst without end, so
+// only maxForeign of theirs have a counter of their own.
+type counts[K ~string] struct {
+	mu      lockorder.Mutex[rankCounts]
+	m       map[K]uint64
+	foreign int // names that are not the gateway's own
 }
-
-// A lostReason says why an accepted message was not written.
-type lostReason int
 
 const (
-	lostOldest lostReason = iota
-	lostNewest
-	lostReplaced
-	lostClosed
+	maxForeign    = 100
+	maxForeignLen = 100 // bytes
+	otherName     = "other"
 )
 
-var lostNames = [...]string{"oldest", "newest", "replaced", "closed"}
-
-// counts is a set of counters by name.
-type counts[K comparable] struct {
-	mu lockorder.Mutex[rankCounts]
-	m  map[K]uint64
-}
+// ownNames are the causes and error types of the gateway.
+var ownNames = func() map[string]bool {
+	own := map[string]bool{otherName: true}
+	for _, c := range allCauses {
+		own[string(c)] = true
+	}
+	for _, e := range allErrors {
+		own[e.Type] = true
+	}
+	return own
+}()
 
 func (c *counts[K]) add(k K) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.m == nil {
 		c.m = map[K]uint64{}
+	}
+	if _, counted := c.m[k]; !counted && !ownNames[string(k)] {
+		if c.foreign >= maxForeign || len(k) > maxForeignLen {
+			k = otherName
+		} else {
+			c.foreign++
+			k = K(strings.Clone(string(k)))
+		}
 	}
 	c.m[k]++
 }
@@ -85,29 +89,31 @@ func (c *counts[K]) copy() map[K]uint64 {
 // of them.
 func (h *Handler) Stats() Stats {
 	st := Stats{
-		Open:           h.hub.count(),
-		Opened:         h.stats.opened.Load(),
-		RateDelayed:    h.stats.rateDelayed.Load(),
-		RateDropped:    h.stats.rateDropped.Load(),
-		QueueFull:      h.stats.queueFull.Load(),
-		NoMemory:       h.stats.noMemory.Load(),
+		Counters: Counters{
+			Lost:         map[string]uint64{},
+			Closed:       map[Cause]uint64{},
+			Refused:      map[string]uint64{},
+			SendsRefused: map[string]uint64{},
+		},
+		Unrouted:       h.refused.copy(),
+		Routes:         map[string]Counters{},
 		GaveWay:        h.memory.cut.Load(),
+		Resting:        int(h.rester.count.Load()),
 		QueuedBytes:    h.memory.queued.Used(),
 		ReceivingBytes: h.memory.received.Used(),
-		EndpointErrors: h.stats.endpointErrors.Load(),
-		Closed:         h.stats.closed.copy(),
-		Refused:        h.stats.refused.copy(),
+		Groups:         h.groups.count(),
 	}
-	st.Lost = make(map[string]uint64, len(lostNames))
-	for i, name := range lostNames {
-		st.Lost[name] = h.stats.lost[i].Load()
+	addAll(st.Refused, st.Unrouted)
+	registered := h.routes.load().byText
+	for pattern, rs := range h.counted.copy() {
+		c := rs.counters()
+		st.add(&c)
+		if registered[pattern] != nil || c.Opened > 0 || len(c.Refused) > 0 {
+			st.Routes[pattern] = c
+		}
 	}
-	for i := range h.hub.shards {
-		sh := &h.hub.shards[i]
-		st.MessagesIn += sh.messagesIn.Load()
-		st.BytesIn += sh.bytesIn.Load()
-		st.MessagesOut += sh.messagesOut.Load()
-		st.BytesOut += sh.bytesOut.Load()
+	if st.DrainUntil, st.Draining = h.hub.drainTime(); st.Draining {
+		st.DrainLeft = st.Open
 	}
 	return st
 }

@@ -26,6 +26,7 @@ func TestOperationsOnForeignSockets(t *testing.T) {
 			wantErr(t, "SendSync", from.SendSync(ctx, id, gateway.Binary([]byte{byte(i)})), nil)
 			wantErr(t, "SendWait", from.SendWait(ctx, id, gateway.Text("wait")), nil)
 			wantText(t, p, text, string(rune(i)), "wait")
+			wantErr(t, "Renew", from.Renew(ctx, id, time.Now().Add(time.Hour)), nil)
 			info, err := from.Info(ctx, id)
 			wantErr(t, "Info", err, nil)
 			local, _ := m[1].Info(ctx, id)

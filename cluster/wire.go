@@ -21,6 +21,7 @@ const (
 	opHasReason
 	opHasPage
 	opHasLimit
+	opHasExpires
 )
 
 const idTail = 26 // of a socket id, what follows the node's name
@@ -43,6 +44,7 @@ func appendOp(b []byte, op *gateway.Op) []byte {
 	set(opHasReason, op.Reason != "")
 	set(opHasPage, op.Page != "")
 	set(opHasLimit, op.Limit != 0)
+	set(opHasExpires, !op.Expires.IsZero())
 	b = binary.AppendUvarint(append(b, byte(op.Kind)), has)
 	if has&opHasSocket != 0 {
 		b = append(b, op.Socket[nameLen:]...)
@@ -71,6 +73,9 @@ func appendOp(b []byte, op *gateway.Op) []byte {
 	}
 	if has&opHasLimit != 0 {
 		b = binary.AppendUvarint(b, uint64(op.Limit))
+	}
+	if has&opHasExpires != 0 {
+		b = binary.AppendVarint(b, op.Expires.UnixNano())
 	}
 	return b
 }
@@ -119,6 +124,9 @@ func (r *reader) op(self string) (op gateway.Op) {
 	}
 	if has&opHasLimit != 0 {
 		op.Limit = r.int()
+	}
+	if has&opHasExpires != 0 {
+		op.Expires = time.Unix(0, r.varint())
 	}
 	return op
 }

@@ -90,7 +90,7 @@ var everyOp = gateway.Op{
 	Kind: gateway.OpGroupSend, Socket: nameB + tail,
 	Message: gateway.Message{Type: gateway.MessageText, Data: []byte("hello"), Key: "k"},
 	Group:   "room", All: true, Except: []string{nameA + tail,
-		"any"}, Refuse: true, Code: 4000, Reason: "why", Page: "\x01p", Limit: 9,
+		"any"}, Refuse: true, Code: 4000, Reason: "why", Page: "\x01p", Limit: 9, Expires: time.Unix(7, 8),
 }
 
 func TestOpsTravel(t *testing.T) {

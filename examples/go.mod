@@ -3,6 +3,7 @@ module github.com/wsgateway/gateway/examples
 go 1.26.0
 
 require (
+	github.com/coder/websocket v1.8.15
 	github.com/fsnotify/fsnotify v1.10.1
 	github.com/wsgateway/gateway v0.0.0
 )
@@ -23,7 +24,6 @@ require (
 
 require (
 	github.com/Shopify/go-lua v0.0.0-20250718183320-1e37f32ad7d0 // indirect
-	github.com/coder/websocket v1.8.15 // indirect
 	github.com/wsgateway/gateway/cluster/nats v0.0.0
 	github.com/wsgateway/gateway/cluster/natsd v0.0.0
 	golang.org/x/sys v0.50.0 // indirect

@@ -30,10 +30,12 @@ var files embed.FS
 
 func main() {
 	addr := flag.String("addr", "127.0.0.1:8080", "address to serve on")
+	drain := flag.Duration("drain", 5*time.Second,
+		"`time` over which the sockets are sent away when the program is to end")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop) // a second Ctrl-C ends the program at once
-	if err := serve(ctx, *addr); err != nil {
+	if err := serve(ctx, *addr, *drain); err != nil {
 		slog.Error("chat", "error", err)
 		os.Exit(1)
 	}
@@ -67,8 +69,8 @@ func secureHeaders(next http.Handler) http.Handler {
 	})
 }
 
-// serve runs the app until ctx ends.
-func serve(ctx context.Context, addr string) error {
+// serve runs the app until ctx ends, and then sends its sockets away over some time.
+func serve(ctx context.Context, addr string, drain time.Duration) error {
 	app, gw, c := newApp()
 	ln, err := net.Listen("tcp", addr)
 	if err != nil {
@@ -92,8 +94,9 @@ func serve(ctx context.Context, addr string) error {
 		return err
 	case <-ctx.Done():
 	}
-	// The server neither sees nor closes sockets, so the gateway goes first.
-	end, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	// The server neither sees nor closes sockets, so the gateway goes first. It goes on
+	// to answer the health checks of a balancer, with 503, while the sockets leave.
+	end, cancel := context.WithTimeout(context.Background(), drain+10*time.Second)
 	defer cancel()
-	return errors.Join(gw.Shutdown(end), srv.Shutdown(end))
+	return errors.Join(gw.Drain(end, drain), gw.Shutdown(end), srv.Shutdown(end))
 }

@@ -20,6 +20,11 @@ import (
 // serve returns a lab in memory, whose host is "lab".
 func serve(t *testing.T) (*lab, *gatewaytest.Server) {
 	l := newLab(config{limit: 1 << 20, ping: 5 * time.Second}, slog.New(slog.DiscardHandler))
+	t.Cleanup(func() { // after the server's end; the gateway is inside the handler
+		if err := l.gw.Shutdown(context.Background()); err != nil {
+			t.Errorf("Shutdown = %v, want nil", err)
+		}
+	})
 	return l, gatewaytest.NewServer(t, l)
 }
 

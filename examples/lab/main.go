@@ -28,6 +28,8 @@ func main() {
 	flag.Int64Var(&cfg.limit, "limit", 16<<20, "largest message of /echo, in `bytes`, in and out")
 	flag.BoolVar(&cfg.deflate, "deflate", false, "negotiate permessage-deflate")
 	flag.DurationVar(&cfg.ping, "ping", 5*time.Second, "ping `interval`, and the time to answer")
+	flag.DurationVar(&cfg.drain, "drain", 0,
+		"`time` over which sockets are sent away at the end, with 1012; 0: at once, with 1001")
 	flag.StringVar(&cfg.logFile, "log", "",
 		"write everything logged to `file` as JSON; without it, warnings go to stderr")
 	flag.Parse()
@@ -44,6 +46,7 @@ type config struct {
 	limit   int64
 	deflate bool
 	ping    time.Duration
+	drain   time.Duration
 	logFile string
 }
 
@@ -87,6 +90,11 @@ func run(ctx context.Context, cfg config, out io.Writer) error {
 	}
 	// The gateway first: http.Server.Shutdown neither sees nor closes sockets,
 	// and the health route has to answer meanwhile.
+	if cfg.drain > 0 {
+		err = errors.Join(err, within(cfg.drain+clientGrace, func(ctx context.Context) error {
+			return l.gw.Drain(ctx, cfg.drain)
+		}))
+	}
 	drained := within(clientGrace, l.gw.Shutdown)
 	if errors.Is(drained, gateway.ErrTimeout) {
 		logger.Warn("clients that did not answer were cut", "error", drained)

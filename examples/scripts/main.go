@@ -8,6 +8,12 @@
 // one "FILE:LINE: problem" each, FILE being relative to the directory, and exits
 // with 1 if there is any.
 //
+// Besides the gateway, scripts have Keystore, Timer (timer.go) and Http, which calls the
+// servers that the flag -http lists and no other. Devices without a socket report to
+// POST /api/devices/NAME, which triggers the event "device2 event" (device.go):
+//
+//	curl -d '{"temperature": 21}' localhost:8080/api/devices/attic
+//
 // It has no login, and its page shows what scripts print: serve it to yourself,
 // or put authentication in front (see Options.Authorize).
 package main
@@ -25,6 +31,7 @@ import (
 	"net/http"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 	"time"
 )
@@ -37,6 +44,8 @@ type config struct {
 	dir           string // "": the bundled solution
 	check         bool
 	handlerStatus bool
+	allowHTTP     []string      // servers that scripts may call
+	drain         time.Duration // over which sockets are sent away at the end
 }
 
 func main() {
@@ -45,6 +54,12 @@ func main() {
 	flag.StringVar(&cfg.dir, "dir", "", "`directory` of the solution; without it, the one that comes with the example")
 	flag.BoolVar(&cfg.check, "check", false, "compile the solution, print its problems and exit")
 	flag.BoolVar(&cfg.handlerStatus, "handler-status", false, "Websocket.send and close return {status=204} on success instead of nil")
+	flag.Func("http", "`servers` that scripts may call with Http, separated by commas, as in api.example.com,*.example.org", func(s string) error {
+		cfg.allowHTTP = append(cfg.allowHTTP, strings.Split(s, ",")...)
+		return nil
+	})
+	flag.DurationVar(&cfg.drain, "drain", 5*time.Second,
+		"`time` over which the sockets are sent away when the program is to end")
 	flag.Parse()
 	if flag.NArg() > 0 {
 		fmt.Fprintf(os.Stderr, "scripts: unexpected argument %q\n", flag.Arg(0))
@@ -110,7 +125,7 @@ func serve(ctx context.Context, cfg config, stdout io.Writer) error {
 	wait() // nothing is deployed any more
 	// The server neither sees nor closes sockets, so the gateway goes first; the
 	// health route answers 503 meanwhile.
-	err = a.shutdown()
+	err = a.shutdown(cfg.drain)
 	end, cancelEnd := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancelEnd()
 	err = errors.Join(err, srv.Shutdown(end))

@@ -35,7 +35,7 @@ func start(t *testing.T, cfg config) (*gatewaytest.Server, *app) {
 	t.Cleanup(func() {
 		cancel()
 		wait()
-		if err := a.shutdown(); err != nil {
+		if err := a.shutdown(0); err != nil {
 			t.Error(err)
 		}
 	})

@@ -23,6 +23,7 @@ var imports = map[string]string{
 	"gateway":     "github.com/wsgateway/gateway",
 	"gatewaytest": "github.com/wsgateway/gateway/gatewaytest",
 	"lua":         "github.com/wsgateway/gateway/lua",
+	"ticket":      "github.com/wsgateway/gateway/ticket",
 }
 
 const prelude = `

@@ -51,7 +51,8 @@ var commands = map[string]command{
 	"hincrby": {2, 2, hashAdd}, "hincrbyfloat": {2, 2, hashAdd},
 
 	"lpush": {1, many, asIs}, "rpush": {1, many, asIs}, "lpop": {0, 0, asIs}, "rpop": {0, 0, asIs},
-	"lrange": {2, 2, whole(2)}, "ltrim": {2, 2, whole(2)}, "lindex": {1, 1, whole(1)}, "llen": {0, 0, asIs},
+	"lrange": {2, 2, whole(2)}, "ltrim": {2, 2, whole(2)}, "lindex": {1, 1, whole(1)},
+	"llen": {0, 0, asIs},
 	"lrem": {2, 2, whole(1)},
 
 	"sadd": {1, many, asIs}, "srem": {1, many, asIs}, "smembers": {0, 0, sorted},

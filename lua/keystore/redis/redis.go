@@ -227,7 +227,8 @@ func (s *Store) scan(ctx context.Context, match string, fn func(keys []string) e
 			}
 		}
 	}
-	if c, ok := s.c.(*redis.ClusterClient); ok { // one server after the other: fn is not called twice at a time
+	if c, ok := s.c.(*redis.ClusterClient); ok {
+		// One server after the other: fn is not called twice at a time.
 		var masters []*redis.Client
 		add := make(chan *redis.Client, 1024)
 		err := c.ForEachMaster(ctx, func(ctx context.Context, m *redis.Client) error {
