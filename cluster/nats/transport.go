@@ -277,17 +277,24 @@ func (t *transport) Close(ctx context.Context) error {
 			if err != nil && t.nc.IsConnected() { // or there is nobody to send it to
 				t.err = fmt.Errorf("nats: what was sent last may be lost: %w", err)
 			}
+			t.unsubscribe()
+			t.nc.FlushWithContext(ctx) // from now on the server says that nobody listens
 		}
 		t.stop()
 	})
 	return t.err
 }
 
+func (t *transport) unsubscribe() {
+	for _, sub := range t.subs {
+		sub.Unsubscribe() // fails where there is nothing to end
+	}
+	t.subs = nil
+}
+
 // stop ends what Start has begun.
 func (t *transport) stop() {
-	for _, sub := range t.subs {
-		sub.Unsubscribe() // fails if the connection is closed; then there is nothing to end
-	}
+	t.unsubscribe()
 	t.gate.close()
 	if t.status != nil {
 		t.nc.RemoveStatusListener(t.status)
