@@ -154,7 +154,7 @@ func (c *conn) grow(n int) error {
 	if have+n < cap(f.data) || int64(have) == f.h.Size {
 		return nil
 	}
-	size := int(min(f.h.Size, int64(max(memoryGrowth*(have+n), firstMemory))))
+	size := int(min(f.h.Size, max(memoryGrowth*int64(have+n), firstMemory)))
 	if err := c.charge(size); err != nil {
 		return err
 	}
