@@ -132,3 +132,9 @@ func ReadBufferTwice(n int) bool {
 	}
 	return false
 }
+
+// SweepInterval returns how often a socket with this shortest timeout is looked at.
+func SweepInterval(shortest time.Duration) time.Duration { return sweepInterval(sweepClass(shortest)) }
+
+// SweptEvery returns how often the socket is looked at.
+func SweptEvery(s *Socket) time.Duration { return sweepInterval(s.route.sweepClass) }
