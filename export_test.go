@@ -48,11 +48,9 @@ func leftInMemory(h *Handler) []string {
 			left = append(left, fmt.Sprintf("%d bytes are counted as %s", n, name))
 		}
 	}
+	closed := h.hub.isClosed()
 	h.sweeper.mu.Lock()
 	defer h.sweeper.mu.Unlock()
-	h.hub.mu.Lock()
-	closed := h.hub.closed
-	h.hub.mu.Unlock()
 	if h.sweeper.running && closed { // otherwise it ends itself a second after the last socket
 		left = append(left, "the sweeper runs")
 	}
