@@ -93,7 +93,7 @@ func (c *conn) wait() error {
 	if began != 0 {
 		c.s.msgStart.Store(0)
 	}
-	if err != nil {
+	if err != nil && err != errRest {
 		c.err = err
 		c.freeBuf()
 	}
@@ -131,6 +131,9 @@ func (c *conn) receive() error {
 		}
 		if !c.woken(err) {
 			return err
+		}
+		if c.s.dozing.CompareAndSwap(true, false) && c.frames.idle() {
+			return errRest
 		}
 	}
 }
@@ -226,8 +229,12 @@ func (c *conn) discard(n int) error {
 func (c *conn) discardAll() {
 	c.err = nil
 	c.frames = frameState{judge: c.frames.judge}
-	for c.wait() == nil {
-		if c.discard(len(c.in)) != nil {
+	for {
+		err := c.wait()
+		if err == errRest { // not while it closes
+			continue
+		}
+		if err != nil || c.discard(len(c.in)) != nil {
 			break
 		}
 	}
@@ -279,7 +286,7 @@ func (c *conn) cut(reset bool) {
 func (c *conn) abort(reset bool) {
 	first := !c.cutting.Swap(true)
 	if c.tcp != c.nc { // whose Close may wait to tell the client
-		c.tcp.SetDeadline(time.Unix(1, 0))
+		c.endBelow()
 	}
 	if !first {
 		return
@@ -293,6 +300,17 @@ func (c *conn) abort(reset bool) {
 		return
 	}
 	c.outermost().Close()
+}
+
+// endBelow ends both directions of the connection below, which is closed with what is
+// above it.
+func (c *conn) endBelow() {
+	if t, ok := c.tcp.(interface{ CloseRead() error }); ok {
+		t.CloseRead()
+		c.closeWrite()
+		return
+	}
+	c.tcp.SetDeadline(time.Unix(1, 0))
 }
 
 // outermost is what is to be closed, once: what was taken over, so that whoever wraps

@@ -20,9 +20,10 @@ type frameState struct {
 	left    int64     // bytes of its payload that are still to come
 
 	// of the payload of a message in one frame, or of a control frame, as far as it has come
-	data  []byte
-	valid int   // bytes of data whose UTF-8 is checked
-	began int64 // when waiting for the rest of the message began; 0 if it did not
+	data   []byte
+	memory *received // that data is in, or nil
+	valid  int       // bytes of data whose UTF-8 is checked
+	began  int64     // when waiting for the rest of the message began; 0 if it did not
 
 	assembling bool // the WebSocket library reads the message, conn_library.go
 }
@@ -105,7 +106,7 @@ func (c *conn) header() (ok bool, err error) {
 }
 
 // endFrame is called when the payload has been taken.
-func (f *frameState) endFrame() { f.inFrame, f.data, f.valid = false, nil, 0 }
+func (f *frameState) endFrame() { f.inFrame, f.data, f.memory, f.valid = false, nil, nil, 0 }
 
 // skip drops what has come of the payload of a data frame. It reports whether that was
 // all of it.
@@ -115,7 +116,8 @@ func (c *conn) skip() (whole bool, err error) {
 	f.left -= n
 	c.in = c.in[n:]
 	c.charge(0)
-	f.data = nil
+	f.memory.release()
+	f.data, f.memory = nil, nil
 	if f.left == 0 {
 		f.endFrame()
 	}
@@ -158,7 +160,13 @@ func (c *conn) grow(n int) error {
 	if err := c.charge(size); err != nil {
 		return err
 	}
-	f.data = append(make([]byte, 0, size), f.data...)
+	if r := newReceived(size); r != nil {
+		f.data = append((*r.memory)[:0], f.data...)
+		f.memory.release() // of what came until now
+		f.memory = r
+	} else {
+		f.data = append(make([]byte, 0, size), f.data...)
+	}
 	return nil
 }
 
@@ -200,7 +208,7 @@ func (f *frameState) came(have int) (whole bool, err error) {
 // whole returns the message whose payload has come.
 func (c *conn) whole() (Message, error) {
 	f := &c.frames
-	m := Message{Type: MessageType(f.h.Opcode()), Data: f.data}
+	m := Message{Type: MessageType(f.h.Opcode()), Data: f.data, received: f.memory}
 	f.endFrame()
 	return c.finished(m)
 }
@@ -208,7 +216,10 @@ func (c *conn) whole() (Message, error) {
 // finished returns a message that has come, inflated.
 func (c *conn) finished(m Message) (_ Message, err error) {
 	if j := &c.frames.judge; j.Deflated() {
-		m.Data, err = ws.Inflate(m.Data, j.Limit, m.Type == MessageText, c.charge)
+		deflated := m
+		m = Message{Type: m.Type}
+		m.Data, err = ws.Inflate(deflated.Data, j.Limit, m.Type == MessageText, c.charge)
+		deflated.Release()
 	}
 	c.charge(0) // it is the endpoint's now
 	c.frames.began = 0

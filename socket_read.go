@@ -39,11 +39,19 @@ func (s *Socket) loop() {
 		}
 	}()
 	c := &s.conn
-	for silent := time.Duration(0); silent < slowTalker; {
+	silent := time.Duration(0)
+	for silent < slowTalker {
 		err := s.serveHere()
 		before := c.at
 		if err == nil {
 			err = c.wait()
+		}
+		if err == errRest {
+			if s.rest() {
+				followed = true
+				return
+			}
+			continue
 		}
 		if err != nil {
 			s.ended(err)
@@ -59,7 +67,10 @@ func (s *Socket) loop() {
 		}
 	}
 	followed = true
-	go s.loop()
+	// Who has said one thing after a long silence will be silent again.
+	if !s.silentLong(silent) || !s.rest() {
+		go s.loop()
+	}
 }
 
 // serveHere serves the messages that have come as a whole, and returns the error that
@@ -71,9 +82,8 @@ func (s *Socket) serveHere() error {
 		return c.err
 	}
 	if p := s.parked; p != nil {
-		if s.parked = nil; s.delay(p.wait) {
-			s.deliver(p.m, p.at)
-		}
+		s.parked = nil
+		s.deliverLater(p.m, p.at, p.wait)
 	}
 	for s.parked == nil {
 		m, what, err := c.take()
@@ -108,20 +118,27 @@ type parked struct {
 // serve delivers a message, as far as the rate allows it.
 func (s *Socket) serve(m Message) {
 	if s.isClosing() {
+		m.Release()
 		return
 	}
 	at := s.conn.at
 	wait, ok := s.withinRate(at)
 	switch {
 	case !ok:
+		m.Release()
 	case wait > 0 && s.conn.inside:
 		s.parked = &parked{m, at, wait}
-	case wait == 0 || s.delay(wait):
-		s.deliver(m, at)
+	default:
+		s.deliverLater(m, at, wait)
 	}
 }
 
-func (s *Socket) deliver(m Message, at time.Time) {
+// deliverLater delivers a message when it has waited, unless the socket closes before.
+func (s *Socket) deliverLater(m Message, at time.Time, wait time.Duration) {
+	if wait > 0 && !s.delay(wait) {
+		m.Release()
+		return
+	}
 	s.shard.messagesIn.Add(1)
 	s.shard.bytesIn.Add(uint64(len(m.Data)))
 	s.event(&Event{Type: EventData, Time: at, Message: m})

@@ -104,6 +104,12 @@ func stress(t *testing.T, secure bool) {
 		gw.Replace("lua", []gateway.Route{{Pattern: "/replaced", Endpoint: ep}}[:rnd.IntN(2)])
 	})
 	time.Sleep(stressFor)
+	for range 1000 { // a machine that is busy needs longer for something to happen
+		if gw.Stats().MessagesIn > 200 {
+			break
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
 	wantErr(t, "Shutdown", gw.Shutdown(context.Background()), nil) // in the middle of it
 	cancel()
 	work.Wait()

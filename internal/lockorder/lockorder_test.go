@@ -26,9 +26,24 @@ func TestOrder(t *testing.T) {
 		take func(l *locks)
 		bad  string // of the panic
 	}{
-		"right":               {func(l *locks) { l.outer.Lock(); l.inner.Lock(); l.inner.Unlock(); l.outer.Unlock() }, ""},
-		"right, for reading":  {func(l *locks) { l.outer.Lock(); l.rw.RLock(); l.rw.RUnlock(); l.outer.Unlock() }, ""},
-		"one after the other": {func(l *locks) { l.inner.Lock(); l.inner.Unlock(); l.outer.Lock(); l.outer.Unlock() }, ""},
+		"right": {func(l *locks) {
+			l.outer.Lock()
+			l.inner.Lock()
+			l.inner.Unlock()
+			l.outer.Unlock()
+		}, ""},
+		"right, for reading": {func(l *locks) {
+			l.outer.Lock()
+			l.rw.RLock()
+			l.rw.RUnlock()
+			l.outer.Unlock()
+		}, ""},
+		"one after the other": {func(l *locks) {
+			l.inner.Lock()
+			l.inner.Unlock()
+			l.outer.Lock()
+			l.outer.Unlock()
+		}, ""},
 		"released crosswise": {func(l *locks) {
 			l.outer.Lock()
 			l.inner.Lock()
@@ -44,12 +59,30 @@ func TestOrder(t *testing.T) {
 			}
 			l.inner.Unlock()
 		}, ""},
-		"wrong":              {func(l *locks) { l.inner.Lock(); l.outer.Lock() }, "outer (1) is taken while inner (2)"},
-		"wrong, for reading": {func(l *locks) { l.rw.RLock(); l.outer.Lock() }, "outer (1) is taken while inner (2)"},
-		"two of one level":   {func(l *locks) { l.outer.Lock(); l.outer2.Lock() }, "outer (1) is taken while outer"},
-		"read twice":         {func(l *locks) { l.rw.RLock(); l.rw.RLock() }, "inner (2) is taken while inner"},
-		"written in a read":  {func(l *locks) { l.inner.Lock(); l.rw.Lock() }, "inner (2) is taken while inner"},
-		"behind a tried one": {func(l *locks) { l.inner.TryLock(); l.outer.Lock() }, "outer (1) is taken while inner"},
+		"wrong": {func(l *locks) {
+			l.inner.Lock()
+			l.outer.Lock()
+		}, "outer (1) is taken while inner (2)"},
+		"wrong, for reading": {func(l *locks) {
+			l.rw.RLock()
+			l.outer.Lock()
+		}, "outer (1) is taken while inner (2)"},
+		"two of one level": {func(l *locks) {
+			l.outer.Lock()
+			l.outer2.Lock()
+		}, "outer (1) is taken while outer"},
+		"read twice": {func(l *locks) {
+			l.rw.RLock()
+			l.rw.RLock()
+		}, "inner (2) is taken while inner"},
+		"written in a read": {func(l *locks) {
+			l.inner.Lock()
+			l.rw.Lock()
+		}, "inner (2) is taken while inner"},
+		"behind a tried one": {func(l *locks) {
+			l.inner.TryLock()
+			l.outer.Lock()
+		}, "outer (1) is taken while inner"},
 	} {
 		if !Checked && c.bad != "" {
 			continue // it might deadlock

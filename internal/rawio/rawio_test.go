@@ -106,7 +106,7 @@ func TestRead(t *testing.T) {
 			want = 2
 		}
 		if string(k.got) != "ababababab" || reads != want || err != io.EOF {
-			t.Errorf("stay=%v: %q in %d reads, %v, want 10 bytes in %d and EOF", stay, k.got, reads, err, want)
+			t.Errorf("stay=%v: %q in %d reads, %v, want %d", stay, k.got, reads, err, want)
 		}
 		if buf != nil {
 			PutBuffer(buf)
