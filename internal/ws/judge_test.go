@@ -84,7 +84,7 @@ func TestJudgeAgainstAModel(t *testing.T) {
 
 // No limit is none, and the largest ones do not overflow.
 func TestJudgeWithLargestLimits(t *testing.T) {
-	for _, limit := range []int64{-1, math.MaxInt >> 2, math.MaxInt >> 5, 1 << 28} {
+	for _, limit := range []int64{-1, math.MaxInt >> 2, 1 << 28} {
 		for _, first := range []byte{0x82, 0xc2} {
 			j := Judge{Limit: limit, Deflate: true}
 			for range 3 {
