@@ -54,6 +54,10 @@ func TestModuleLocals(t *testing.T) {
 			[]string{`local x = 1 function first() return x end`, `local x = x + 10 function second() ` +
 				`return x end`, `local x = "c" .. x`},
 			`return x .. first() .. second()`, "c11111"},
+		"a global function, made anew and taken away": {
+			[]string{`function f() return 1 end`},
+			`function f() return 2 end local a = f() f = nil return a .. tostring(f)`, "2nil",
+		},
 		"a later local hides a global": {[]string{`x = 1 function get() return x end`, `local x = 2`},
 			`return x .. get() .. _G.x`, "211"},
 		"two in one file": {[]string{"local x = 1 function get() return x end\nlocal x = " +
@@ -193,7 +197,7 @@ function show(x)
 	if type(x) == "function" or type(x) == "table" then return type(x) end
 	return tostring(x)
 end
-log, fs, fuel = {}, {}, 100
+log, fs, fuel = {}, {}, 50
 function burn() fuel = fuel - 1 return fuel < 0 end
 function note(x) log[#log + 1] = show(x) end
 function number(x)

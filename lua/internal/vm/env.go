@@ -118,12 +118,26 @@ func (s *State) metaIndex(l *golua.State) int {
 	return 1
 }
 
+// overrides reports whether the value at 3 is a function in the place of one of the
+// host's, as that of a handler which each event defines anew. Such a function goes
+// into the overlay, where it costs other globals nothing. If the run makes it nil then,
+// that of the host is seen again.
+func (s *State) overrides(l *golua.State, v Value) bool {
+	if l.TypeOf(3) != golua.TypeFunction {
+		return false
+	}
+	s.push(v)
+	host := l.IsGoFunction(-1)
+	l.Pop(1)
+	return host
+}
+
 // assignGlobal sets a global that the overlay, at 1, does not hold.
 func assignGlobal(s *State, l *golua.State) int {
 	l.SetTop(3)
 	v, ok := s.underlying(l, 2)
 	switch {
-	case ok && (s.shadow != nil || l.TypeOf(3) != golua.TypeFunction || v == nil):
+	case ok && (s.shadow != nil || !s.overrides(l, v)):
 		s.openShadow()
 		s.push(s.shadow)
 		l.PushValue(2)
