@@ -84,7 +84,7 @@ func (c *conn) wait() error {
 	if began != 0 {
 		c.s.msgStart.Store(0)
 	}
-	if err != nil {
+	if err != nil && err != errAbandoned {
 		c.err = err
 		c.freeBuf()
 	}
@@ -106,7 +106,9 @@ func (c *conn) messageBegan() int64 {
 	return f.began
 }
 
-// receive reads once, into the message that is arriving or into a buffer.
+// receive reads once, into the message that is arriving or into a buffer. Where the socket
+// closes, and the read was woken, what has come of the message is given up; the library's
+// reading of it ends with errAbandoned.
 func (c *conn) receive() error {
 	for {
 		var err error
@@ -119,6 +121,12 @@ func (c *conn) receive() error {
 		}
 		if !c.woken(err) {
 			return err
+		}
+		if c.s.isClosing() {
+			if c.frames.assembling {
+				return errAbandoned
+			}
+			c.drop()
 		}
 	}
 }

@@ -118,9 +118,13 @@ func (h *Handler) upgrade(w http.ResponseWriter, r *http.Request) *Error {
 		return err
 	}
 	opened := false
+	var s *Socket
 	defer func() { // also when Authorize panics
 		if !opened {
 			h.hub.release(c.addr, c.exempt)
+			if s != nil {
+				s.freeRequest()
+			}
 		}
 	}()
 	admit, err := h.authorize(rt, path, r)
@@ -131,7 +135,10 @@ func (h *Handler) upgrade(w http.ResponseWriter, r *http.Request) *Error {
 	if h.opts.Compression {
 		up.extension = ws.AcceptDeflate(r.Header["Sec-Websocket-Extensions"])
 	}
-	s := h.newSocket(rt, newRequest(r, &c, path, up.subprotocol), admit, h.baseContext(r))
+	s = h.newSocket(rt, newRequest(r, &c, path, up.subprotocol), admit, h.baseContext(r))
+	if err := h.chargeRequest(s); err != nil {
+		return err
+	}
 	conn, brw, hijackErr := hj.Hijack()
 	if hijackErr != nil {
 		h.log.Error("upgrade impossible", "error", hijackErr)

@@ -57,24 +57,33 @@ func (s *Socket) withinRate(at time.Time) bool {
 	return s.delay(wait)
 }
 
-// delay waits until the rate allows a message. Meanwhile nothing is read: TCP
-// pushes back. It reports false if the socket begins to close.
+// delay waits until the rate allows a message. It reports false if the socket begins to
+// close.
 func (s *Socket) delay(wait time.Duration) bool {
-	s.out.flushOwn()
-	s.delays.Store(true)
-	defer s.delays.Store(false)
 	lim := &s.route.lim
 	for wait > 0 {
-		t := time.NewTimer(wait)
-		select {
-		case <-t.C:
-		case <-s.ctx.Done():
-			t.Stop()
+		if !s.pause(wait) {
 			return false
 		}
 		wait = s.lim.take(s.h.since(time.Now()), lim.MessagesPerSecond, lim.Burst)
 	}
 	return true
+}
+
+// pause has the reader wait. Meanwhile nothing is read: TCP pushes back. It reports false
+// if the socket begins to close.
+func (s *Socket) pause(d time.Duration) bool {
+	s.out.flushOwn()
+	s.delays.Store(true)
+	defer s.delays.Store(false)
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return true
+	case <-s.ctx.Done():
+		return false
+	}
 }
 
 // warnRate logs at most once a second for a socket.

@@ -29,6 +29,8 @@ type Socket struct {
 	admit  *Admission // may be nil
 	opened time.Time
 
+	reqBytes int // of req that count in the pool; immutable
+
 	ctx socketContext // of open and data events
 
 	// Owned by the reader, the goroutine of run.
@@ -43,7 +45,7 @@ type Socket struct {
 	lastIn   atomic.Int64  // bytes came
 	lastMsg  atomic.Int64  // a message came or went
 	msgStart atomic.Int64  // the message that is arriving began; 0: none is
-	delays   atomic.Bool   // the reader does not read, for the rate delays
+	delays   atomic.Bool   // the reader does not read, for the rate delays or memory is short
 	unsure   atomic.Bool   // there may have been more to read when the reader last went to wait; see rawio.Conn.Read
 	bare     atomic.Uint32 // the number of an event that runs, and nothing was received behind its message; or 0
 	arriving atomic.Int64  // bytes that the pool counts for the message that is arriving

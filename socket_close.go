@@ -198,6 +198,7 @@ func (s *Socket) finish() {
 func (s *Socket) forget() {
 	s.h.sweeper.remove(s)
 	s.h.hub.remove(s)
+	s.freeRequest()
 	s.h.hub.release(s.req.addr, s.req.exempt)
 }
 

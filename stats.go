@@ -7,8 +7,8 @@ import (
 	"github.com/wsgateway/gateway/internal/lockorder"
 )
 
-// Stats are the counters of a [Handler] at one moment. All but Open, QueuedBytes and ReceivingBytes count since
-// New.
+// Stats are the counters of a [Handler] at one moment. All but Open, QueuedBytes and
+// ReceivingBytes count since New.
 type Stats struct {
 	QueuedBytes, ReceivingBytes int64 // now held of Options.MaxQueuedBytes and MaxReceivingBytes
 
@@ -36,7 +36,8 @@ type Stats struct {
 // A stats counts. Counters of single messages are in the hub's shards, so that
 // cores do not share them.
 type stats struct {
-	opened, rateDelayed, rateDropped, queueFull, noMemory, endpointErrors atomic.Uint64
+	opened, rateDelayed, rateDropped    atomic.Uint64
+	queueFull, noMemory, endpointErrors atomic.Uint64
 
 	lost [len(lostNames)]atomic.Uint64
 
