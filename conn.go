@@ -170,7 +170,8 @@ func (c *conn) Took(p []byte) (done bool) {
 	before := c.at
 	c.came()
 	c.in = p
-	if c.raw == nil || !c.raw.Stays() || c.frames.assembling || c.s.isClosing() || c.at.Sub(before) >= slowTalker {
+	if c.raw == nil || !c.raw.Stays() || c.frames.assembling || c.s.isClosing() ||
+		c.at.Sub(before) >= slowTalker {
 		return false
 	}
 	c.inside = true

@@ -19,9 +19,10 @@ type frameState struct {
 	h       ws.Header //
 	left    int64     // bytes of its payload that are still to come
 
-	data  []byte // of the payload of a message in one frame, or of a control frame, as far as it has come
-	valid int    // bytes of data whose UTF-8 is checked
-	began int64  // when waiting for the rest of the message began; 0 if it did not
+	// of the payload of a message in one frame, or of a control frame, as far as it has come
+	data  []byte
+	valid int   // bytes of data whose UTF-8 is checked
+	began int64 // when waiting for the rest of the message began; 0 if it did not
 
 	assembling bool // the WebSocket library reads the message, conn_library.go
 }

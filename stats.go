@@ -20,9 +20,10 @@ type Stats struct {
 
 	RateDelayed, RateDropped uint64 // messages above the rate, by policy
 	QueueFull                uint64 // messages refused because a queue was full
-	NoMemory                 uint64 // of these: because all queues together were, Options.MaxQueuedBytes
-	GaveWay                  uint64 // sockets closed because what they held was in the way of others
-	EndpointErrors           uint64 // events whose endpoint returned an error or panicked
+	// of these: because all queues together were, Options.MaxQueuedBytes
+	NoMemory       uint64
+	GaveWay        uint64 // sockets closed because what they held was in the way of others
+	EndpointErrors uint64 // events whose endpoint returned an error or panicked
 
 	// Lost counts messages that were accepted and not written: "oldest" and
 	// "newest" gave way in a full queue, "replaced" by a newer one of the same

@@ -68,7 +68,8 @@ func take[R Rank]() {
 	for _, h := range held.by[id] {
 		if h.level >= e.level {
 			held.Unlock()
-			panic(fmt.Sprintf("lockorder: %s (%d) is taken while %s (%d) is held", e.name, e.level, h.name, h.level))
+			panic(fmt.Sprintf("lockorder: %s (%d) is taken while %s (%d) is held", e.name, e.level, h.name,
+				h.level))
 		}
 	}
 	held.Unlock()

@@ -19,7 +19,8 @@ func Unsent(conn net.Conn) (n int, known bool) {
 	}
 	var queued int32
 	err = rc.Control(func(fd uintptr) {
-		_, _, errno := syscall.Syscall(syscall.SYS_IOCTL, fd, syscall.TIOCOUTQ, uintptr(unsafe.Pointer(&queued)))
+		_, _, errno := syscall.Syscall(syscall.SYS_IOCTL, fd, syscall.TIOCOUTQ,
+			uintptr(unsafe.Pointer(&queued)))
 		known = errno == 0
 	})
 	return int(queued), known && err == nil

@@ -41,7 +41,8 @@ func ClosePayload(code int, reason string) []byte {
 	if code == NoStatus {
 		return nil
 	}
-	return append(binary.BigEndian.AppendUint16(make([]byte, 0, 2+len(reason)), uint16(code)), reason...)
+	return append(binary.BigEndian.AppendUint16(make([]byte, 0, 2+len(reason)), uint16(code)),
+		reason...)
 }
 
 // ParseClose reads the payload of a client's close frame.

@@ -6,9 +6,9 @@ import (
 )
 
 // AcceptDeflate takes the fields of a request's Sec-WebSocket-Extensions and returns
-// the answer to the first offer of permessage-deflate that can be accepted, without context takeover on either side, or "". An offer that RFC
-// 7692, section 7.1 does not allow is declined, like one with a server window that
-// we cannot promise.
+// the answer to the first offer of permessage-deflate that can be accepted, without
+// context takeover on either side, or "". An offer that RFC 7692, section 7.1 does not
+// allow is declined, like one with a server window that we cannot promise.
 func AcceptDeflate(fields []string) string {
 	for _, f := range fields {
 		for offer := range splitUnquoted(f, ',') {
