@@ -19,9 +19,11 @@ type slowLogger struct {
 }
 
 func (l slowLogger) Enabled(_ context.Context,
-	level slog.Level) bool { return level > slog.LevelDebug }
-func (l slowLogger) WithAttrs([]slog.Attr) slog.Handler               { return l }
-func (l slowLogger) WithGroup(string) slog.Handler                    { return l }
+	level slog.Level) bool {
+	return level > slog.LevelDebug
+}
+func (l slowLogger) WithAttrs([]slog.Attr) slog.Handler { return l }
+func (l slowLogger) WithGroup(string) slog.Handler      { return l }
 func (l slowLogger) Handle(context.Context, slog.Record) error {
 	l.lines.Add(1)
 	time.Sleep(l.takes)
@@ -37,7 +39,7 @@ func TestSlowLoggerDelaysNobody(t *testing.T) {
 			gw := gateway.New(&gateway.Options{
 				Logger: slog.New(slowLogger{10 * time.Second, lines}),
 				Limits: gateway.Limits{MessagesPerSecond: -1, QueueMessages: 1, OnQueueFull: policy,
-					WriteTimeout: time.Minute},
+					WriteTimeout: 5 * time.Second},
 			})
 			r, good := &recorder{}, &recorder{}
 			gw.Handle("/slow", r)
