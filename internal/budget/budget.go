@@ -24,11 +24,11 @@ func (b *Budget) Add(n int) {
 	}
 }
 
-// Grants reports whether one whose mine bytes are counted may hold want bytes instead. Of
-// what the others leave free, that is the part that is free of the bound: all of it while
-// the others hold nothing, a quarter of the bound while they hold half of it, a hundredth
-// while they hold nine tenths. Fewer bytes are always granted. Where several ask at the
-// same moment, each may be told yes for the same room.
+// Grants reports whether one whose mine bytes are counted may hold want bytes instead. That
+// may be all that the others leave free, times the square of the part which that is of the
+// bound: all of the bound while the others hold nothing, an eighth of it while they hold
+// half, a thousandth while they hold nine tenths. Fewer bytes than before are always
+// granted. Where several ask at the same moment, each may be told yes for the same room.
 func (b *Budget) Grants(mine, want int) bool {
 	return b == nil || b.most < 0 || want <= mine || grants(b.most, b.used.Load()-int64(mine), want)
 }
@@ -39,10 +39,10 @@ func (b *Budget) GrantsLasting(want int) bool {
 	return b == nil || b.most < 0 || want <= 0 || grants(b.most/2, b.used.Load(), want)
 }
 
-// grants uses floating point because the square of a bound can be too large for an int64.
 func grants(most, others int64, want int) bool {
 	free := float64(most - max(others, 0))
-	return free > 0 && float64(want)*float64(most) <= free*free
+	part := free / float64(most)
+	return free > 0 && float64(want) <= free*part*part
 }
 
 // Used returns how many bytes are held.

@@ -71,6 +71,16 @@ func NewRaw(p []byte) *Frame {
 	return f
 }
 
+// bufferFor is the capacity of a new frame's buffer for so many bytes.
+func bufferFor(size int) int {
+	for _, most := range sizes {
+		if size <= most {
+			return most
+		}
+	}
+	return size
+}
+
 func empty(size int) *Frame {
 	for i, most := range sizes {
 		if size <= most {

@@ -58,7 +58,7 @@ func (q *Queue) granted(w *Want, gone *tally) bool {
 	own, held := q.own-gone.own+frameOverhead, q.held-gone.held
 	switch {
 	case w.Shared == nil:
-		own += w.N
+		own += bufferFor(w.N)
 	case q.holds(w.Shared, q.common-gone.common):
 		held += w.N
 	}
