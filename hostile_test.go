@@ -78,7 +78,7 @@ func TestHostileClients(t *testing.T) {
 			g.leaveGood()
 			st := g.gw.Stats()
 			o := g.opts
-			limit := g.base() + int64(g.n)*uncounted + o.MaxQueuedBytes + o.MaxReceivingBytes
+			limit := g.base() + int64(g.n)*uncounted + 2*o.MaxQueuedBytes + o.MaxReceivingBytes
 			t.Logf("| %s | %d sockets | grew by %.1f MiB, %.1f KiB a socket | counted %.1f + %.1f MiB"+
 				" | refused %d, gave way %d, closed %v | %s",
 				kind.name, len(g.hostile), mib(most.live-before), float64(most.live-before)/1024/float64(g.n),

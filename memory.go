@@ -22,7 +22,7 @@ type memory struct {
 // A pool is one such bound, and how room is made in it. A client that reads, or sends at
 // a pace, is not harmed by those that do not: the budget leaves room for those that hold
 // little, and when it is short, those that have stood still for stalledFor give way, the
-// ones that hold most first.
+// ones that hold most, for longest, first.
 type pool struct {
 	*budget.Budget
 	holds func(s *Socket) holding
@@ -158,7 +158,7 @@ func (h *Handler) giveWay(
 }
 
 // standingStill returns the sockets that hold something of the pool and do nothing with
-// it: those that hold most, and among them those that have held it longest, come first.
+// it: those that hold most, for longest, come first.
 func (h *Handler) standingStill(p *pool, but *Socket) []holding {
 	now := h.since(time.Now())
 	var all []holding
@@ -168,7 +168,7 @@ func (h *Handler) standingStill(p *pool, but *Socket) []holding {
 		}
 	}
 	slices.SortFunc(all, func(a, b holding) int {
-		return cmp.Or(cmp.Compare(b.bytes, a.bytes), cmp.Compare(a.since, b.since))
+		return cmp.Compare(float64(b.bytes)*float64(now-b.since), float64(a.bytes)*float64(now-a.since))
 	})
 	return all
 }
@@ -229,8 +229,13 @@ func (c *conn) waitToReceive(mine, size int) error {
 		return errNoRoomToReceive
 	}
 	began, longest := time.Now(), c.s.route.lim.MessageTimeout
+	if c.frames.began == 0 {
+		c.frames.began = c.s.h.since(began)
+	}
+	c.s.msgStart.Store(c.frames.began) // it may have to give way itself
+	defer c.s.msgStart.Store(0)
 	for pause := time.Duration(0); !p.Grants(mine, size); {
-		c.s.h.relieve(p, c.s)
+		c.s.h.makeRoom(p, c.s, 0)
 		pause = nextPause(pause)
 		if !c.s.pause(pause) {
 			return errAbandoned
@@ -238,9 +243,6 @@ func (c *conn) waitToReceive(mine, size int) error {
 		if longest > 0 && time.Since(began) >= longest {
 			return errNoRoomToReceive
 		}
-	}
-	if c.frames.began != 0 {
-		c.frames.began += int64(time.Since(began)) // it was not the client that was late
 	}
 	return nil
 }

@@ -24,9 +24,9 @@ const (
 func (o *outbox) reply(ctx context.Context, m *outgoing) error {
 	m.keep = o.order() != frameq.Nobody
 	mode := o.mode.Load()
-	if mode == modeNow && o.beFirst(m.frame) {
+	if mode == modeNow && o.beFirst(m) {
 		o.mode.CompareAndSwap(modeNow, modeCollect)
-		o.writeNow(m.frame)
+		o.writeNow(m)
 		return nil
 	}
 	if err := o.putWait(ctx, m); err != nil {
@@ -45,12 +45,12 @@ func (o *outbox) reply(ctx context.Context, m *outgoing) error {
 	return nil
 }
 
-// beFirst makes the caller the writer if it can write the frame at once, and the frame
+// beFirst makes the caller the writer if it can write the message at once, and its frame
 // may wait if the client does not take all of it.
-func (o *outbox) beFirst(f *frameq.Frame) bool {
+func (o *outbox) beFirst(m *outgoing) bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	return o.s.conn.raw != nil && o.queue.Takes(f) && o.acquireIdleLocked()
+	return o.s.conn.raw != nil && o.queue.Takes(m.want().N) && o.acquireIdleLocked()
 }
 
 // startTimerLocked bounds how long collected replies wait, even if the event goes on for

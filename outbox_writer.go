@@ -293,7 +293,13 @@ func (o *outbox) writeBlocking(b *batch) error {
 }
 
 // writeNow writes one message, for the writer, without queueing it.
-func (o *outbox) writeNow(f *frameq.Frame) {
+func (o *outbox) writeNow(m *outgoing) {
+	defer o.queue.Release(o.queue.Reserve(m.want().N))
+	f := m.frame
+	if f == nil {
+		f = frameq.New(m.first, m.data, m.key)
+	}
+	f.Keep = m.keep
 	n, err := o.s.conn.raw.TryWrite(f.B)
 	o.mu.Lock()
 	switch {

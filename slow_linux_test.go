@@ -40,7 +40,8 @@ func TestSteadyReaderIsNoSlowConsumer(t *testing.T) {
 	for _, by := range []string{"SendSync", "SendWait", "Send"} {
 		t.Run(by, func(t *testing.T) {
 			t.Parallel()
-			gw := withLimits(gateway.Limits{WriteTimeout: 2 * time.Second, QueueBytes: -1, QueueMessages: -1})
+			gw := withLimits(gateway.Limits{WriteTimeout: 2 * time.Second, QueueBytes: -1,
+				QueueMessages: -1})
 			sockets, closed := make(chan *gateway.Socket, 1), make(chan gateway.Closed, 1)
 			gw.Handle("/", gateway.Callbacks{
 				OnOpen:  func(_ context.Context, s *gateway.Socket) error { sockets <- s; return nil },

@@ -84,9 +84,13 @@ func (s *Socket) send(ctx context.Context, m Message) error {
 	return s.sent(m, s.out.put(&out))
 }
 
-// reply is send with the context of one of the socket's own events.
+// reply is send with the context of one of the socket's own events. The frame is made
+// when it is known where it goes, but for one that is deflated.
 func (s *Socket) reply(ctx context.Context, m Message) error {
-	out := outgoing{first: dataByte(m.Type, false), data: m.Data, key: m.Key, frame: s.encode(m)}
+	out := outgoing{first: dataByte(m.Type, false), data: m.Data, key: m.Key}
+	if s.deflates(m) {
+		out.frame = s.encode(m)
+	}
 	return s.sent(m, s.out.reply(ctx, &out))
 }
 

@@ -90,7 +90,8 @@ func TestHoardersLeaveRoom(t *testing.T) {
 			t.Errorf("%d holders have %d bytes together, the bound is %d", holders, b.Used(), most)
 		}
 		if largest-least > 2*step {
-			t.Errorf("of %d holders one has %d bytes and another %d, want about the same", holders, least, largest)
+			t.Errorf("of %d holders one has %d bytes and another %d, want about the same", holders, least,
+				largest)
 		}
 		if holders > 1 && !b.Grants(0, 32<<10) {
 			t.Errorf("beside %d holders that took all they could nobody gets 32 KiB", holders)

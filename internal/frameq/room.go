@@ -118,11 +118,24 @@ func (q *Queue) Room(w *Want, lim Limits, order Order, lastResort bool) (r Room,
 	return r, b
 }
 
-// Takes reports whether the budget grants a frame at the head of the queue, in addition
-// to all that waits.
-func (q *Queue) Takes(f *Frame) bool {
-	return q.Budget.Grants(q.Counted(), counted(q.own+f.cost())+q.held)
+// Takes reports whether the budget grants a frame of n bytes in addition to all that waits.
+func (q *Queue) Takes(n int) bool {
+	return q.Budget.Grants(q.Counted(), counted(q.own+bufferFor(n)+frameOverhead)+q.held)
 }
+
+// Reserve counts a frame of n bytes that is being made, so that nobody else is granted what
+// it needs. It returns what Release needs to end that. Small ones are not counted.
+func (q *Queue) Reserve(n int) int {
+	if n <= Allowance {
+		return 0
+	}
+	n = bufferFor(n)
+	q.Budget.Add(n)
+	return n
+}
+
+// Release is the opposite of Reserve.
+func (q *Queue) Release(n int) { q.Budget.Add(-n) }
 
 func (q *Queue) bound(w *Want, lim Limits, gone *tally) Bound {
 	if b := q.full(w.N, lim, gone); b != None || q.granted(w, gone) {
