@@ -12,8 +12,9 @@ import (
 // (RFC 6455, section 7.4).
 //
 // Code 0 means 1000. A code that may not be sent (below 1000, reserved, or
-// above 4999) becomes 1011. A reason of more than 123 bytes is cut at a
-// character boundary, and bytes that are not UTF-8 are replaced.
+// above 4999) becomes 1011. A reason of more than 123 bytes, or a cause where it
+// stands for the reason, is cut at a character boundary, and bytes that are not UTF-8
+// are replaced.
 type CloseError struct {
 	Code   int    // of the close frame
 	Reason string // empty means the cause
@@ -52,6 +53,14 @@ const (
 	CauseDrain          Cause = "drain"           // Shutdown; 1001
 )
 
+// allCauses are those above.
+var allCauses = []Cause{
+	CauseClient, CauseConnectionLost, CauseOperation, CauseEndpoint, CausePanic, CauseScriptError,
+	CauseRouteRemoved, CauseRateLimited, CauseSlowConsumer, CauseTooLarge, CauseProtocolError,
+	CauseInvalidUTF8,
+	CauseMessageTimeout, CauseIdle, CausePingTimeout, CauseExpired, CauseDrain,
+}
+
 // Close codes (RFC 6455, section 7.4.1, and the IANA registry).
 const (
 	closeNormal      = 1000
@@ -73,7 +82,8 @@ func checkClose(code int, reason string) (int, error) {
 		code = closeNormal
 	}
 	if !ws.ValidCloseCode(code) {
-		return 0, invalidf("close code %d may not be sent: use 1000 to 1003, 1007 to 1014 except 1010, or 3000 to 4999", code)
+		return 0, invalidf("close code %d may not be sent: use 1000 to 1003, 1007 to 1014 except "+
+			"1010, or 3000 to 4999", code)
 	}
 	if len(reason) > ws.MaxReason || !utf8.ValidString(reason) {
 		return 0, invalidf("a close reason is UTF-8 of at most %d bytes", ws.MaxReason)
@@ -93,5 +103,9 @@ func (e *CloseError) closed() Closed {
 	if cause == "" {
 		cause = CauseEndpoint
 	}
-	return Closed{Cause: cause, Code: code, Reason: ws.CleanReason(e.Reason)}
+	reason := e.Reason
+	if reason == "" {
+		reason = string(cause) // which is the endpoint's text too
+	}
+	return Closed{Cause: cause, Code: code, Reason: ws.CleanReason(reason)}
 }

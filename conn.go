@@ -84,7 +84,7 @@ func (c *conn) wait() error {
 	if began != 0 {
 		c.s.msgStart.Store(0)
 	}
-	if err != nil && err != errAbandoned {
+	if err != nil && err != errAbandoned && err != errRest {
 		c.err = err
 		c.freeBuf()
 	}
@@ -127,6 +127,9 @@ func (c *conn) receive() error {
 				return errAbandoned
 			}
 			c.drop()
+		}
+		if c.s.dozing.CompareAndSwap(true, false) && c.frames.idle() {
+			return errRest
 		}
 	}
 }
@@ -203,10 +206,7 @@ func (c *conn) freeBuf() {
 // sends more does not listen.
 const maxDiscarded = 4 << 20
 
-var (
-	errDiscarded = errors.New("gateway: the client goes on sending after the close frame")
-	errWriting   = errors.New("gateway: writing to the client has failed")
-)
+var errDiscarded = errors.New("gateway: the client goes on sending after the close frame")
 
 // discard counts bytes that were read in vain.
 func (c *conn) discard(n int) error {

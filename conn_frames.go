@@ -20,9 +20,10 @@ type frameState struct {
 	left    int64     // bytes of its payload that are still to come
 
 	// of the payload of a message in one frame, or of a control frame, as far as it has come
-	data  []byte
-	valid int   // bytes of data whose UTF-8 is checked
-	began int64 // when waiting for the rest of the message began; 0 if it did not
+	data   []byte
+	memory *received // that data is in, or nil
+	valid  int       // bytes of data whose UTF-8 is checked
+	began  int64     // when waiting for the rest of the message began; 0 if it did not
 
 	assembling bool // the WebSocket library reads the message, conn_library.go
 }
@@ -105,13 +106,14 @@ func (c *conn) header() (ok bool, err error) {
 }
 
 // endFrame is called when the payload has been taken.
-func (f *frameState) endFrame() { f.inFrame, f.data, f.valid = false, nil, 0 }
+func (f *frameState) endFrame() { f.inFrame, f.data, f.memory, f.valid = false, nil, nil, 0 }
 
 // drop gives up what has come of a data frame's payload.
 func (c *conn) drop() {
 	if f := &c.frames; !f.h.Control() {
 		c.charge(0)
-		f.data = nil
+		f.memory.release()
+		f.data, f.memory = nil, nil
 	}
 }
 
@@ -169,7 +171,13 @@ func (c *conn) grow(n int) error {
 	if err := c.charge(size); err != nil {
 		return err
 	}
-	f.data = append(make([]byte, 0, size), f.data...)
+	if r := newReceived(size); r != nil {
+		f.data = append((*r.memory)[:0], f.data...)
+		f.memory.release() // of what came until now
+		f.memory = r
+	} else {
+		f.data = append(make([]byte, 0, size), f.data...)
+	}
 	return nil
 }
 
@@ -211,7 +219,7 @@ func (f *frameState) came(have int) (whole bool, err error) {
 // whole returns the message whose payload has come.
 func (c *conn) whole() (Message, error) {
 	f := &c.frames
-	m := Message{Type: MessageType(f.h.Opcode()), Data: f.data}
+	m := Message{Type: MessageType(f.h.Opcode()), Data: f.data, received: f.memory}
 	f.endFrame()
 	return c.finished(m)
 }
@@ -219,9 +227,11 @@ func (c *conn) whole() (Message, error) {
 // finished returns a message that has come, inflated.
 func (c *conn) finished(m Message) (_ Message, err error) {
 	if j := &c.frames.judge; j.Deflated() {
-		deflated := int(c.s.arriving.Load())
-		m.Data, err = ws.Inflate(m.Data, j.Limit, m.Type == MessageText,
-			func(size int) error { return c.charge(deflated + size) })
+		deflated, held := m, int(c.s.arriving.Load())
+		m = Message{Type: m.Type}
+		m.Data, err = ws.Inflate(deflated.Data, j.Limit, m.Type == MessageText,
+			func(size int) error { return c.charge(held + size) })
+		deflated.Release()
 	}
 	c.charge(0) // it is the endpoint's now
 	c.frames.began = 0

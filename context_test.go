@@ -174,3 +174,115 @@ func TestRouterThatPoolsItsContext(t *testing.T) {
 	}
 	wg.Wait()
 }
+
+// A server's listeners have a base context each, made once for each, and its
+// connections what ConnContext adds. An event sees those of its own, through whatever
+// middleware puts on top of the request's.
+func TestContextOfTheListenerAndConnection(t *testing.T) {
+	type connKey struct{}
+	type pooledKey struct{}
+	wraps := map[string]func(context.Context) context.Context{
+		"bare":   func(ctx context.Context) context.Context { return ctx },
+		"values": func(ctx context.Context) context.Context { return context.WithValue(ctx, pooledKey{}, 1) },
+		"timeout": func(ctx context.Context) context.Context {
+			ctx, cancel := context.WithTimeout(context.WithValue(ctx, pooledKey{}, 1), time.Hour)
+			context.AfterFunc(ctx, cancel)
+			return ctx
+		},
+		"a type that embeds": func(ctx context.Context) context.Context {
+			return &embedding{1, context.WithValue(ctx, pooledKey{}, 1)}
+		},
+		"hidden": func(ctx context.Context) context.Context { return opaque{context.WithoutCancel(ctx)} },
+	}
+	for name, wrap := range wraps {
+		t.Run(name, func(t *testing.T) {
+			gw := quiet()
+			gw.Handle("/x", gateway.Callbacks{OnOpen: func(ctx context.Context, s *gateway.Socket) error {
+				text, _ := gateway.JSON([]any{ctx.Value(key{}), ctx.Value(connKey{}), ctx.Value(pooledKey{})})
+				return s.Send(ctx, text)
+			}})
+			calls := make(chan string, 10)
+			srv := &http.Server{
+				Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+					gw.ServeHTTP(w, r.WithContext(wrap(r.Context())))
+				}),
+				BaseContext: func(l net.Listener) context.Context {
+					_ = l.(*net.TCPListener) // a host may
+					calls <- l.Addr().String()
+					return context.WithValue(context.Background(), key{}, l.Addr().String())
+				},
+				ConnContext: func(ctx context.Context, c net.Conn) context.Context {
+					return context.WithValue(ctx, connKey{}, c.RemoteAddr().String())
+				},
+			}
+			var addrs []string
+			var served sync.WaitGroup
+			for range 2 {
+				ln, err := net.Listen("tcp", "127.0.0.1:0")
+				if err != nil {
+					t.Fatal(err)
+				}
+				addrs = append(addrs, ln.Addr().String())
+				served.Go(func() { srv.Serve(ln) })
+			}
+			defer served.Wait()
+			defer srv.Close()
+			defer gw.Shutdown(context.Background())
+			for _, addr := range []string{addrs[0], addrs[1], addrs[0], addrs[1]} {
+				conn, err := net.Dial("tcp", addr)
+				if err != nil {
+					t.Fatal(err)
+				}
+				conn.SetDeadline(time.Now().Add(30 * time.Second))
+				p := newRawPeer(t, conn)
+				p.upgrade("/x")
+				want, _ := gateway.JSON([]any{addr, conn.LocalAddr().String(), nil})
+				if name == "hidden" {
+					want = gateway.Text("[null,null,null]")
+				}
+				p.want(0x81, string(want.Data))
+				p.conn.Close()
+			}
+			if n := len(calls); n != 2 {
+				t.Errorf("BaseContext was called %d times, want once for each of 2 listeners", n)
+			}
+		})
+	}
+}
+
+type embedding struct {
+	n int
+	context.Context
+}
+
+// opaque has no way down.
+type opaque struct{ inner context.Context }
+
+func (o opaque) Deadline() (time.Time, bool) { return o.inner.Deadline() }
+func (o opaque) Done() <-chan struct{}       { return o.inner.Done() }
+func (o opaque) Err() error                  { return o.inner.Err() }
+func (o opaque) Value(key any) any           { return o.inner.Value(key) }
+
+// Without a server of net/http there is no connection to take values from; the
+// request's are not taken in its place.
+func TestContextWithoutAServer(t *testing.T) {
+	for name, ctx := range map[string]context.Context{
+		"plain":   context.Background(),
+		"server":  context.WithValue(context.Background(), http.ServerContextKey, &http.Server{}),
+		"address": context.WithValue(context.Background(), http.LocalAddrContextKey, &net.TCPAddr{}),
+	} {
+		r := sinkRequest("/")
+		r = r.WithContext(context.WithValue(ctx, key{}, "pooled"))
+		got := make(chan any, 1)
+		gw := quiet()
+		gw.Handle("/", gateway.Callbacks{OnOpen: func(ctx context.Context, s *gateway.Socket) error {
+			got <- ctx.Value(key{})
+			return nil
+		}})
+		gw.ServeHTTP(hijackWriter{httptest.NewRecorder(), &script{}, nil}, r)
+		if v := <-got; v != nil {
+			t.Errorf("%s: the event's context has the request's value %v", name, v)
+		}
+		wantErr(t, "Shutdown", gw.Shutdown(context.Background()), nil)
+	}
+}

@@ -48,7 +48,8 @@
 //
 // The operations take a context because a socket may live on another node.
 // The context of an open or data event ends when its socket begins to close.
-// Events do not see the values of the upgrade request's context, because routers
+// Events see the values of their connection's context, as BaseContext and ConnContext
+// of the http.Server made it, but not those of the upgrade request's, because routers
 // reuse what they put there. What an endpoint needs to know of the request is in
 // [Info], or Authorize attaches it as an [Admission].
 //

@@ -16,8 +16,8 @@ import (
 //
 // The context of an open or data event ends when the socket begins to close,
 // for whatever cause. That of a close event ends with the context of Shutdown.
-// Both carry the values of the [Admission]'s Context or of the server's base
-// context.
+// Both carry the values of the [Admission]'s Context, or of the connection's: what
+// the BaseContext and ConnContext of the http.Server put there.
 //
 // What ServeEvent returns says what becomes of its socket. Nil leaves it open. A
 // *[CloseError] closes it with that code and reason. The error of an operation
@@ -108,7 +108,8 @@ type Route struct {
 	Endpoint Endpoint
 
 	// Authorize is asked after [Options].Authorize; both must admit. Their
-	// admissions are merged, and where they disagree this one wins.
+	// admissions are merged, and where they disagree this one wins. Groups and
+	// header fields are added.
 	Authorize func(r *http.Request) (*Admission, error)
 
 	// Subprotocols are offered to the client in order of preference (RFC 6455,
@@ -131,14 +132,36 @@ type Admission struct {
 	// not joined.
 	Groups []string
 
-	// Context gives the events of the socket its values, but not its end. Nil
-	// means the server's base context. It must not be the request's context:
-	// routers reuse what they put there as soon as the upgrade is done.
+	// Context gives the events of the socket its values, but not its end. It
+	// must not be the request's context: routers reuse what they put there as soon
+	// as the upgrade is done. Nil means the context of the connection, as the
+	// BaseContext and ConnContext of the http.Server have made it. Where
+	// middleware hides that behind a context of a type of its own that does not
+	// embed the one it was made of, there are no values: set them here then.
 	Context context.Context
+
+	// Subprotocol is the one that is agreed on, in place of the first of
+	// [Route].Subprotocols that the client offers. The client must have offered
+	// it, or the request is refused with 500. Empty means no choice.
+	Subprotocol string
+
+	// Header has fields for the answer that opens the socket, such as cookies.
+	// They are added to those of middleware. Fields of the handshake and fields
+	// that describe a body are left out. For those of a refusal see
+	// [Error.WithHeader].
+	Header http.Header
 
 	// Expires is when the socket is closed, with 1008, cause expired. The zero
 	// time means never.
 	Expires time.Time
+}
+
+// header returns the fields for the answer. A nil Admission has none.
+func (a *Admission) header() http.Header {
+	if a == nil {
+		return nil
+	}
+	return a.Header
 }
 
 // merge returns a with what b sets; b wins. Either may be nil.
@@ -160,6 +183,18 @@ func (a *Admission) merge(b *Admission) *Admission {
 		}
 	}
 	m.Groups = slices.Concat(a.Groups, b.Groups)
+	if len(b.Header) > 0 {
+		m.Header = a.Header.Clone()
+		if m.Header == nil {
+			m.Header = http.Header{}
+		}
+		for name, values := range b.Header {
+			m.Header[name] = slices.Concat(m.Header[name], values)
+		}
+	}
+	if b.Subprotocol != "" {
+		m.Subprotocol = b.Subprotocol
+	}
 	if b.Context != nil {
 		m.Context = b.Context
 	}

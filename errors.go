@@ -18,6 +18,8 @@ type Error struct {
 	Message string `json:"error"`  // for people; may change
 	Status  int    `json:"status"` // an HTTP status code
 	Err     error  `json:"-"`      // what caused it, or nil; never leaves the process
+
+	header *http.Header // of WithHeader; a pointer, for errors are compared
 }
 
 // The errors of operations and of refused upgrades, by type. Errors that are
@@ -41,6 +43,12 @@ var (
 	ErrUnreachable  = sentinel("unreachable", http.StatusServiceUnavailable, "the node that owns the socket does not answer")
 	ErrTimeout      = sentinel("timeout", http.StatusGatewayTimeout, "the caller's context ended first")
 )
+
+// allErrors are those above.
+var allErrors = []*Error{
+	ErrInvalid, ErrUnauthorized, ErrForbidden, ErrNotFound, ErrNoRoute, ErrMethod, ErrClosed, ErrTooLarge,
+	ErrUpgrade, ErrTooMany, ErrQueueFull, ErrDropped, ErrInternal, ErrUnsupported, ErrShutdown, ErrUnreachable, ErrTimeout,
+}
 
 func sentinel(typ string, status int, text string) *Error {
 	return &Error{Type: typ, Message: text, Status: status}
@@ -101,6 +109,20 @@ func contextEnded(ctx context.Context) error {
 		return nil
 	}
 	return timeout(ctx)
+}
+
+// WithHeader returns a copy of e with a field more for the answer to an upgrade that
+// Authorize refuses with it, as a 401 should have a WWW-Authenticate (RFC 9110, section
+// 15.5.2). Fields that describe the answer's body, or the connection, are left out
+// there.
+func (e *Error) WithHeader(name, value string) *Error {
+	c, h := *e, http.Header{}
+	if e.header != nil {
+		h = e.header.Clone()
+	}
+	h.Add(name, value)
+	c.header = &h
+	return &c
 }
 
 // ErrorOf returns the error object of any error: err's own *Error if there is

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/wsgateway/gateway/internal/pattern"
 	"github.com/wsgateway/gateway/internal/rawio"
 )
 
@@ -21,8 +22,8 @@ func Leftovers(h *Handler) []string {
 	left = append(left, leftInMemory(h)...)
 	h.hub.mu.Lock()
 	defer h.hub.mu.Unlock()
-	if h.hub.n != 0 {
-		left = append(left, fmt.Sprintf("%d sockets are counted", h.hub.n))
+	if h.hub.n != 0 || h.hub.pending != 0 {
+		left = append(left, fmt.Sprintf("%d sockets are counted, %d of them to come", h.hub.n, h.hub.pending))
 	}
 	for addr, n := range h.hub.perAddr {
 		left = append(left, fmt.Sprintf("%d sockets are counted for %v", n, addr))
@@ -53,7 +54,7 @@ func leftInMemory(h *Handler) []string {
 	h.hub.mu.Lock()
 	closed := h.hub.closed
 	h.hub.mu.Unlock()
-	if h.sweeper.running && closed { // otherwise it ends itself a second after the last socket
+	if h.sweeper.armed && closed { // otherwise it ends itself a second after the last socket
 		left = append(left, "the sweeper runs")
 	}
 	for _, l := range h.sweeper.lists {
@@ -77,14 +78,10 @@ func (s *Socket) Note(ev Event) bool { return s.note(&ev) }
 
 // Match finds the route for an escaped path as an upgrade does: its pattern and
 // the values of its parameters, or the error that refuses it.
-func Match(h *Handler, escaped string) (pattern string, values []string, err *Error) {
-	segs, err := splitPath(escaped)
+func Match(h *Handler, escaped string) (text string, values []string, err *Error) {
+	rt, values, err := h.routes.load().match(escaped)
 	if err != nil {
 		return "", nil, err
-	}
-	rt, values := h.routes.load().root.match(segs, nil)
-	if rt == nil {
-		return "", nil, ErrNoRoute
 	}
 	return rt.Pattern, values, nil
 }
@@ -113,10 +110,10 @@ func QueueCap(s *Socket) int {
 
 // ParseQuery reads a query as an upgrade does, or says why it is refused.
 func ParseQuery(raw string) (Parameters, error) {
-	if err := checkQuery(raw); err != nil {
+	if err := pattern.CheckQuery(raw); err != nil {
 		return nil, err
 	}
-	return parseQuery(raw)
+	return pattern.ParseQuery(raw)
 }
 
 // ReadBufferTwice reports whether one of the pooled read buffers is in the pool twice,
@@ -132,3 +129,6 @@ func ReadBufferTwice(n int) bool {
 	}
 	return false
 }
+
+// RequestSize returns what the socket keeps of its upgrade request, in bytes.
+func RequestSize(s *Socket) int { return s.req.size() }

@@ -174,7 +174,11 @@ func FuzzForwarded(f *testing.F) {
 			}
 			r.Header.Del("Origin")
 			r.RemoteAddr = "10.0.0.1:99"
-			info := infoOf(t, gateway.Options{TrustedProxies: proxies}, r)
+			o := gateway.Options{TrustedProxies: proxies, ForwardedHeaders: []string{"Forwarded"}}
+			if forwarded == "" {
+				o.ForwardedHeaders = []string{"X-Forwarded-For", "X-Forwarded-Proto", "X-Forwarded-Host"}
+			}
+			info := infoOf(t, o, r)
 			if proxies == nil && (info.RemoteAddr != r.RemoteAddr || info.URI != "ws://gateway.test/?q") {
 				t.Errorf("from an address that is not trusted: remote address %q, URI %q", info.RemoteAddr, info.URI)
 			}

@@ -3,12 +3,10 @@ package gateway
 import (
 	"context"
 	"crypto/rand"
-	"errors"
 	"fmt"
 	"hash/maphash"
 	"iter"
 	"log/slog"
-	"maps"
 	"net/http"
 	"net/textproto"
 	"slices"
@@ -17,6 +15,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/wsgateway/gateway/internal/forwarded"
 	"github.com/wsgateway/gateway/internal/frameq"
 	"github.com/wsgateway/gateway/internal/ws"
 )
@@ -34,6 +33,7 @@ type Handler struct {
 	node   string
 	epoch  time.Time
 	secret []string // Options.RedactHeaders in canonical form
+	trust  forwarded.Trust
 
 	hub      hub
 	groups   groups
@@ -41,6 +41,7 @@ type Handler struct {
 	routes   routes
 	flusher  flusher
 	sweeper  sweeper
+	rester   rester
 	memory   memory
 	stats    stats
 
@@ -49,8 +50,6 @@ type Handler struct {
 
 	hardStop context.Context // of close events; ends when Shutdown gives up
 	giveUp   context.CancelFunc
-
-	bases sync.Map // base contexts by *http.Server
 }
 
 // New returns a gateway without routes. Nil options are all defaults; an option
@@ -65,20 +64,24 @@ func New(opts *Options) *Handler {
 	}
 	h := &Handler{log: newLogger(o.Logger), node: strings.ToLower(rand.Text()[:nodeLen]), epoch: time.Now()}
 	for _, name := range o.RedactHeaders {
+		if !isToken(name) { // it would be shown
+			panic(fmt.Sprintf("gateway: Options.RedactHeaders: %q is no header's name", name))
+		}
 		h.secret = append(h.secret, textproto.CanonicalMIMEHeaderKey(name))
 	}
 	o.AllowOrigins = checkAllowOrigins(o.AllowOrigins)
-	o.TrustedProxies = slices.Clone(o.TrustedProxies)
+	h.trust = checkTrust(&o)
 	o.KeepMessage = or(o.KeepMessage, defaultKeepMessage)
 	o.MaxSockets = or(o.MaxSockets, defaultMaxSockets)
 	o.MaxSocketsPerAddr = or(o.MaxSocketsPerAddr, defaultMaxSocketsPerAddr)
 	o.MaxGroupsPerSocket = or(o.MaxGroupsPerSocket, defaultMaxGroups)
+	o.RestAfter = or(o.RestAfter, defaultRestAfter)
 	o.MaxQueuedBytes = or(o.MaxQueuedBytes, defaultMaxQueuedBytes)
 	o.MaxReceivingBytes = or(o.MaxReceivingBytes, defaultMaxReceivingBytes)
 	o.Limits = o.Limits.over(defaultLimits)
 	h.opts = o
 	h.memory.init(&o)
-	h.sweeper.init(h)
+	h.sweeper.h = h
 	h.groups.seed = maphash.MakeSeed()
 	h.hardStop, h.giveUp = context.WithCancel(context.Background())
 	return h
@@ -97,7 +100,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 func (h *Handler) upgrade(w http.ResponseWriter, r *http.Request) *Error {
-	rt, path, err := h.route(r)
+	rt, path, err := h.match(r)
 	if err != nil {
 		return err
 	}
@@ -121,96 +124,43 @@ func (h *Handler) upgrade(w http.ResponseWriter, r *http.Request) *Error {
 	var s *Socket
 	defer func() { // also when Authorize panics
 		if !opened {
-			h.hub.release(c.addr, c.exempt)
+			h.hub.withdraw(c.Addr, c.Exempt)
 			if s != nil {
 				s.freeRequest()
 			}
 		}
 	}()
-	admit, err := h.authorize(rt, path, r)
+	admit, err := h.authorize(rt, path, r, &c)
 	if err != nil {
 		return err
 	}
-	up.subprotocol = selectSubprotocol(rt.Subprotocols, r)
+	if up.subprotocol, err = h.subprotocol(rt, admit, r); err != nil {
+		return err
+	}
 	if h.opts.Compression {
 		up.extension = ws.AcceptDeflate(r.Header["Sec-Websocket-Extensions"])
 	}
-	s = h.newSocket(rt, newRequest(r, &c, path, up.subprotocol), admit, h.baseContext(r))
+	s = h.newSocket(rt, newRequest(r, &c, path, up.subprotocol), admit, baseContext(r))
 	if err := h.chargeRequest(s); err != nil {
 		return err
 	}
 	conn, brw, hijackErr := hj.Hijack()
 	if hijackErr != nil {
-		h.log.Error("upgrade impossible", "error", hijackErr)
-		return NewError(ErrInternal, "the connection cannot be taken over from %T: %v", hj, hijackErr)
+		err := hijackFailed(hj, hijackErr)
+		h.log.Error("upgrade impossible", "error", err.Message)
+		return err
 	}
 	early, _ := brw.Reader.Peek(brw.Reader.Buffered())
 	s.conn.init(s, conn, aloneWith(r, hj), early, up.extension != "")
 	opened = true
 	var answer [1 << 10]byte
-	h.open(s, up.appendResponse(answer[:0], w.Header()))
+	h.open(s, up.appendResponse(answer[:0], w.Header(), admit.header()))
 	return nil
-}
-
-// route finds the request's route and the values of its parameters.
-func (h *Handler) route(r *http.Request) (*boundRoute, []string, *Error) {
-	segs, err := splitPath(r.URL.EscapedPath())
-	if err != nil {
-		return nil, nil, err
-	}
-	rt, path := h.routes.load().root.match(segs, nil)
-	if rt == nil {
-		return nil, nil, ErrNoRoute
-	}
-	if err := checkQuery(r.URL.RawQuery); err != nil {
-		return nil, nil, err
-	}
-	return rt, path, nil
-}
-
-// authorize asks the gateway's hook and then the route's.
-func (h *Handler) authorize(rt *boundRoute, path []string, r *http.Request) (*Admission, *Error) {
-	var admit *Admission
-	for _, hook := range []func(*http.Request) (*Admission, error){h.opts.Authorize, rt.Authorize} {
-		if hook == nil {
-			continue
-		}
-		ours := r.Clone(r.Context())
-		ours.Pattern = rt.Pattern
-		for i, name := range rt.names {
-			ours.SetPathValue(name, path[i])
-		}
-		a, err := hook(ours)
-		if err != nil {
-			return nil, h.refusal(err)
-		}
-		admit = admit.merge(a)
-	}
-	if admit != nil {
-		a := *admit
-		a.Values = maps.Clone(a.Values)
-		admit = &a
-	}
-	return admit, nil
-}
-
-// refusal is what the client is told of a hook's error: all of an *Error that
-// was meant for it, nothing of another, whose text may name what is inside.
-func (h *Handler) refusal(err error) *Error {
-	e := ErrorOf(err)
-	if own := (*Error)(nil); errors.As(err, &own) && own != nil && !e.Is(ErrInternal) && e.Status >= 400 && e.Status <= 599 {
-		return &e
-	}
-	h.log.Error("Authorize failed", "error", err)
-	if e.Is(ErrTimeout) {
-		return NewError(ErrTimeout, "the check of this request took too long")
-	}
-	return ErrInternal
 }
 
 func (h *Handler) newSocket(rt *boundRoute, req request, admit *Admission, base context.Context) *Socket {
 	if admit != nil && admit.Context != nil {
-		base = context.WithoutCancel(admit.Context)
+		base = admit.Context
 	}
 	s := &Socket{h: h, id: h.newID(), route: rt, req: req, admit: admit, opened: time.Now()}
 	s.shard = h.hub.shard(s.id)
@@ -243,6 +193,7 @@ func (h *Handler) open(s *Socket, answer []byte) {
 	h.everyone.add(&s.all)
 	s.joinAdmitted()
 	h.hub.add(s)
+	h.hub.opened()
 	h.sweeper.add(s)
 	h.stats.opened.Add(1)
 	s.checkRoute() // Replace may have looked before the socket was there
@@ -359,7 +310,8 @@ func (h *Handler) Info(ctx context.Context, id string) (Info, error) {
 // List returns the ids of the open sockets in lexical order. On one node it cannot
 // fail.
 func (h *Handler) List(ctx context.Context) ([]string, error) {
-	ids := make([]string, 0, h.hub.count())
+	open, _ := h.hub.count()
+	ids := make([]string, 0, open)
 	for id := range h.ListSeq(ctx) {
 		ids = append(ids, id)
 	}
@@ -398,8 +350,16 @@ func (h *Handler) find(id string) (*Socket, error) {
 // of their close events end, and the error, of type timeout, says how many there
 // were. Shutdown may be called again.
 //
+// It waits for what the sockets' endpoints do, so they cannot call it: from inside an
+// event, a function of [Socket.Go] or Authorize it changes nothing and fails with
+// ErrInvalid. There, call it in a goroutine of its own, with a context of its own, and
+// do not wait for that.
+//
 // http.Server.Shutdown neither sees nor closes sockets: call Shutdown first.
 func (h *Handler) Shutdown(ctx context.Context) error {
+	if err := h.checkOutside(ctx, "Shutdown"); err != nil {
+		return err
+	}
 	h.hub.close()
 	for s := range h.hub.all() {
 		s.close(Closed{Cause: CauseDrain, Code: closeGoingAway})
@@ -413,10 +373,15 @@ func (h *Handler) Shutdown(ctx context.Context) error {
 		return nil
 	case <-ctx.Done():
 	}
-	n := h.hub.count()
+	n, requests := h.hub.count()
 	h.giveUp()
 	for s := range h.hub.all() {
 		s.conn.abort(true)
 	}
-	return NewError(ErrTimeout, "shutdown: %d sockets were not closed in time and have been cut: %w", n, context.Cause(ctx))
+	if n == 0 && requests > 0 {
+		return NewError(ErrTimeout, "shutdown: Authorize has not decided over %d requests in time: %w",
+			requests, context.Cause(ctx))
+	}
+	return NewError(ErrTimeout, "shutdown: %d sockets were not closed in time and have been cut: %w",
+		n, context.Cause(ctx))
 }

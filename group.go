@@ -23,6 +23,7 @@ type Group struct {
 	name    string
 	all     bool
 	except  []string
+	exclude map[string]bool // the same, where they are many
 	refused func(id string, err error)
 }
 
@@ -47,6 +48,12 @@ func (h *Handler) Groups(ctx context.Context) ([]string, error) { return h.group
 // CloseWith and Members. Ids that nobody has are ignored.
 func (g Group) Except(ids ...string) Group {
 	g.except = slices.Concat(g.except, ids)
+	if len(g.except) > 16 { // a map is faster from here on
+		g.exclude = make(map[string]bool, len(g.except))
+		for _, id := range g.except {
+			g.exclude[id] = true
+		}
+	}
 	return g
 }
 
@@ -194,7 +201,12 @@ func (g Group) members() []*membership {
 	return g.h.groups.members(g.name)
 }
 
-func (g Group) excepts(id string) bool { return len(g.except) > 0 && slices.Contains(g.except, id) }
+func (g Group) excepts(id string) bool {
+	if g.exclude != nil {
+		return g.exclude[id]
+	}
+	return len(g.except) > 0 && slices.Contains(g.except, id)
+}
 
 // A membership is one socket's place in one group.
 type membership struct {

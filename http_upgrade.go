@@ -6,6 +6,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"net/textproto"
+	"slices"
 	"strings"
 	"time"
 )
@@ -22,7 +24,8 @@ type upgrade struct {
 // this.
 func checkUpgrade(r *http.Request) (upgrade, *Error) {
 	if r.ProtoMajor >= 2 {
-		return upgrade{}, NewError(ErrUnsupported, "a WebSocket over HTTP/%d is not supported: use HTTP/1.1", r.ProtoMajor)
+		return upgrade{}, NewError(ErrUnsupported, "a WebSocket over HTTP/%d is not supported: use "+
+			"HTTP/1.1", r.ProtoMajor)
 	}
 	if err := checkUpgradeTokens(r); err != nil {
 		return upgrade{}, err
@@ -35,11 +38,13 @@ func checkUpgrade(r *http.Request) (upgrade, *Error) {
 	}
 	keys := r.Header["Sec-Websocket-Key"]
 	if len(keys) != 1 {
-		return upgrade{}, invalidf("an upgrade request has one Sec-WebSocket-Key, this one has %d", len(keys))
+		return upgrade{}, invalidf("an upgrade request has one Sec-WebSocket-Key, this one has %d",
+			len(keys))
 	}
 	key := strings.TrimSpace(keys[0])
 	var nonce [18]byte // 24 characters decode to at most this
-	if n, err := base64.StdEncoding.Decode(nonce[:], []byte(key[:min(len(key), 24)])); err != nil || n != 16 || len(key) != 24 {
+	if n, err := base64.StdEncoding.Decode(nonce[:], []byte(key[:min(len(key), 24)])); err != nil ||
+		n != 16 || len(key) != 24 {
 		return upgrade{}, invalidf("Sec-WebSocket-Key must be 16 bytes in base64")
 	}
 	return upgrade{key: key}, nil
@@ -83,16 +88,23 @@ func selectSubprotocol(ours []string, r *http.Request) string {
 	if len(ours) == 0 {
 		return ""
 	}
+	offered := offeredSubprotocols(r)
 	for _, p := range ours {
-		for _, f := range r.Header["Sec-Websocket-Protocol"] {
-			for t := range strings.SplitSeq(f, ",") {
-				if strings.TrimSpace(t) == p {
-					return p
-				}
-			}
+		if slices.Contains(offered, p) {
+			return p
 		}
 	}
 	return ""
+}
+
+func offeredSubprotocols(r *http.Request) []string {
+	var all []string
+	for _, f := range r.Header["Sec-Websocket-Protocol"] {
+		for t := range strings.SplitSeq(f, ",") {
+			all = append(all, strings.TrimSpace(t))
+		}
+	}
+	return all
 }
 
 // refuse answers a request that does not become a socket.
@@ -107,7 +119,16 @@ func (h *Handler) refuse(w http.ResponseWriter, r *http.Request, e *Error) {
 	case http.StatusMethodNotAllowed:
 		header.Set("Allow", http.MethodGet)
 	}
-	if e.Is(ErrTooMany) || e.Is(ErrShutdown) {
+	var fields http.Header
+	if e.header != nil {
+		fields = *e.header
+	}
+	for name, values := range fields {
+		if !ownFields[name] {
+			header[name] = append(header[name], values...) // cookies of middleware stay
+		}
+	}
+	if (e.Is(ErrTooMany) || e.Is(ErrShutdown)) && header.Get("Retry-After") == "" {
 		header.Set("Retry-After", "5")
 	}
 	if hasBody(r) {
@@ -140,11 +161,27 @@ func hijackerOf(w http.ResponseWriter) (http.Hijacker, *Error) {
 		if hj, ok := w.(http.Hijacker); ok {
 			return hj, nil
 		}
-		u, ok := w.(interface{ Unwrap() http.ResponseWriter })
+		u, ok := w.(unwrapper)
 		if !ok {
-			return nil, NewError(ErrInternal, "the connection cannot be taken over: %T has neither Hijack nor Unwrap", w)
+			return nil, NewError(ErrInternal,
+				"the connection cannot be taken over: %T has neither Hijack nor Unwrap", w)
 		}
 		w = u.Unwrap()
+	}
+}
+
+type unwrapper interface{ Unwrap() http.ResponseWriter }
+
+// hijackFailed is the error of a Hijack. It names the innermost type: some have a
+// Hijack that only asks what they wrap.
+func hijackFailed(hj http.Hijacker, err error) *Error {
+	var hides any = hj
+	for {
+		u, ok := hides.(unwrapper)
+		if !ok {
+			return NewError(ErrInternal, "the connection cannot be taken over from %T: %v", hides, err)
+		}
+		hides = u.Unwrap()
 	}
 }
 
@@ -153,13 +190,16 @@ func hijackerOf(w http.ResponseWriter) (http.Hijacker, *Error) {
 // ResponseWriter hands it over.
 func aloneWith(r *http.Request, hj http.Hijacker) bool {
 	srv, _ := r.Context().Value(http.ServerContextKey).(*http.Server)
-	return srv != nil && srv.ConnContext == nil && srv.ConnState == nil && fmt.Sprintf("%T", hj) == "*http.response"
+	return srv != nil && srv.ConnContext == nil && srv.ConnState == nil && fmt.Sprintf("%T",
+		hj) == "*http.response"
 }
 
 // appendResponse appends the answer that completes the handshake (RFC 6455, section
-// 4.2.2), with what middleware has set on the ResponseWriter.
-func (u *upgrade) appendResponse(b []byte, middleware http.Header) []byte {
-	b = append(b, "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: "...)
+// 4.2.2), with the fields that middleware has set on the ResponseWriter and those of
+// the admission.
+func (u *upgrade) appendResponse(b []byte, more ...http.Header) []byte {
+	b = append(b, "HTTP/1.1 101 Switching Protocols\r\n"+
+		"Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: "...)
 	sum := sha1.Sum([]byte(u.key + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"))
 	b = base64.StdEncoding.AppendEncode(b, sum[:])
 	b = append(b, "\r\n"...)
@@ -169,23 +209,30 @@ func (u *upgrade) appendResponse(b []byte, middleware http.Header) []byte {
 	if u.extension != "" {
 		b = appendField(b, "Sec-WebSocket-Extensions", u.extension)
 	}
-	for name, values := range middleware {
-		if skipInResponse[name] {
-			continue
-		}
-		for _, v := range values {
-			b = appendField(b, name, v)
+	for _, header := range more {
+		for name, values := range header {
+			if !isToken(name) || ownFields[textproto.CanonicalMIMEHeaderKey(name)] {
+				continue
+			}
+			for _, v := range values {
+				b = appendField(b, name, v)
+			}
 		}
 	}
 	return append(b, "\r\n"...)
 }
 
-// skipInResponse is what the handshake says itself, or what has no place in an
-// answer without a body.
-var skipInResponse = map[string]bool{
-	"Upgrade": true, "Connection": true, "Sec-Websocket-Accept": true, "Sec-Websocket-Protocol": true,
+// ownFields are those that neither middleware nor a hook can set: an answer says them
+// itself, or they describe a body or a connection that it does not have.
+var ownFields = map[string]bool{
+	"Upgrade": true, "Connection": true, "Keep-Alive": true, "Proxy-Connection": true, "Te": true,
+	"Sec-Websocket-Accept": true, "Sec-Websocket-Protocol": true,
 	"Sec-Websocket-Extensions": true, "Sec-Websocket-Version": true,
-	"Content-Type": true, "Content-Length": true, "Transfer-Encoding": true, "Date": true,
+	"Transfer-Encoding": true, "Trailer": true, "Date": true,
+	"Content-Type": true, "Content-Length": true, "Content-Encoding": true,
+	"Content-Language": true, "Content-Location": true, "Content-Range": true,
+	"Content-Disposition": true, "Content-Md5": true, "Content-Digest": true, "Repr-Digest": true,
+	"Accept-Ranges": true, "Etag": true, "Last-Modified": true,
 }
 
 var fieldCleaner = strings.NewReplacer("\r", " ", "\n", " ")

@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"sync/atomic"
 
+	"github.com/wsgateway/gateway/internal/forwarded"
 	"github.com/wsgateway/gateway/internal/lockorder"
 )
 
@@ -18,10 +19,11 @@ type hub struct {
 	shards [shardCount]shard
 
 	mu      lockorder.Mutex[rankHub]
-	closed  bool // takes no more sockets
-	n       int
-	perAddr map[netip.Addr]int
-	empty   chan struct{} // closed when n becomes 0; nil while nobody waits
+	closed  bool               // takes no more sockets
+	n       int                // of sockets, and of requests that may become one
+	pending int                // those of n that are no sockets yet
+	perAddr map[netip.Addr]int // by capKey
+	empty   chan struct{}      // closed when n becomes 0; nil while nobody waits
 }
 
 // A shard is a part of the registry, with the counters of its sockets.
@@ -96,7 +98,8 @@ func (sh *shard) copy(to []*Socket) []*Socket {
 }
 
 // reserve counts one more socket, or says why there can be none.
-func (b *hub) reserve(h *Handler, c *client) *Error {
+func (b *hub) reserve(h *Handler, c *forwarded.Client) *Error {
+	key := capKey(c.Addr)
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	switch most := h.opts.MaxSocketsPerAddr; {
@@ -104,29 +107,50 @@ func (b *hub) reserve(h *Handler, c *client) *Error {
 		return ErrShutdown
 	case h.opts.MaxSockets >= 0 && b.n >= h.opts.MaxSockets:
 		return NewError(ErrTooMany, "the gateway has its %d sockets", b.n)
-	case most >= 0 && !c.exempt && b.perAddr[c.addr] >= most:
+	case most >= 0 && !c.Exempt && b.perAddr[key] >= most:
 		err := NewError(ErrTooMany, "this address has too many sockets")
 		err.Status = http.StatusTooManyRequests
 		return err
 	}
 	b.n++
-	if !c.exempt {
+	b.pending++
+	if !c.Exempt {
 		if b.perAddr == nil {
 			b.perAddr = map[netip.Addr]int{}
 		}
-		b.perAddr[c.addr]++
+		b.perAddr[key]++
 	}
 	return nil
 }
 
-// release is the opposite of reserve.
+// opened turns what was reserved into a socket.
+func (b *hub) opened() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.pending--
+}
+
+// withdraw gives up what was reserved: the request has become no socket.
+func (b *hub) withdraw(addr netip.Addr, exempt bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.pending--
+	b.releaseLocked(addr, exempt)
+}
+
+// release is the end of a socket.
 func (b *hub) release(addr netip.Addr, exempt bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	b.releaseLocked(addr, exempt)
+}
+
+func (b *hub) releaseLocked(addr netip.Addr, exempt bool) {
 	b.n--
 	if !exempt {
-		if b.perAddr[addr]--; b.perAddr[addr] == 0 {
-			delete(b.perAddr, addr)
+		key := capKey(addr)
+		if b.perAddr[key]--; b.perAddr[key] == 0 {
+			delete(b.perAddr, key)
 		}
 	}
 	if b.n > 0 {
@@ -138,10 +162,27 @@ func (b *hub) release(addr netip.Addr, exempt bool) {
 	}
 }
 
-func (b *hub) count() int {
+// capKey is what MaxSocketsPerAddr counts an address under. One line has a whole /64
+// of IPv6 addresses. Those of a gateway from IPv4 (RFC 6052) have one for all of IPv4.
+func capKey(a netip.Addr) netip.Addr {
+	if !a.Is6() {
+		return a
+	}
+	octets := a.As16()
+	if nat64.Contains(a) {
+		return netip.AddrFrom4([4]byte(octets[12:]))
+	}
+	clear(octets[8:])
+	return netip.AddrFrom16(octets)
+}
+
+var nat64 = netip.MustParsePrefix("64:ff9b::/96")
+
+// count returns the number of sockets, and of requests that may become one.
+func (b *hub) count() (open, pending int) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return b.n
+	return b.n - b.pending, b.pending
 }
 
 // close takes no more sockets.

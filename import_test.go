@@ -108,6 +108,8 @@ func TestForbiddenImports(t *testing.T) {
 		"lua/keystore":        {"test helpers stay out of programs": testHelpers},
 		"lua/internal/vm":     {"the machine knows no gateway": {module}, "test helpers stay out of programs": testHelpers},
 		"lua/internal/source": {"reading files needs no gateway": {module}, "test helpers stay out of programs": testHelpers},
+		"internal/pattern":    {"patterns know no gateway": {module}},
+		"internal/forwarded":  {"headers know no gateway": {module}},
 	} {
 		for _, imported := range importsOf(t, dir) {
 			if dir == "." && within(imported, module) && !within(imported, module+"/internal") {

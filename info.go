@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"maps"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 )
@@ -92,7 +93,8 @@ type Info struct {
 var alwaysSecret = []string{"Authorization", "Cookie", "Proxy-Authorization"}
 
 // redacted returns info without the values of its secret headers; the names
-// stay.
+// stay. Of the subprotocols that were offered it leaves the one agreed on: the others
+// may be tokens, for which a page has no other header.
 func (info Info) redacted() Info {
 	h := maps.Clone(info.Header)
 	for _, names := range [][]string{alwaysSecret, info.secret} {
@@ -102,9 +104,14 @@ func (info Info) redacted() Info {
 			}
 		}
 	}
+	if _, ok := h[offers]; ok && !slices.Contains(info.secret, offers) {
+		h[offers] = []string{info.Subprotocol}
+	}
 	info.Header = h
 	return info
 }
+
+const offers = "Sec-Websocket-Protocol"
 
 // infoJSON is the JSON form; see MarshalJSON for what is absent when.
 type infoJSON struct {
@@ -150,7 +157,8 @@ func (p *paramJSON) UnmarshalJSON(b []byte) error {
 }
 
 // MarshalJSON returns the info object, the same that scripts see, with the values
-// of secret headers replaced by "". Its members:
+// of secret headers replaced by "", and of the subprotocols that were offered the one
+// agreed on. Its members:
 //
 //   - socket_id, uri, route, remote_addr: strings, as the fields of Info;
 //     server_ip names the node.

@@ -13,6 +13,7 @@ type (
 	rankGroup      struct{}
 	rankOutbox     struct{}
 	rankWatch      struct{}
+	rankRester     struct{}
 	rankCrew       struct{}
 	rankContext    struct{}
 	rankFanout     struct{}
@@ -28,7 +29,8 @@ func (rankGroupShard) Rank() (int, string) { return 6, "groupShard.mu" }
 func (rankGroup) Rank() (int, string)      { return 7, "group.mu" }
 func (rankOutbox) Rank() (int, string)     { return 8, "outbox.mu" }
 func (rankWatch) Rank() (int, string)      { return 9, "watchList.mu" }
-func (rankCrew) Rank() (int, string)       { return 10, "crew.mu" }
-func (rankContext) Rank() (int, string)    { return 11, "socketContext.mu" }
-func (rankFanout) Rank() (int, string)     { return 12, "fanout.mu" }
-func (rankCounts) Rank() (int, string)     { return 13, "counts.mu" }
+func (rankRester) Rank() (int, string)     { return 10, "rester.mu" }
+func (rankCrew) Rank() (int, string)       { return 11, "crew.mu" }
+func (rankContext) Rank() (int, string)    { return 12, "socketContext.mu" }
+func (rankFanout) Rank() (int, string)     { return 13, "fanout.mu" }
+func (rankCounts) Rank() (int, string)     { return 14, "counts.mu" }

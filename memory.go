@@ -250,7 +250,7 @@ func (c *conn) waitToReceive(mine, size int) error {
 // chargeRequest counts what the socket keeps of a long request for its life, or refuses
 // the upgrade.
 func (h *Handler) chargeRequest(s *Socket) *Error {
-	n := requestSize(&s.req)
+	n := s.req.size()
 	if n <= requestFree {
 		return nil
 	}
@@ -262,15 +262,6 @@ func (h *Handler) chargeRequest(s *Socket) *Error {
 	s.reqBytes = n
 	p.Add(n)
 	return nil
-}
-
-// requestSize returns about how many bytes of memory the request holds.
-func requestSize(q *request) int {
-	n := len(q.uri) + len(q.fields) + len(q.remote) + len(q.subprotocol)
-	for _, v := range q.path {
-		n += len(v)
-	}
-	return n
 }
 
 // freeRequest is the opposite of chargeRequest.

@@ -53,6 +53,20 @@ type Message struct {
 	// so that a slow client is late but never stale. Received messages have
 	// none.
 	Key string
+
+	received *received // whose memory Data is; nil for most
+}
+
+// Release gives the memory of a received message back, so that another one can arrive in
+// it: for endpoints that take many messages of more than 16 KiB, where making and
+// collecting memory costs more than everything else. Nobody has to; what is not released
+// is left to the garbage collector.
+//
+// After it nothing may use Data, not a part of it, and no copy of the Message: send first,
+// and not in a goroutine that may still be at it. It does nothing for other messages, and
+// nothing a second time.
+func (m Message) Release() {
+	m.received.release()
 }
 
 // Text returns a text message. Text that is not UTF-8 is refused by the send

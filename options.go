@@ -11,33 +11,52 @@ import (
 // defaults. [New] copies them: a later change has no effect.
 type Options struct {
 	// Logger receives what the gateway has to say, see the package
-	// documentation for levels and fields. Nil means slog.Default().
+	// documentation for levels and fields. Nil means slog.Default(), asked anew for
+	// each line.
 	Logger *slog.Logger
 
 	// Authorize is asked before the upgrade, after every other check. It sees
 	// a copy of the request in which Pattern and PathValue are the gateway's
-	// own. An *Error with a status of 400 to 599 refuses with that status and is
-	// sent as JSON. Any other error is logged, not sent, and refuses with 500, or
-	// with 504 if it says that a context has ended. Nil admits everyone.
+	// own, and RemoteAddr (host:port, with port 0 if unknown), Host, URL.Host and
+	// URL.Scheme ("ws" or "wss") are the client's, where a trusted proxy is
+	// between. An *Error with a status of 400 to 599 refuses with that status and
+	// is sent as JSON, see also [Error.WithHeader]. Any other error is logged, not sent, and
+	// refuses with 500, or with 504 if it says that a context has ended. Nil
+	// admits everyone.
 	Authorize func(r *http.Request) (*Admission, error)
 
 	// AllowOrigins lists the origins whose pages may connect besides those of
-	// the request's own host and port: "scheme://host" or "scheme://host:port".
-	// "null" admits sandboxed pages and local files. "*" panics: see
-	// InsecureAnyOrigin.
+	// the request's own host and port: "scheme://host" or "scheme://host:port",
+	// with international domain names in either form. "null" admits sandboxed
+	// pages and local files, "file://" the pages of some WebViews. An entry that
+	// no page can have panics; so does "*": see InsecureAnyOrigin.
 	AllowOrigins []string
 
 	// InsecureAnyOrigin lets every page on the web open sockets as its visitor,
 	// with the visitor's cookies. Only for endpoints that need no identity.
 	InsecureAnyOrigin bool
 
-	// TrustedProxies are the addresses whose forwarding headers
-	// (X-Forwarded-For, -Proto, -Host, or Forwarded of RFC 7239) count for the
-	// URI, the remote address and the cap per address. Nil: nobody's.
+	// TrustedProxies are the addresses of proxies whose forwarding headers count
+	// for the URI, the host that an origin is compared with, the remote address
+	// and the cap per address. Nil: nobody's.
 	TrustedProxies []netip.Prefix
 
+	// TrustUnixSockets makes every peer that connects over a Unix socket a trusted
+	// proxy. Otherwise such a peer has no address, and so no cap.
+	TrustUnixSockets bool
+
+	// ForwardedHeaders names the headers that count, of X-Forwarded-For,
+	// X-Forwarded-Proto, X-Forwarded-Host and Forwarded (RFC 7239). Every trusted
+	// proxy must write each of them in every request, or remove it: what a client
+	// sends under that name would be believed. Others count for nothing. Nil means
+	// X-Forwarded-For and X-Forwarded-Proto. Forwarded beside one of the others,
+	// and any other name, panics.
+	ForwardedHeaders []string
+
 	// RedactHeaders names request headers, besides Authorization, Cookie and
-	// Proxy-Authorization, whose values only the socket's own endpoint sees.
+	// Proxy-Authorization, whose values only the socket's own endpoint sees. Of
+	// Sec-WebSocket-Protocol, where pages put tokens, others see the subprotocol
+	// that was agreed on.
 	RedactHeaders []string
 
 	// KeepMessage is the size in bytes up to which the latest message of a
@@ -48,12 +67,13 @@ type Options struct {
 	// takeover, and compresses messages of 512 bytes and more.
 	Compression bool
 
-	// MaxSockets caps the open sockets. Zero means 100,000; negative: no cap.
+	// MaxSockets caps the open sockets, and with them the requests that Authorize
+	// is still asked about. Zero means 100,000; negative: no cap.
 	MaxSockets int
 
-	// MaxSocketsPerAddr caps the open sockets of one remote IP address.
-	// Loopback addresses and trusted proxies do not count. Zero means 1,000;
-	// negative: no cap.
+	// MaxSocketsPerAddr caps the open sockets of one remote IP address; of IPv6,
+	// of the /64 that one line has. Loopback addresses and trusted proxies do not
+	// count. Zero means 1,000; negative: no cap.
 	MaxSocketsPerAddr int
 
 	// MaxGroupsPerSocket caps the groups that one socket is in. Zero means 100;
@@ -77,6 +97,12 @@ type Options struct {
 	// clients are not read from until there is room, for Limits.MessageTimeout at most.
 	// Zero means 64 MiB; negative: no bound.
 	MaxReceivingBytes int64
+
+	// RestAfter is the silence after which a socket gives up its goroutine, which needs
+	// more memory than everything else of an idle socket; it gets another one when
+	// something comes. It concerns Linux, and connections without TLS in this process.
+	// Zero means 5 seconds; a negative value keeps the goroutines.
+	RestAfter time.Duration
 
 	// Limits are those of every route that does not set its own.
 	Limits

@@ -1,250 +1,270 @@
 package gateway
 
 import (
+	"errors"
 	"fmt"
-	"net/url"
+	"maps"
+	"net/http"
 	"slices"
 	"strings"
-	"unicode/utf8"
+	"sync/atomic"
+
+	"github.com/wsgateway/gateway/internal/lockorder"
+	"github.com/wsgateway/gateway/internal/pattern"
 )
 
-// A pattern is a parsed Route.Pattern.
-type pattern struct {
-	text string
-	segs []segment
+// A boundRoute is a Route in the table. It never changes; a socket keeps the one
+// it opened on.
+type boundRoute struct {
+	Route                       // as registered
+	pattern     pattern.Pattern //
+	names       []string        // of the pattern's parameters
+	lim         Limits          // with the gateway's defaults filled in; negative still means off
+	ep          Endpoint        // with the gateway's middleware around it
+	owner       string          // of Replace; "" for Handle
+	where       string          // file and line of the registration
+	ignoresOpen bool            // the endpoint does nothing in the open event
+	sweepClass  int             // how often its sockets are looked at
 }
 
-// A segment is one piece of a pattern between slashes.
-type segment struct {
-	kind segmentKind
-	text string // of a literal; the name of a parameter, "" if it has none
+// A table is all routes at one time. It never changes.
+type table struct {
+	tree   pattern.Tree[*boundRoute]
+	byText map[string]*boundRoute
 }
 
-type segmentKind uint8
+// A routes holds the current table.
+type routes struct {
+	current atomic.Pointer[table]
 
-const (
-	literal segmentKind = iota // more specific than
-	param                      // {name}: one segment, not empty; more specific than
-	rest                       // {name...} or a final slash: all that follows
-)
+	mu         lockorder.Mutex[rankRoutes] // never held while middleware runs
+	middleware []func(Endpoint) Endpoint
+	used       bool // a route was registered
+	binding    int  // registrations that have taken the middleware and are not done
+}
 
-// parsePattern parses the path syntax of http.ServeMux.
-func parsePattern(text string) (pattern, error) {
-	p := pattern{text: text}
-	if !strings.HasPrefix(text, "/") {
-		if strings.Contains(text, "/") {
-			return p, fmt.Errorf("it names a method or a host; a pattern is a path that starts with a slash")
-		}
-		return p, fmt.Errorf("it does not start with a slash")
+var emptyTable = &table{}
+
+func (rs *routes) load() *table {
+	if t := rs.current.Load(); t != nil {
+		return t
 	}
-	pieces := strings.Split(text[1:], "/")
-	for i, piece := range pieces {
-		last := i == len(pieces)-1
-		seg, err := parseSegment(piece, last)
-		if err != nil {
-			return p, err
-		}
-		if seg.kind != literal && seg.text != "" && slices.Contains(p.names(), seg.text) {
-			return p, fmt.Errorf("parameter {%s} occurs twice", seg.text)
-		}
-		p.segs = append(p.segs, seg)
-	}
-	return p, nil
+	return emptyTable
 }
 
-func parseSegment(piece string, last bool) (segment, error) {
+// match finds the request's route and the values of its parameters.
+func (h *Handler) match(r *http.Request) (*boundRoute, []string, *Error) {
+	rt, path, err := h.routes.load().match(r.URL.EscapedPath())
+	if err != nil {
+		return nil, nil, err
+	}
+	if err := pattern.CheckQuery(r.URL.RawQuery); err != nil {
+		return nil, nil, invalidf("the query is %w", err)
+	}
+	return rt, path, nil
+}
+
+func (t *table) match(escapedPath string) (*boundRoute, []string, *Error) {
+	segs, err := pattern.SplitPath(escapedPath)
 	switch {
-	case piece == "" && last:
-		return segment{kind: rest}, nil // "/sub/" is all of the subtree
-	case piece == "":
-		return segment{}, fmt.Errorf("it has an empty segment")
-	case piece == "{$}" && last:
-		return segment{kind: literal}, nil // the empty last segment of "/sub/"
-	case !strings.ContainsAny(piece, "{}"):
-		text, err := url.PathUnescape(piece)
-		if err != nil || text == "." || text == ".." {
-			return segment{}, fmt.Errorf("segment %q can never match", piece)
-		}
-		return segment{kind: literal, text: text}, nil
-	case piece[0] != '{' || piece[len(piece)-1] != '}':
-		return segment{}, fmt.Errorf("a parameter must be a whole segment, not part of %q", piece)
+	case errors.Is(err, pattern.ErrDots):
+		return nil, nil, ErrNoRoute
+	case err != nil:
+		return nil, nil, invalidf("the path is %w", err)
 	}
-	name, isRest := strings.CutSuffix(piece[1:len(piece)-1], "...")
-	switch {
-	case !isName(name):
-		return segment{}, fmt.Errorf("%q is not a parameter's name", name)
-	case isRest && !last:
-		return segment{}, fmt.Errorf("%s is only allowed at the end", piece)
-	case isRest:
-		return segment{rest, name}, nil
+	rt, path, ok := t.tree.Match(segs)
+	if !ok {
+		return nil, nil, ErrNoRoute
 	}
-	return segment{param, name}, nil
+	return rt, path, nil
 }
 
-func isName(s string) bool {
-	for i, c := range s {
-		if c != '_' && (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') && (i == 0 || c < '0' || c > '9') {
-			return false
+// Use puts middleware around the endpoints of every route of every owner; the
+// first is the outermost. It panics once there is a route, or one is being
+// registered.
+func (h *Handler) Use(mw ...func(Endpoint) Endpoint) {
+	h.routes.mu.Lock()
+	defer h.routes.mu.Unlock()
+	if h.routes.used || h.routes.binding > 0 {
+		panic(fmt.Sprintf("gateway: Use at %s comes after the first route", callerLine()))
+	}
+	for _, m := range mw {
+		if m == nil {
+			panic(fmt.Sprintf("gateway: Use at %s: nil middleware", callerLine()))
 		}
 	}
-	return s != ""
+	h.routes.middleware = append(h.routes.middleware, mw...)
 }
 
-// names returns the names of the parameters in order.
-func (p *pattern) names() []string {
-	var names []string
-	for _, s := range p.segs {
-		if s.kind != literal && s.text != "" {
-			names = append(names, s.text)
-		}
-	}
-	return names
+// Handle registers the endpoint for a pattern. It panics, with the pattern and
+// the caller's line, if the pattern is not valid, conflicts with another one, or
+// the endpoint is nil. It is for start-up; see [Handler.Replace] for later.
+func (h *Handler) Handle(pattern string, ep Endpoint) {
+	h.HandleRoute(Route{Pattern: pattern, Endpoint: ep})
 }
 
-// conflicts reports whether some path matches both and neither is the more
-// specific one, as two equal patterns are. It is the rule of http.ServeMux.
-func (p *pattern) conflicts(q *pattern) bool {
-	pMore, qMore := false, false // somewhere more specific
-	for i := 0; ; i++ {
-		pEnd, qEnd := i == len(p.segs), i == len(q.segs)
-		if pEnd || qEnd {
-			return pEnd && qEnd && pMore == qMore
-		}
-		a, b := p.segs[i], q.segs[i]
-		switch {
-		case a.kind == rest && b.kind == rest:
-			return pMore == qMore
-		case a.kind == rest: // q goes on or ends here, and is the more specific
-			return pMore
-		case b.kind == rest:
-			return qMore
-		case a.kind == literal && b.kind == literal && a.text != b.text:
-			return false
-		case a.kind == param && b.kind == literal && b.text == "", b.kind == param && a.kind == literal && a.text == "":
-			return false // a parameter does not match the empty segment
-		case a.kind < b.kind:
-			pMore = true
-		case a.kind > b.kind:
-			qMore = true
-		}
-	}
-}
-
-// A node is one step of the tree that paths are matched in.
-type node struct {
-	literals map[string]*node
-	param    *node
-	rest     *boundRoute
-	end      *boundRoute
-}
-
-func (n *node) add(segs []segment, rt *boundRoute) {
-	if len(segs) == 0 {
-		n.end = rt
+// HandleFunc registers a function for a pattern, like [Handler.Handle].
+func (h *Handler) HandleFunc(pattern string, fn EndpointFunc) {
+	if fn == nil {
+		h.HandleRoute(Route{Pattern: pattern})
 		return
 	}
-	switch seg := segs[0]; seg.kind {
-	case rest:
-		n.rest = rt
-	case param:
-		if n.param == nil {
-			n.param = new(node)
-		}
-		n.param.add(segs[1:], rt)
-	default:
-		if n.literals == nil {
-			n.literals = map[string]*node{}
-		}
-		next := n.literals[seg.text]
-		if next == nil {
-			next = new(node)
-			n.literals[seg.text] = next
-		}
-		next.add(segs[1:], rt)
+	h.HandleRoute(Route{Pattern: pattern, Endpoint: fn})
+}
+
+// HandleRoute registers a route, like [Handler.Handle].
+func (h *Handler) HandleRoute(rt Route) {
+	where := callerLine()
+	if err := h.register("", where, []Route{rt}, false); err != nil {
+		panic(fmt.Sprintf("gateway: route %q registered at %s: %v", rt.Pattern, where,
+			errors.Unwrap(err)))
 	}
 }
 
-// match finds the most specific route for the decoded segments and appends the
-// values of its named parameters.
-func (n *node) match(segs, values []string) (*boundRoute, []string) {
-	if len(segs) == 0 {
-		return n.end, values
+// Replace makes routes the only routes of the owner, in one step: all of them,
+// or with an error of type invalid_request none. No routes removes the owner's.
+// The owner "" is that of [Handler.Handle].
+//
+// Open sockets keep the endpoint they opened on. Sockets whose pattern is gone
+// are closed with 1012, cause route_removed; Replace begins that and does not wait
+// for it, so an endpoint may call it. Of several calls at the same time, the routes
+// of the last one to finish are in place.
+func (h *Handler) Replace(owner string, routes []Route) error {
+	if err := h.register(owner, callerLine(), routes, true); err != nil {
+		return err
 	}
-	if next := n.literals[segs[0]]; next != nil {
-		if rt, v := next.match(segs[1:], values); rt != nil {
-			return rt, v
-		}
-	}
-	if n.param != nil && segs[0] != "" {
-		if rt, v := n.param.match(segs[1:], append(values, segs[0])); rt != nil {
-			return rt, v
-		}
-	}
-	if n.rest == nil {
-		return nil, nil
-	}
-	if len(n.rest.names) > len(values) { // the rest has a name
-		values = append(values, strings.Join(segs, "/"))
-	}
-	return n.rest, values
-}
-
-// splitPath decodes the segments of an escaped path, each exactly once. A slash
-// that is written %2F belongs to its segment. Segments "." and ".." are no
-// names, so such a path has no route; NUL and bytes that are not UTF-8 are an
-// error, for no endpoint expects them.
-func splitPath(escaped string) ([]string, *Error) {
-	// http.StripPrefix may leave nothing, or a path without its first slash.
-	segs := strings.Split(strings.TrimPrefix(escaped, "/"), "/")
-	for i, s := range segs {
-		v, err := url.PathUnescape(s)
-		if err != nil || !goodText(v) {
-			return nil, invalidf("the path is not UTF-8 in percent-encoding, or contains NUL")
-		}
-		if v == "." || v == ".." {
-			return nil, ErrNoRoute
-		}
-		segs[i] = v
-	}
-	return segs, nil
-}
-
-// goodText is what parameters consist of.
-func goodText(s string) bool { return utf8.ValidString(s) && !strings.Contains(s, "\x00") }
-
-// checkQuery refuses a query whose parameters could not be read: bad
-// percent-encoding, NUL, or not UTF-8.
-func checkQuery(raw string) *Error {
-	if strings.IndexByte(raw, '%') < 0 && goodText(raw) {
-		return nil
-	}
-	if _, err := parseQuery(raw); err != nil {
-		return invalidf("the query is not UTF-8 in percent-encoding, or contains NUL")
+	for s := range h.hub.all() {
+		s.checkRoute()
 	}
 	return nil
 }
 
-// parseQuery decodes each key and value exactly once, with + for a space as
-// browsers write it. Unlike url.ParseQuery it takes a semicolon for what it is.
-func parseQuery(raw string) (Parameters, error) {
-	params := Parameters{}
-	for pair := range strings.SplitSeq(raw, "&") {
-		if pair == "" {
-			continue
-		}
-		k, v, _ := strings.Cut(pair, "=")
-		key, err := url.QueryUnescape(k)
+// register binds routes and publishes a table with them, in which they stand beside
+// the owner's others or take the place of these.
+//
+// Middleware is foreign code and may itself register routes. So it runs between two
+// checks and without the lock: the first saves it the work for routes that cannot be,
+// the second decides.
+func (h *Handler) register(owner, where string, routes []Route, replace bool) error {
+	bound := make([]*boundRoute, len(routes))
+	for i, rt := range routes {
+		b, err := h.bind(owner, where, rt)
 		if err != nil {
-			return nil, err
+			return routeError(rt, owner, err)
 		}
-		value, err := url.QueryUnescape(v)
-		if err != nil {
-			return nil, err
-		}
-		if !goodText(key) || !goodText(value) {
-			return nil, ErrInvalid
-		}
-		params[key] = append(params[key], value)
+		bound[i] = b
 	}
-	return params, nil
+	if _, err := h.routes.load().with(owner, bound, replace); err != nil {
+		return err
+	}
+	mws, done := h.routes.takeMiddleware()
+	defer done()
+	for _, b := range bound {
+		if err := b.wrap(mws); err != nil {
+			return routeError(b.Route, owner, err)
+		}
+	}
+	return h.routes.publish(func(now *table) (*table, error) {
+		return now.with(owner, bound, replace)
+	})
+}
+
+func routeError(rt Route, owner string, err error) error {
+	return invalidf("route %q of %q: %w", rt.Pattern, owner, err)
+}
+
+// takeMiddleware returns the middleware and holds off Use until done.
+func (rs *routes) takeMiddleware() (mws []func(Endpoint) Endpoint, done func()) {
+	rs.mu.Lock()
+	defer rs.mu.Unlock()
+	rs.binding++
+	return rs.middleware, func() {
+		rs.mu.Lock()
+		defer rs.mu.Unlock()
+		rs.binding--
+	}
+}
+
+// publish puts what edit makes of the current table into its place.
+func (rs *routes) publish(edit func(now *table) (*table, error)) error {
+	rs.mu.Lock()
+	defer rs.mu.Unlock()
+	t, err := edit(rs.load())
+	if err != nil {
+		return err
+	}
+	for _, rt := range t.byText {
+		t.tree.Add(rt.pattern, rt)
+	}
+	rs.used = true
+	rs.current.Store(t)
+	return nil
+}
+
+// with returns the routes of t and the bound ones, without those of the owner that
+// they replace; its tree is still empty.
+func (t *table) with(owner string, bound []*boundRoute, replace bool) (*table, error) {
+	all := make(map[string]*boundRoute, len(t.byText)+len(bound))
+	maps.Copy(all, t.byText)
+	if replace {
+		maps.DeleteFunc(all, func(_ string, rt *boundRoute) bool { return rt.owner == owner })
+	}
+	for _, b := range bound {
+		for _, other := range all {
+			if b.pattern.Conflicts(other.pattern) {
+				return nil, routeError(b.Route, owner,
+					fmt.Errorf("conflicts with %q registered at %s", other.Pattern, other.where))
+			}
+		}
+		all[b.Pattern] = b
+	}
+	return &table{byText: all}, nil
+}
+
+// bind checks all of a route but its conflicts.
+func (h *Handler) bind(owner, where string, rt Route) (*boundRoute, error) {
+	p, err := pattern.Parse(rt.Pattern)
+	if err != nil {
+		return nil, err
+	}
+	if rt.Endpoint == nil {
+		return nil, errors.New("nil endpoint")
+	}
+	if err := rt.Limits.check(); err != nil {
+		return nil, err
+	}
+	for _, sub := range rt.Subprotocols {
+		if !isToken(sub) {
+			return nil, fmt.Errorf("subprotocol %q is not a token", sub)
+		}
+	}
+	rt.Subprotocols = slices.Clone(rt.Subprotocols)
+	lim := rt.Limits.over(h.opts.Limits).unbounded()
+	return &boundRoute{
+		Route: rt, pattern: p, names: p.Names(), owner: owner, where: where,
+		lim: lim, sweepClass: sweepClass(lim.shortest()),
+	}, nil
+}
+
+// wrap puts the middleware around the route's endpoint.
+func (b *boundRoute) wrap(mws []func(Endpoint) Endpoint) error {
+	b.ep = b.Endpoint
+	for _, mw := range slices.Backward(mws) {
+		if b.ep = mw(b.ep); b.ep == nil {
+			return errors.New("middleware returned a nil endpoint")
+		}
+	}
+	callbacks, ok := b.ep.(Callbacks)
+	b.ignoresOpen = ok && callbacks.OnOpen == nil
+	return nil
+}
+
+// isToken reports whether s is a token of RFC 9110, section 5.6.2.
+func isToken(s string) bool {
+	for _, c := range s {
+		if c <= ' ' || c >= 0x7f || strings.ContainsRune(`()<>@,;:\"/[]?={}`, c) {
+			return false
+		}
+	}
+	return s != ""
 }

@@ -37,6 +37,7 @@ type Socket struct {
 	lim      limiter
 	lastWarn int64
 	lost     bool   // the connection has ended; nothing can be written
+	rested   bool   // it has been at rest
 	events   uint32 // counts those behind which nothing had come
 
 	own []ownEndpoint // what PerSocket made; owned by the endpoint's calls
@@ -47,6 +48,8 @@ type Socket struct {
 	msgStart atomic.Int64  // the message that is arriving began; 0: none is
 	delays   atomic.Bool   // the reader does not read, for the rate delays or memory is short
 	unsure   atomic.Bool   // there may have been more to read when the reader last went to wait; see rawio.Conn.Read
+	dozing   atomic.Bool   // the reader is to go to rest when it is woken
+	resting  atomic.Bool   // there is no reader, see rest.go
 	bare     atomic.Uint32 // the number of an event that runs, and nothing was received behind its message; or 0
 	arriving atomic.Int64  // bytes that the pool counts for the message that is arriving
 	watch    watch         // owned by the sweeper

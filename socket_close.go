@@ -54,6 +54,7 @@ func (s *Socket) startClose(c Closed, arm bool) (began, write bool) {
 	if arm {
 		s.armLocked()
 	}
+	s.Awake() // whoever rests is to learn of it
 	return true, write
 }
 
@@ -176,6 +177,9 @@ func (s *Socket) finish() {
 	}
 	if blocks {
 		s.armCut()
+	}
+	if s.rested {
+		s.h.rester.forget(s)
 	}
 	s.conn.cut(s.out.pending())
 	s.out.finish()

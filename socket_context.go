@@ -2,8 +2,6 @@ package gateway
 
 import (
 	"context"
-	"net"
-	"net/http"
 	"sync/atomic"
 	"time"
 
@@ -32,7 +30,7 @@ func (c *socketContext) get() context.Context {
 	defer c.mu.Unlock()
 	if c.inner == nil {
 		var cancel context.CancelCauseFunc
-		c.inner, cancel = context.WithCancelCause(c.base)
+		c.inner, cancel = context.WithCancelCause(context.WithoutCancel(c.base))
 		c.cancel = cancel
 		if c.end != nil {
 			stop := context.AfterFunc(c.end, func() { cancel(nil) })
@@ -101,27 +99,3 @@ func (s *Socket) ownContext(ctx context.Context) bool {
 	own, _ := ctx.Value(socketKey{}).(*Socket)
 	return own == s
 }
-
-// baseContext returns the base context of the server that the request came
-// through. The request's own context will not do: it holds what routers reuse
-// for other requests as soon as ServeHTTP has returned. The server's
-// BaseContext function is called again for it, in general once a server.
-func (h *Handler) baseContext(r *http.Request) context.Context {
-	srv, _ := r.Context().Value(http.ServerContextKey).(*http.Server)
-	if srv == nil || srv.BaseContext == nil {
-		return context.Background()
-	}
-	addr, _ := r.Context().Value(http.LocalAddrContextKey).(net.Addr)
-	if base, ok := h.bases.Load(srv); ok {
-		return base.(context.Context)
-	}
-	base, _ := h.bases.LoadOrStore(srv, context.WithoutCancel(srv.BaseContext(namedListener{addr})))
-	return base.(context.Context)
-}
-
-// A namedListener tells a BaseContext function the address it asks for.
-type namedListener struct{ addr net.Addr }
-
-func (l namedListener) Accept() (net.Conn, error) { return nil, net.ErrClosed }
-func (l namedListener) Close() error              { return nil }
-func (l namedListener) Addr() net.Addr            { return l.addr }

@@ -39,11 +39,19 @@ func (s *Socket) loop() {
 		}
 	}()
 	c := &s.conn
-	for silent := time.Duration(0); silent < slowTalker; {
+	silent := time.Duration(0)
+	for silent < slowTalker {
 		err := s.serveHere()
 		before := c.at
 		if err == nil {
 			err = c.wait()
+		}
+		if err == errRest {
+			if s.rest() {
+				followed = true
+				return
+			}
+			continue
 		}
 		if err != nil {
 			s.ended(err)
@@ -59,7 +67,10 @@ func (s *Socket) loop() {
 		}
 	}
 	followed = true
-	go s.loop()
+	// Who has said one thing after a long silence will be silent again.
+	if !s.silentLong(silent) || !s.rest() {
+		go s.loop()
+	}
 }
 
 // serveHere serves the messages that have come as a whole, and returns the error that
@@ -95,6 +106,7 @@ func (s *Socket) serveHere() error {
 func (s *Socket) serve(m Message) {
 	at := s.conn.at
 	if s.isClosing() || !s.withinRate(at) {
+		m.Release()
 		return
 	}
 	s.shard.messagesIn.Add(1)

@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"maps"
+	"strings"
 	"sync/atomic"
 
 	"github.com/wsgateway/gateway/internal/lockorder"
@@ -12,7 +13,9 @@ import (
 type Stats struct {
 	QueuedBytes, ReceivingBytes int64 // now held of Options.MaxQueuedBytes and MaxReceivingBytes
 
-	Open   int    // sockets that are open or closing
+	Resting int // open sockets that are silent and have no goroutine
+
+	Open   int    // sockets that are open or closing; requests in Authorize are none yet
 	Opened uint64 // sockets ever opened
 
 	MessagesIn, BytesIn   uint64 // delivered to endpoints; bytes of payload, inflated
@@ -30,8 +33,11 @@ type Stats struct {
 	// key, "closed" with their socket.
 	Lost map[string]uint64
 
-	Closed  map[Cause]uint64  // sockets closed, by cause
-	Refused map[string]uint64 // requests refused, by error type
+	// Closed counts sockets by cause, Refused requests by error type. Causes and
+	// types of your own have a counter each up to 100 of them and 100 bytes; the
+	// rest are counted together as "other".
+	Closed  map[Cause]uint64
+	Refused map[string]uint64
 }
 
 // A stats counts. Counters of single messages are in the hub's shards, so that
@@ -58,17 +64,45 @@ const (
 
 var lostNames = [...]string{"oldest", "newest", "replaced", "closed"}
 
-// counts is a set of counters by name.
-type counts[K comparable] struct {
-	mu lockorder.Mutex[rankCounts]
-	m  map[K]uint64
+// counts is a set of counters by name. Hosts choose names too, at worst without end, so
+// only maxForeign of theirs have a counter of their own.
+type counts[K ~string] struct {
+	mu      lockorder.Mutex[rankCounts]
+	m       map[K]uint64
+	foreign int // names that are not the gateway's own
 }
+
+const (
+	maxForeign    = 100
+	maxForeignLen = 100 // bytes
+	otherName     = "other"
+)
+
+// ownNames are the causes and error types of the gateway.
+var ownNames = func() map[string]bool {
+	own := map[string]bool{otherName: true}
+	for _, c := range allCauses {
+		own[string(c)] = true
+	}
+	for _, e := range allErrors {
+		own[e.Type] = true
+	}
+	return own
+}()
 
 func (c *counts[K]) add(k K) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.m == nil {
 		c.m = map[K]uint64{}
+	}
+	if _, counted := c.m[k]; !counted && !ownNames[string(k)] {
+		if c.foreign >= maxForeign || len(k) > maxForeignLen {
+			k = otherName
+		} else {
+			c.foreign++
+			k = K(strings.Clone(string(k)))
+		}
 	}
 	c.m[k]++
 }
@@ -85,14 +119,16 @@ func (c *counts[K]) copy() map[K]uint64 {
 // Stats returns the counters. It looks at no socket and is cheap at any number
 // of them.
 func (h *Handler) Stats() Stats {
+	open, _ := h.hub.count()
 	st := Stats{
-		Open:           h.hub.count(),
+		Open:           open,
 		Opened:         h.stats.opened.Load(),
 		RateDelayed:    h.stats.rateDelayed.Load(),
 		RateDropped:    h.stats.rateDropped.Load(),
 		QueueFull:      h.stats.queueFull.Load(),
 		NoMemory:       h.stats.noMemory.Load(),
 		GaveWay:        h.memory.cut.Load(),
+		Resting:        int(h.rester.count.Load()),
 		QueuedBytes:    h.memory.queued.Used(),
 		ReceivingBytes: h.memory.received.Used(),
 		EndpointErrors: h.stats.endpointErrors.Load(),

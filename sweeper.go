@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"math"
 	"time"
 
 	"github.com/wsgateway/gateway/internal/lockorder"
@@ -27,20 +28,20 @@ func sweepClass(shortest time.Duration) int {
 func sweepInterval(class int) time.Duration { return min(minSweep<<class, maxSweep) }
 
 // A sweeper watches the timeouts of all sockets, so that no socket needs a timer or a
-// goroutine for them: a timeout is late by one sweep at most. Its goroutine runs while
-// there are sockets, and ends itself when it finds none. It neither logs nor calls what
-// the host has given.
+// goroutine for them: a timeout is late by one sweep at most. It is a timer, which sets
+// itself again while there are sockets. It neither logs nor calls what the host has given.
 type sweeper struct {
-	h    *Handler
-	wake chan struct{} // something is due earlier than was thought, or stop
+	h *Handler
 
-	mu      lockorder.Mutex[rankWatch]
-	lists   [sweepClasses]watchList
-	doubts  []*Socket // that may have left something unread
-	lookDue int64     // when they are looked at
-	waits   int64     // until when run waits
-	running bool
-	stopped bool // Shutdown is through: end at once
+	mu       lockorder.Mutex[rankWatch]
+	lists    [sweepClasses]watchList
+	doubts   []*Socket   // that may have left something unread
+	lookDue  int64       // when they are looked at
+	timer    *time.Timer // made when first needed
+	due      int64       // when it fires
+	armed    bool        // it is set, or sweeps; Shutdown waits until it is not
+	sweeping bool
+	stopped  bool // Shutdown is through: not set again
 }
 
 // A watchList is the sockets that are looked at equally often. Times are nanoseconds
@@ -50,8 +51,6 @@ type watchList struct {
 	due     int64
 }
 
-func (sw *sweeper) init(h *Handler) { sw.h, sw.wake = h, make(chan struct{}, 1) }
-
 // add has the socket watched.
 func (sw *sweeper) add(s *Socket) {
 	sw.mu.Lock()
@@ -60,12 +59,9 @@ func (sw *sweeper) add(s *Socket) {
 	s.watch.at = len(l.sockets)
 	l.sockets = append(l.sockets, s)
 	if len(l.sockets) == 1 {
-		l.due = sw.h.since(time.Now()) + int64(sweepInterval(s.route.sweepClass))
-		sw.hurryLocked(l.due)
-	}
-	if !sw.running {
-		sw.running = true
-		sw.h.background.Go(sw.run) // Shutdown waits for it
+		now := sw.h.since(time.Now())
+		l.due = now + int64(sweepInterval(s.route.sweepClass))
+		sw.hurryLocked(now, l.due)
 	}
 }
 
@@ -88,86 +84,103 @@ func (sw *sweeper) doubt(s *Socket) {
 	sw.mu.Lock()
 	defer sw.mu.Unlock()
 	if sw.doubts = append(sw.doubts, s); len(sw.doubts) == 1 {
-		sw.lookDue = sw.h.since(time.Now()) + int64(slowTalker)
-		sw.hurryLocked(sw.lookDue)
+		now := sw.h.since(time.Now())
+		sw.lookDue = now + int64(slowTalker)
+		sw.hurryLocked(now, sw.lookDue)
 	}
 }
 
-// hurryLocked sees to it that run does not wait longer than until due.
-func (sw *sweeper) hurryLocked(due int64) {
-	if due < sw.waits {
-		sw.waits = due
-		sw.signal()
+// hurryLocked sees to it that the timer fires by the time due.
+func (sw *sweeper) hurryLocked(now, due int64) {
+	if sw.sweeping || sw.armed && sw.due <= due {
+		return // it is set when the sweep is over, or soon enough
+	}
+	if !sw.armed {
+		sw.armed = true
+		sw.h.background.Add(1)
+	}
+	sw.setLocked(now, due)
+}
+
+func (sw *sweeper) setLocked(now, due int64) {
+	sw.due = due
+	if wait := time.Duration(max(due-now, 0)); sw.timer == nil {
+		sw.timer = time.AfterFunc(wait, sw.tick)
+	} else {
+		sw.timer.Reset(wait)
 	}
 }
 
-func (sw *sweeper) signal() {
-	select {
-	case sw.wake <- struct{}{}:
-	default:
-	}
+// restLocked ends the sweeping, until there is a socket again.
+func (sw *sweeper) restLocked() {
+	sw.doubts = nil
+	sw.h.rester.stop()
+	sw.armed = false
+	sw.h.background.Done()
 }
 
-// stop ends the sweeper, for no socket will come any more.
+// stop ends the sweeping, for no socket will come any more.
 func (sw *sweeper) stop() {
 	sw.mu.Lock()
 	defer sw.mu.Unlock()
 	sw.stopped = true
-	sw.signal()
-}
-
-func (sw *sweeper) run() {
-	t := time.NewTimer(0)
-	defer t.Stop()
-	for {
-		now := sw.h.since(time.Now())
-		sw.lookAgain(now)
-		for class := range sw.lists {
-			sw.sweep(class, now)
-		}
-		wait, ok := sw.next(now)
-		if !ok {
-			return
-		}
-		t.Reset(wait)
-		select {
-		case <-t.C:
-		case <-sw.wake:
-		}
+	if sw.armed && !sw.sweeping && sw.timer.Stop() {
+		sw.restLocked()
 	}
 }
 
-// next returns how long nothing is due, or false when nobody is left to be watched, and
-// the sweeper ends.
-func (sw *sweeper) next(now int64) (wait time.Duration, ok bool) {
+// tick is one look at everything that is due.
+func (sw *sweeper) tick() {
+	sw.mu.Lock()
+	if sw.sweeping || !sw.armed { // the timer was set while it fired
+		sw.mu.Unlock()
+		return
+	}
+	sw.sweeping = true
+	sw.mu.Unlock()
+	now := sw.h.since(time.Now())
+	sw.lookAgain(now)
+	for class := range sw.lists {
+		sw.sweep(class, now)
+	}
 	sw.mu.Lock()
 	defer sw.mu.Unlock()
-	sw.waits = now + int64(maxSweep)
-	some := false
+	sw.sweeping = false
+	if due, ok := sw.nextLocked(); ok && !sw.stopped {
+		sw.setLocked(sw.h.since(time.Now()), due)
+	} else {
+		sw.restLocked()
+	}
+}
+
+// nextLocked returns when something is due next, or false when nobody is left to be
+// watched.
+func (sw *sweeper) nextLocked() (due int64, ok bool) {
+	due = math.MaxInt64
 	for i := range sw.lists {
 		if l := &sw.lists[i]; len(l.sockets) > 0 {
-			some = true
-			sw.waits = min(sw.waits, l.due)
+			due, ok = min(due, l.due), true
 		}
 	}
-	if !some {
-		sw.doubts = nil
-		sw.running = false
-		return 0, false
+	if ok && len(sw.doubts) > 0 {
+		due = min(due, sw.lookDue)
 	}
-	if len(sw.doubts) > 0 {
-		sw.waits = min(sw.waits, sw.lookDue)
-	}
-	return time.Duration(max(sw.waits-now, 0)), true
+	return due, ok
 }
 
 // sweep looks at the sockets of one class, if it is due.
 func (sw *sweeper) sweep(class int, now int64) {
 	var some [256]*Socket
+	dozed := 0
 	for from := 0; ; {
 		n := sw.some(class, from, now, some[:])
 		for _, s := range some[:n] {
 			s.sweep(now)
+			if dozed < restsPerSweep && s.doze(now) {
+				if dozed++; dozed%restsAtOnce == 0 {
+					time.Sleep(restPause)
+				}
+			}
 		}
 		if from += n; n == 0 {
 			return

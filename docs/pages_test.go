@@ -21,6 +21,7 @@ import (
 func TestPagesCompile(t *testing.T) {
 	for page, least := range map[string]int{
 		"mounting.md": 5, "limits.md": 5, "errors.md": 5, "production.md": 5, "migrating.md": 2,
+		"proxies.md": 1,
 	} {
 		t.Run(page, func(t *testing.T) { mdtest.Build(t, "..", page, least, mdtest.Program) })
 	}

@@ -11,6 +11,8 @@ import (
 
 	"github.com/go-chi/chi/v5"
 	"github.com/go-chi/chi/v5/middleware"
+	"github.com/labstack/echo/v4"
+	echomiddleware "github.com/labstack/echo/v4/middleware"
 
 	"github.com/wsgateway/gateway"
 )
@@ -43,6 +45,12 @@ func TestHiddenHijacker(t *testing.T) {
 				h.ServeHTTP(wrapping{hiding{w}}, r)
 			})
 		}, "routers.hiding"},
+		"echo's Timeout": {func(h http.Handler) http.Handler {
+			r := echo.New()
+			r.Use(echomiddleware.TimeoutWithConfig(echomiddleware.TimeoutConfig{Timeout: time.Minute}))
+			r.Any("/*", echo.WrapHandler(h))
+			return r
+		}, "http.timeoutWriter"},
 		"http.TimeoutHandler": {func(h http.Handler) http.Handler {
 			return http.TimeoutHandler(h, time.Minute, "late")
 		}, "http.timeoutWriter"},
@@ -98,6 +106,29 @@ func TestRequestTimeoutIsNotTheSockets(t *testing.T) {
 }
 
 type baseKey struct{}
+
+// What the server's BaseContext holds is in the events' contexts behind every router
+// and its middleware too.
+func TestBaseContextBehindRouters(t *testing.T) {
+	for name, mount := range mounts {
+		t.Run(name, func(t *testing.T) {
+			gw := gateway.New(nil)
+			gw.Handle("/ws/base", gateway.Callbacks{OnOpen: func(ctx context.Context,
+				s *gateway.Socket) error {
+				v, _ := ctx.Value(baseKey{}).(string)
+				return s.Send(ctx, gateway.Text(v))
+			}})
+			s := &server{Server: httptest.NewUnstartedServer(mount(gw))}
+			s.Config.BaseContext = baseContext
+			s.Start()
+			defer s.Close()
+			c := s.dial(t, "/ws/base")
+			if ev, err := c.Next(); err != nil || string(ev.Data) != "from the host" {
+				t.Errorf("the event's context has %q, %v", ev.Data, err)
+			}
+		})
+	}
+}
 
 // What the server's BaseContext holds is in every event's context.
 func TestBaseContext(t *testing.T) {

@@ -1,10 +1,15 @@
 package main
 
 import (
+	"bytes"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
+	"io"
 	"net/http"
+	"strconv"
+	"unicode/utf16"
+	"unicode/utf8"
 
 	"github.com/wsgateway/gateway"
 )
@@ -60,21 +65,78 @@ func (a api) info(r *http.Request) (any, error) {
 }
 
 func (a api) send(r *http.Request) (any, error) {
-	var body struct{ Message, Type string }
-	if err := json.NewDecoder(http.MaxBytesReader(nil, r.Body, maxBody)).Decode(&body); err != nil {
+	body, err := io.ReadAll(http.MaxBytesReader(nil, r.Body, maxBody))
+	if err != nil {
 		return nil, badBody(err)
 	}
-	m := gateway.Text(body.Message)
-	var err error
-	if m.Type, err = gateway.ParseMessageType(body.Type); err != nil {
+	m, err := parseMessage(body)
+	if err != nil {
 		return nil, err
 	}
+	return nil, a.gw.Send(r.Context(), r.PathValue("id"), m)
+}
+
+// parseMessage reads the body of a send. What it does not know, or what is not text, is
+// refused and not replaced: package json would take "msg" for nothing, null for an empty
+// message, and bytes that are not UTF-8 for U+FFFD.
+func parseMessage(body []byte) (m gateway.Message, err error) {
+	var fields struct {
+		Message *string
+		Type    string
+	}
+	d := json.NewDecoder(bytes.NewReader(body))
+	d.DisallowUnknownFields()
+	if err := d.Decode(&fields); err != nil {
+		return m, badBody(err)
+	}
+	_, more := d.Token()
+	switch {
+	case more != io.EOF:
+		return m, gateway.NewError(gateway.ErrInvalid, "body: something follows the object")
+	case fields.Message == nil:
+		return m, gateway.NewError(gateway.ErrInvalid, "body: there is no message")
+	case !utf8.Valid(body) || halfCharacter(body):
+		return m, gateway.NewError(gateway.ErrInvalid, "body: not UTF-8, or half of a character")
+	}
+	m = gateway.Text(*fields.Message)
+	if m.Type, err = gateway.ParseMessageType(fields.Type); err != nil {
+		return m, err
+	}
 	if m.Type == gateway.MessageBinary {
-		if m.Data, err = base64.StdEncoding.DecodeString(body.Message); err != nil {
-			return nil, gateway.NewError(gateway.ErrInvalid, "message: %w", err)
+		if m.Data, err = base64.StdEncoding.DecodeString(*fields.Message); err != nil {
+			return m, gateway.NewError(gateway.ErrInvalid, "message: %w", err)
 		}
 	}
-	return nil, a.gw.Send(r.Context(), r.PathValue("id"), m)
+	return m, nil
+}
+
+// halfCharacter reports whether JSON has an escape that is one half of a surrogate pair
+// without the other.
+func halfCharacter(b []byte) bool {
+	for i := 0; i < len(b); i++ {
+		if b[i] != '\\' {
+			continue
+		}
+		first := escaped(b[i:])
+		i++ // what is escaped may be a backslash
+		if !utf16.IsSurrogate(first) {
+			continue
+		}
+		if i+5 > len(b) || utf16.DecodeRune(first, escaped(b[i+5:])) == utf8.RuneError {
+			return true
+		}
+		i += 5 + 5
+	}
+	return false
+}
+
+// escaped returns the unit of the \uXXXX at the beginning of b, or 0.
+func escaped(b []byte) rune {
+	if len(b) < 6 || b[0] != '\\' || b[1] != 'u' {
+		return 0
+	}
+	n, _ := strconv.ParseUint(string(b[2:6]), 16, 16)
+	return rune(n)
 }
 
 func (a api) close(r *http.Request) (any, error) {

@@ -158,6 +158,8 @@ func TestOperations(t *testing.T) {
 	}
 	for body, want := range map[string]gateway.Message{
 		`{"message":"hello"}`:                         gateway.Text("hello"),
+		`{"message":""}`:                              gateway.Text(""),
+		`{"message":"\ud83d\ude00 \\ud800 \ufffd"}`:   gateway.Text("\U0001F600 \\ud800 \uFFFD"),
 		`{"message":"3q2+7w==","type":"data-binary"}`: gateway.Binary([]byte{0xde, 0xad, 0xbe, 0xef}),
 	} {
 		if resp, answer := ask(t, srv, "POST", path+"/send", body); resp.StatusCode != 204 || answer != "" {
@@ -198,6 +200,18 @@ func TestErrors(t *testing.T) {
 		{"POST", "/api/sockets/nobody/send", `{"message":"a"}`, 404, "not_found"},
 		{"POST", path + "/send", ``, 400, "invalid_request"},
 		{"POST", path + "/send", `{"message":1}`, 400, "invalid_request"},
+		{"POST", path + "/send", `{"msg":"typo"}`, 400, "invalid_request"},
+		{"POST", path + "/send", `{"message":"a","kind":"data-text"}`, 400, "invalid_request"},
+		{"POST", path + "/send", `null`, 400, "invalid_request"},
+		{"POST", path + "/send", `{}`, 400, "invalid_request"},
+		{"POST", path + "/send", `[]`, 400, "invalid_request"},
+		{"POST", path + "/send", `{"message":null}`, 400, "invalid_request"},
+		{"POST", path + "/send", `{"message":"a"}}`, 400, "invalid_request"},
+		{"POST", path + "/send", `{"message":"a"} {}`, 400, "invalid_request"},
+		{"POST", path + "/send", "{\"message\":\"\xff\"}", 400, "invalid_request"},
+		{"POST", path + "/send", `{"message":"\ud800"}`, 400, "invalid_request"},
+		{"POST", path + "/send", `{"message":"\udc00\ud800"}`, 400, "invalid_request"},
+		{"POST", path + "/send", `{"message":"\ud83dx"}`, 400, "invalid_request"},
 		{"POST", path + "/send", `{"message":"a","type":"data-picture"}`, 400, "invalid_request"},
 		{"POST", path + "/send", `{"message":"%","type":"data-binary"}`, 400, "invalid_request"},
 		{"POST", path + "/send", `{"message":"` + strings.Repeat("x", 2<<20) + `"}`, 413, "too_large"},

@@ -69,6 +69,7 @@ func onGateway(opts *gateway.Options, e gateway.Endpoint) *ours {
 // echo sends back what it gets.
 var echo = gateway.Callbacks{
 	OnData: func(ctx context.Context, c *gateway.Socket, m gateway.Message) error {
+		defer m.Release() // as gws and nbio take their buffers back
 		return c.Send(ctx, m)
 	},
 }

@@ -94,13 +94,20 @@ var All = []*Workload{
 	},
 	{
 		Key: "idle", Title: "idle socket that has said nothing", Unit: "socket", Metric: Resident,
-		Servers: withRaw, run: idle(8_000, false),
+		Servers: withRaw, run: idle(8_000, silent),
 		Note: "8,000 sockets with a browser's headers, after some seconds of silence and garbage " +
 			"collection",
 	},
 	{
 		Key: "idleused", Title: "idle socket after one message", Unit: "socket", Metric: Resident,
-		Servers: withRaw, run: idle(8_000, true),
+		Servers: withRaw, run: idle(8_000, usedAll),
+		Note: "8,000 sockets with a browser's headers, after some seconds of silence and garbage " +
+			"collection",
+	},
+	{
+		Key: "idlenow", Title: "idle socket that has said one thing right after connecting",
+		Unit: "socket", Metric: Resident,
+		Servers: withRaw, run: idle(8_000, usedNow),
 		Note: "8,000 sockets with a browser's headers, after some seconds of silence and garbage " +
 			"collection",
 	},

@@ -7,8 +7,15 @@ import (
 	"github.com/wsgateway/gateway/bench/internal/load"
 )
 
-// idle is sockets that say nothing, or nothing more after one message each.
-func idle(sockets int, used bool) func(context.Context, *trial) (Sample, error) {
+// What idle sockets have said before.
+const (
+	silent  = iota // nothing
+	usedAll        // one message each, when all had connected
+	usedNow        // one message each, right after it had connected, as clients do
+)
+
+// idle is sockets that say nothing, or nothing more.
+func idle(sockets, said int) func(context.Context, *trial) (Sample, error) {
 	return func(ctx context.Context, t *trial) (Sample, error) {
 		n := t.scale.of(sockets)
 		// What the first sockets bring into being is not theirs alone.
@@ -30,17 +37,22 @@ func idle(sockets int, used bool) func(context.Context, *trial) (Sample, error) 
 		if err != nil {
 			return nil, err
 		}
-		conns, err := load.DialAll(ctx, t.target, n)
+		var conns []*load.Conn
+		if said == usedNow {
+			conns, _, err = load.Storm(ctx, t.target, n, 64)
+		} else {
+			conns, err = load.DialAll(ctx, t.target, n)
+		}
 		if err != nil {
 			return nil, err
 		}
 		defer load.CutAll(conns)
-		if used {
+		if said == usedAll {
 			if err := load.OnceAll(conns, 64); err != nil {
 				return nil, err
 			}
 		}
-		if err := pause(ctx, t.scale.Quiet); err != nil {
+		if err := pause(ctx, t.scale.Silent); err != nil {
 			return nil, err
 		}
 		after, err := t.Memory(ctx, true)

@@ -54,15 +54,15 @@ type Workload struct {
 
 // A Scale says how much of a workload is done.
 type Scale struct {
-	Time  time.Duration // that a measurement takes, where it is not a number of things
-	Parts int           // numbers of sockets and messages are divided by this
-	Quiet time.Duration // that sockets say nothing before they count as idle
+	Time   time.Duration // that a measurement takes, where it is not a number of things
+	Parts  int           // numbers of sockets and messages are divided by this
+	Silent time.Duration // that sockets say nothing before they count as idle
 }
 
 // The scales.
 var (
-	Full  = Scale{Time: 1500 * time.Millisecond, Parts: 1, Quiet: 4 * time.Second}
-	Quick = Scale{Time: 300 * time.Millisecond, Parts: 8, Quiet: time.Second}
+	Full  = Scale{Time: 1500 * time.Millisecond, Parts: 1, Silent: 8 * time.Second}
+	Quick = Scale{Time: 300 * time.Millisecond, Parts: 8, Silent: time.Second}
 	Smoke = Scale{Time: 20 * time.Millisecond, Parts: 100} // for function only
 )
 

@@ -1,0 +1,56 @@
+package gateway_test
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/wsgateway/gateway"
+)
+
+// Messages that are released come and go unharmed, whatever is released twice, kept
+// otherwise, or dropped by the gateway.
+func TestRelease(t *testing.T) {
+	var before gateway.Message // of another socket's event; released long ago
+	gw := withLimits(gateway.Limits{ReadLimit: 2 << 20, SendLimit: 2 << 20, QueueBytes: 8 << 20})
+	gw.Handle("/", gateway.Callbacks{
+		OnData: func(ctx context.Context, s *gateway.Socket, m gateway.Message) error {
+			defer m.Release()
+			before.Release()
+			before = m
+			return s.Send(ctx, m)
+		},
+	})
+	p := dialTCP(t, serveTCP(t, gw, false))
+	p.upgrade("/")
+	for i, size := range []int{10, 20_000, 70_000, 20_000, 300_000, 1 << 20, 1<<20 + 1, 70_000, 16 << 10} {
+		text := strings.Repeat(fmt.Sprint(i), size)[:size]
+		go p.conn.Write(masked(0x81, text))
+		p.want(0x81, text)
+	}
+}
+
+// A message that nobody releases is the endpoint's for ever.
+func TestMessageThatIsNotReleased(t *testing.T) {
+	var kept []gateway.Message
+	gw := quiet()
+	gw.Handle("/", gateway.Callbacks{
+		OnData: func(ctx context.Context, s *gateway.Socket, m gateway.Message) error {
+			kept = append(kept, m)
+			return s.Send(ctx, gateway.Text("kept"))
+		},
+	})
+	p := dialTCP(t, serveTCP(t, gw, false))
+	p.upgrade("/")
+	for i := range byte(8) {
+		p.write(masked(0x82, string(bytes.Repeat([]byte{i}, 60_000))))
+		p.want(0x81, "kept")
+	}
+	for i, m := range kept {
+		if want := bytes.Repeat([]byte{byte(i)}, 60_000); !bytes.Equal(m.Data, want) {
+			t.Errorf("message %d has changed after others came", i)
+		}
+	}
+}

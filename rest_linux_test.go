@@ -1,0 +1,189 @@
+package gateway_test
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"net/http/httptest"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/wsgateway/gateway"
+)
+
+// resting is a gateway whose sockets rest soon, with its server.
+func resting(t *testing.T, after time.Duration,
+	ep gateway.Endpoint) (*gateway.Handler, *httptest.Server) {
+	t.Helper()
+	gw := gateway.New(&gateway.Options{
+		Logger: slog.New(slog.DiscardHandler), RestAfter: after,
+		Limits: gateway.Limits{MessagesPerSecond: -1, PingInterval: -1},
+	})
+	gw.Handle("/", ep)
+	return gw, serveTCP(t, gw, false)
+}
+
+// restDial opens a socket.
+func restDial(t *testing.T, srv *httptest.Server) *rawPeer {
+	t.Helper()
+	p := dialTCP(t, srv)
+	p.upgrade("/")
+	return p
+}
+
+// eventually waits until ok says true; it is a guard against a hang and nothing else.
+func eventually(t *testing.T, what string, ok func() bool) {
+	t.Helper()
+	for end := time.Now().Add(20 * time.Second); !ok(); {
+		if time.Now().After(end) {
+			t.Fatalf("%s does not come", what)
+		}
+		time.Sleep(time.Millisecond)
+	}
+}
+
+func TestRest(t *testing.T) {
+	r := &recorder{on: func(ctx context.Context, s *gateway.Socket, ev gateway.Event) error {
+		if ev.Type == gateway.EventData {
+			return s.Send(ctx, ev.Message)
+		}
+		return nil
+	}}
+	gw, srv := resting(t, 20*time.Millisecond, r)
+	rests := func(n int) {
+		t.Helper()
+		eventually(t, fmt.Sprintf("Stats().Resting = %d", n),
+			func() bool { return gw.Stats().Resting == n })
+	}
+	p := restDial(t, srv)
+	for i := range 5 {
+		rests(1)
+		text := fmt.Sprint("after rest ", i)
+		p.write(masked(0x81, text))
+		p.want(0x81, text)
+	}
+	rests(1)
+	if err := gw.Send(t.Context(), r.socket().ID(), gateway.Text("while at rest")); err != nil {
+		t.Errorf("Send to a socket at rest = %v", err)
+	}
+	p.want(0x81, "while at rest")
+	rests(1)
+	if err := gw.Close(t.Context(), r.socket().ID()); err != nil {
+		t.Errorf("Close of a socket at rest = %v", err)
+	}
+	p.wantClose(1000, "operation")
+	rests(0)
+
+	p = restDial(t, srv)
+	rests(1)
+	p.write(masked(0x88, "\x03\xe8bye")) // wakes it
+	p.wantClose(1000, "bye")
+	rests(0)
+
+	p = restDial(t, srv)
+	rests(1)
+	p.conn.Close()
+	rests(0)
+	eventually(t, "the end of a client that is gone", func() bool { return gw.Stats().Open == 0 })
+
+	half := restDial(t, srv)
+	rests(1)
+	half.write(masked(0x81, "in two parts")[:5]) // is not at rest in the middle of a message
+	rests(0)
+	half.write(masked(0x81, "in two parts")[5:])
+	half.want(0x81, "in two parts")
+	rests(1) // Shutdown, in serveTCP, closes one that rests
+}
+
+func TestRestOff(t *testing.T) {
+	gw, srv := resting(t, -1, echo())
+	restDial(t, srv)
+	eventually(t, "the socket", func() bool { return gw.Stats().Open == 1 })
+	gateway.Sweep(gw)
+	if n := gw.Stats().Resting; n != 0 {
+		t.Errorf("Stats().Resting = %d with RestAfter negative, want 0", n)
+	}
+}
+
+// Sockets that rest and wake at random, beside cuts, closes, sends and broadcasts: every
+// message is answered, and nobody is forgotten.
+func TestRestStress(t *testing.T) {
+	n, rounds := 200, 60
+	if testing.Short() {
+		n, rounds = 50, 20
+	}
+	gw, srv := resting(t, 3*time.Millisecond, echo())
+	stop := make(chan struct{})
+	var noise sync.WaitGroup
+	noise.Go(func() {
+		for {
+			select {
+			case <-stop:
+				return
+			case <-time.After(2 * time.Millisecond):
+				gw.All().Send(context.Background(), gateway.Binary([]byte{1}))
+				gateway.Sweep(gw)
+			}
+		}
+	})
+	var clients sync.WaitGroup
+	for i := range n {
+		p := restDial(t, srv)
+		clients.Go(func() {
+			if err := talkAndRest(p, rounds, i); err != nil {
+				t.Errorf("client %d: %v", i, err)
+			}
+		})
+	}
+	for range n / 4 { // some are cut, some closed, at any moment
+		p := restDial(t, srv)
+		clients.Go(func() {
+			time.Sleep(rand.N(20 * time.Millisecond))
+			p.conn.Close()
+		})
+	}
+	clients.Wait()
+	eventually(t, "rest", func() bool { return gw.Stats().Resting == n && gw.Stats().Open == n })
+	if closed, err := gw.CloseAll(t.Context()); closed != n || err != nil {
+		t.Errorf("CloseAll = %d, %v, want %d", closed, err, n)
+	}
+	close(stop)
+	noise.Wait()
+}
+
+// talkAndRest sends messages with pauses around the time after which a socket rests,
+// some in two parts, and checks that each is echoed, in order.
+func talkAndRest(p *rawPeer, rounds, seed int) error {
+	random := rand.New(rand.NewPCG(uint64(seed), 1))
+	for i := range rounds {
+		time.Sleep(time.Duration(random.IntN(12)) * time.Millisecond)
+		text := fmt.Sprint(seed, "/", i)
+		frame := masked(0x81, text)
+		half := random.IntN(len(frame))
+		if _, err := p.conn.Write(frame[:half]); err != nil {
+			return err
+		}
+		if random.IntN(2) == 0 {
+			time.Sleep(time.Duration(random.IntN(5)) * time.Millisecond)
+		}
+		if _, err := p.conn.Write(frame[half:]); err != nil {
+			return err
+		}
+		for {
+			first, got, err := readFrame(p.br)
+			if err != nil {
+				return err
+			}
+			if first == 0x82 {
+				continue // of the noise
+			}
+			if got != text {
+				return fmt.Errorf("echo %d = %q, want %q", i, got, text)
+			}
+			break
+		}
+	}
+	return nil
+}
