@@ -22,9 +22,8 @@ import (
 	"github.com/wsgateway/gateway"
 )
 
-// uncounted is what docs/limits.md says of what is not counted of a socket, with what the
-// hostile client and the two net/http connections themselves need in this process.
-const uncounted = 60 << 10
+// uncounted is what docs/limits.md says of what is not counted of a socket.
+const uncounted = 64 << 10
 
 // A siege is a gateway on real connections with many hostile clients and some good ones.
 type siege struct {
