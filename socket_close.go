@@ -208,6 +208,7 @@ func (s *Socket) forget() {
 	s.route.stats.open.Add(-1)
 	s.h.sweeper.remove(s)
 	s.h.hub.remove(s)
+	s.freeRequest()
 	s.h.hub.release(s.req.addr, s.req.exempt)
 }
 
