@@ -80,6 +80,12 @@ type Options struct {
 	// negative: no cap.
 	MaxGroupsPerSocket int
 
+	// Engine makes this process a node of a cluster: every operation then acts on the
+	// sockets of all nodes, see package cluster. Shutdown closes it. Nil: there is one
+	// node. An engine whose node name is not valid, or that serves another Handler,
+	// panics.
+	Engine Engine
+
 	// MaxQueuedBytes bounds the memory in bytes of all outgoing queues together, and of
 	// the latest messages and the long requests that are kept of sockets; a few kilobytes
 	// of each socket do not count. The fuller it is, the less each socket may have of it.

@@ -57,6 +57,7 @@ func (s *Socket) RenewWith(expires time.Time, values map[string]string) error {
 func (h *Handler) Renew(ctx context.Context, id string, expires time.Time) error {
 	s, err := h.find(id)
 	if err != nil {
+		_, err = h.foreign(ctx, Op{Kind: OpRenew, Socket: id, Expires: expires}, err)
 		return err
 	}
 	return s.Renew(expires)
