@@ -44,16 +44,14 @@ func Leftovers(h *Handler) []string {
 // leftInMemory names what is still counted, and who still sweeps.
 func leftInMemory(h *Handler) []string {
 	var left []string
-	for name, n := range map[string]int64{"queued": h.memory.queued.Used(), "received": h.memory.received.Used()} {
+	for name, n := range map[string]int64{"queued": h.memory.queued.Used(), "waiting": h.memory.waiting.Used(), "received": h.memory.received.Used()} {
 		if n != 0 {
 			left = append(left, fmt.Sprintf("%d bytes are counted as %s", n, name))
 		}
 	}
+	closed := h.hub.isClosed()
 	h.sweeper.mu.Lock()
 	defer h.sweeper.mu.Unlock()
-	h.hub.mu.Lock()
-	closed := h.hub.closed
-	h.hub.mu.Unlock()
 	if h.sweeper.armed && closed { // otherwise it ends itself a second after the last socket
 		left = append(left, "the sweeper runs")
 	}
@@ -129,6 +127,12 @@ func ReadBufferTwice(n int) bool {
 	}
 	return false
 }
+
+// SweepInterval returns how often a socket with this shortest timeout is looked at.
+func SweepInterval(shortest time.Duration) time.Duration { return sweepInterval(sweepClass(shortest)) }
+
+// SweptEvery returns how often the socket is looked at.
+func SweptEvery(s *Socket) time.Duration { return sweepInterval(s.route.sweepClass) }
 
 // RequestSize returns what the socket keeps of its upgrade request, in bytes.
 func RequestSize(s *Socket) int { return s.req.size() }

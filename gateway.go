@@ -123,9 +123,13 @@ func (h *Handler) upgrade(w http.ResponseWriter, r *http.Request) *Error {
 		return err
 	}
 	opened := false
+	var s *Socket
 	defer func() { // also when Authorize panics
 		if !opened {
 			h.hub.withdraw(c.Addr, c.Exempt)
+			if s != nil {
+				s.freeRequest()
+			}
 		}
 	}()
 	admit, err := h.authorize(rt, path, r, &c)
@@ -138,7 +142,10 @@ func (h *Handler) upgrade(w http.ResponseWriter, r *http.Request) *Error {
 	if h.opts.Compression {
 		up.extension = ws.AcceptDeflate(r.Header["Sec-Websocket-Extensions"])
 	}
-	s := h.newSocket(rt, newRequest(r, &c, path, up.subprotocol), admit, baseContext(r))
+	s = h.newSocket(rt, newRequest(r, &c, path, up.subprotocol), admit, baseContext(r))
+	if err := h.chargeRequest(s); err != nil {
+		return err
+	}
 	conn, brw, hijackErr := hj.Hijack()
 	if hijackErr != nil {
 		err := hijackFailed(hj, hijackErr)

@@ -28,6 +28,9 @@ func (s *Socket) close(c Closed) bool {
 	if write {
 		s.out.appoint()
 	}
+	if began && s.delays.Load() {
+		s.conn.wake() // from reading ahead
+	}
 	return began
 }
 
@@ -56,9 +59,9 @@ func (s *Socket) markClosing(c Closed, arm bool) (began, write bool, over []stri
 	s.keepLocked(nil)
 	s.last, s.size = Event{Type: EventClose, Time: time.Now(), Closed: c}, 0
 	over = s.leaveAllLocked()
-	s.ctx.finish()
 	send := c.Cause != CauseConnectionLost
 	write = s.out.close(ws.ClosePayload(c.Code, c.Reason), send, !send || c.Cause == CauseSlowConsumer)
+	s.ctx.finish() // whoever sees its end finds the socket closed
 	s.route.stats.closed.add(c.Cause)
 	if arm {
 		s.armLocked()
@@ -175,6 +178,7 @@ func closedBy(err error) Closed {
 
 // finish is the end of the socket, in its reader's goroutine.
 func (s *Socket) finish() {
+	s.readsAgain()
 	s.close(Closed{Cause: CausePanic, Code: closeInternal}) // the reader never ends before, but for Goexit
 	blocks := s.conn.raw == nil
 	if blocks {
@@ -213,6 +217,7 @@ func (s *Socket) forget() {
 	s.route.stats.open.Add(-1)
 	s.h.sweeper.remove(s)
 	s.h.hub.remove(s)
+	s.freeRequest()
 	s.h.hub.release(s.req.addr, s.req.exempt)
 }
 

@@ -9,8 +9,8 @@ import (
 // A Declaration is the header of an endpoint in a solution.
 type Declaration struct {
 	Route string // the pattern, as written
-	File  string
-	Line  int // of the header
+	File  string // its path in the solution
+	Line  int    // of the header
 }
 
 // Declarations returns the endpoints that the files of a solution declare, by file and

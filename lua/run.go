@@ -83,12 +83,13 @@ func (r *run) ended() error {
 	if stop := r.stop.Load(); stop != nil {
 		return stop
 	}
-	if r.parent.Err() != nil && !r.closed.Load() {
-		return errSocketClosed
-	}
 	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.inner != nil && r.inner.Err() == context.DeadlineExceeded {
+	over := r.inner != nil && r.inner.Err() == context.DeadlineExceeded
+	r.mu.Unlock()
+	switch { // in this order: the end of the parent's time is that of the inner one, too
+	case r.parent.Err() != nil && !r.closed.Load():
+		return errSocketClosed
+	case over:
 		return context.DeadlineExceeded // the whole time is over
 	}
 	return nil

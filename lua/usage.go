@@ -8,7 +8,7 @@ import (
 
 // Usage is what a run has used of what [Limits] bound.
 type Usage struct {
-	Instructions int64
+	Instructions int64         // of the VM
 	Time         time.Duration // that it computed
 	Total        time.Duration // from its beginning to its end
 	Memory       int64         // in bytes, about; small runs are not looked at and show 0

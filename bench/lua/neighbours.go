@@ -109,7 +109,7 @@ func measureCalm(ctx context.Context, s size, name, path string) (c *calm, err e
 		others.Go(func() { c.disturb(disturbing, d) })
 	}
 	if path != "" {
-		pause(ctx, 3*time.Second) // all of them are at it
+		pause(ctx, min(3*time.Second, s.calm)) // all of them are at it
 	}
 	var wg sync.WaitGroup
 	errs := make([]error, 3)

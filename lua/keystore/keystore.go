@@ -267,7 +267,7 @@ func after(ttl float64) (time.Time, error) {
 	case ttl > 0 && ttl <= most:
 		return time.Now().Add(time.Duration(ttl * float64(time.Second))), nil
 	}
-	return time.Time{}, invalidf("ttl %v: expected seconds, above 0 and at most %d", ttl, most)
+	return time.Time{}, invalidf("ttl %v: expected seconds, above 0 and at most %d", ttl, int64(most))
 }
 
 func invalidf(format string, args ...any) error {

@@ -330,7 +330,7 @@ func (g *generator) dates() string {
 
 func (g *generator) bits() string {
 	operand := func() string {
-		return g.pick("0", "1", "-1", "255", "0x7fffffff", "0x80000000", "0xffffffff", "2^32", "2^40 + 5", "-2^31", "1.5", "2.5", "-0.5", "'0xff'", "'12'", "'x'", "nil", strconv.Itoa(g.IntN(1<<31)))
+		return g.pick("0", "1", "-1", "255", "0x7fffffff", "0x80000000", "0xffffffff", "2^32", "2^40 + 5", "-2^31", "1.5", "2.5", "-0.5", "'0xff'", "'12'", "'x'", "nil", strconv.Itoa(g.IntN(1<<31-1)))
 	}
 	switch g.IntN(4) {
 	case 0:
