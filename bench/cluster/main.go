@@ -17,6 +17,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"runtime"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -81,7 +82,7 @@ func (b *bench) run() error {
 		}
 	}
 	time.Sleep(2 * time.Second) // everybody knows of everybody's groups
-	for _, part := range []func([]*node) error{b.sends, b.groups, b.lists, b.joins} {
+	for _, part := range []func([]*node) error{b.sends, b.groups, b.lists, b.joins, b.manyGroups} {
 		if err := part(nodes); err != nil {
 			return err
 		}
@@ -108,7 +109,7 @@ func (b *bench) node() (*node, error) {
 	}
 	n := &node{engine: engine, ids: make(chan string, 1)}
 	n.Handler = gateway.New(&gateway.Options{
-		Engine: engine, Logger: quiet, MaxSocketsPerAddr: -1,
+		Engine: engine, Logger: quiet, MaxSocketsPerAddr: -1, MaxGroupsPerSocket: -1,
 		Authorize: func(*http.Request) (*gateway.Admission, error) {
 			return &gateway.Admission{Groups: []string{"everyone"}}, nil
 		},
@@ -410,4 +411,62 @@ func (b *bench) joins(nodes []*node) error {
 	fmt.Fprintf(b.out, "first member joins, last leaves\t%.1f µs for both\n",
 		float64(took.Microseconds())/float64(groups))
 	return nil
+}
+
+// manyGroups has sockets on each node join so many groups, half of them on all nodes, and
+// waits until a message to the last of them reaches all.
+func (b *bench) manyGroups(nodes []*node) error {
+	const sockets = 100 // of each node; a socket looks through its groups
+	groups := b.calls * 100 / 60
+	before := heap()
+	start := time.Now()
+	for k, n := range nodes {
+		var ids []string
+		for range sockets {
+			id, err := n.open()
+			if err != nil {
+				return err
+			}
+			ids = append(ids, id)
+		}
+		for i := range groups {
+			name := fmt.Sprint("shared ", i)
+			if i%2 == 0 {
+				name = fmt.Sprint("of node ", k, ": ", i)
+			}
+			if err := n.Group(name).Join(b.ctx, ids[i%sockets]); err != nil {
+				return err
+			}
+		}
+	}
+	last := fmt.Sprint("shared ", groups-1)
+	for {
+		reached, err := nodes[0].Group(last).Send(b.ctx, gateway.Text("x"))
+		if err != nil {
+			return err
+		}
+		if reached == len(nodes) {
+			break
+		}
+		time.Sleep(time.Millisecond)
+	}
+	took := time.Since(start)
+	fmt.Fprintf(b.out, "%d groups on each of 3 nodes\t%v until all are known\t%.0f MiB in all, "+
+		"membership included\n",
+		groups, took.Round(time.Millisecond), float64(heap()-before)/(1<<20))
+	start = time.Now()
+	names, err := nodes[0].Groups(b.ctx)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(b.out, "Groups of all nodes: %d names\t%v\n", len(names),
+		time.Since(start).Round(time.Millisecond))
+	return nil
+}
+
+func heap() int64 {
+	runtime.GC()
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return int64(m.HeapAlloc)
 }
