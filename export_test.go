@@ -49,11 +49,11 @@ func leftInMemory(h *Handler) []string {
 			left = append(left, fmt.Sprintf("%d bytes are counted as %s", n, name))
 		}
 	}
-	h.sweeper.mu.Lock()
-	defer h.sweeper.mu.Unlock()
 	h.hub.mu.Lock()
 	closed := h.hub.closed
 	h.hub.mu.Unlock()
+	h.sweeper.mu.Lock()
+	defer h.sweeper.mu.Unlock()
 	if h.sweeper.armed && closed { // otherwise it ends itself a second after the last socket
 		left = append(left, "the sweeper runs")
 	}
@@ -132,3 +132,13 @@ func ReadBufferTwice(n int) bool {
 
 // RequestSize returns what the socket keeps of its upgrade request, in bytes.
 func RequestSize(s *Socket) int { return s.req.size() }
+
+// Traced reports whether some socket is followed by a trace, or would be.
+func Traced(h *Handler) bool {
+	for s := range h.hub.all() {
+		if s.isTraced() {
+			return true
+		}
+	}
+	return h.tracers.current.Load() != nil
+}

@@ -45,6 +45,7 @@ type Handler struct {
 	memory   memory
 	refused  counts[string] // requests that met no route, by error type
 	counted  allRouteStats
+	tracers  tracers // of routes and groups
 
 	background sync.WaitGroup // sweepers
 	notReady   atomic.Bool
@@ -190,6 +191,7 @@ func (h *Handler) open(s *Socket, answer []byte) {
 	s.joinAdmitted()
 	h.hub.add(s)
 	h.hub.opened()
+	s.traceOpened()
 	h.sweeper.add(s)
 	s.route.stats.open.Add(1)
 	s.route.stats.opened.Add(1)

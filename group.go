@@ -370,6 +370,7 @@ func (s *Socket) join(name string) error {
 	s.groups = append(s.groups, m)
 	s.route.stats.memberships.Add(1)
 	s.h.groups.add(m)
+	s.traceJoinedLocked(name)
 	return nil
 }
 
@@ -390,6 +391,7 @@ func (s *Socket) leave(name string) {
 	s.groups = slices.Delete(s.groups, i, i+1)
 	m.end(s)
 	s.h.groups.left(name)
+	s.traceLeft(name)
 	s.route.stats.memberships.Add(-1)
 }
 

@@ -123,12 +123,18 @@ func (h *Handler) observeRefused(u UpgradeRefused) {
 // serveEvent has the endpoint handle an event, and tells who wants to know.
 func (s *Socket) serveEvent(ev *Event, handle func() error) error {
 	fn := s.h.opts.Observer.EventServed
-	if fn == nil {
+	if fn == nil && !s.isTraced() {
 		return s.call(handle)
 	}
 	began := time.Now()
 	err := s.call(handle)
-	s.observeServed(fn, ev, time.Since(began), err)
+	took := time.Since(began)
+	if fn != nil {
+		s.observeServed(fn, ev, took, err)
+	}
+	if s.isTraced() {
+		s.traceEvent(ev, took, err)
+	}
 	return err
 }
 
@@ -143,6 +149,9 @@ func (s *Socket) sendRefused(m *Message, err error) error {
 	if fn := s.h.opts.Observer.SendRefused; fn != nil {
 		defer s.h.observerPanicked("SendRefused")
 		fn(SendRefused{s.id, s.route.Pattern, m.Type, len(m.Data), err})
+	}
+	if s.isTraced() {
+		s.trace(&TraceRecord{Kind: TraceRefused, Err: err, Type: m.Type, Bytes: len(m.Data)}, m.Data)
 	}
 	return err
 }
