@@ -17,6 +17,7 @@ import (
 const (
 	smallBufSize = 512              // of the buffer of a connection that only blocks
 	directRead   = 4 << 10          // payloads that are missing this much are read into their message
+	mostLayers   = 8                // of wrapped connections that are looked through
 	mostRead     = math.MaxInt >> 2 // of a read limit: what is added to it must not overflow
 )
 
@@ -27,7 +28,7 @@ const (
 type conn struct {
 	s   *Socket
 	nc  net.Conn    // what was taken over; immutable, like tcp and raw
-	tcp net.Conn    // the connection under TLS, or nc
+	tcp net.Conn    // the connection under TLS and what else there is, or nc
 	raw *rawio.Conn // reads and writes without blocking; nil where nc cannot
 
 	ownRaw rawio.Conn    // what raw points to
@@ -39,6 +40,9 @@ type conn struct {
 	err    error         // what ended reading
 
 	frames frameState // conn_frames.go
+	ahead  ahead      // ahead.go
+
+	plain received // of large messages, until the endpoint releases one
 
 	discarded int // bytes read since the socket began to close
 
@@ -50,8 +54,10 @@ type conn struct {
 // came with the upgrade request. With alone, nobody else can have got hold of nc.
 func (c *conn) init(s *Socket, nc net.Conn, alone bool, early []byte, deflate bool) {
 	c.s, c.nc, c.tcp = s, nc, nc
-	if t, ok := nc.(interface{ NetConn() net.Conn }); ok { // TLS, or what wraps it
-		c.tcp = t.NetConn()
+	for range mostLayers {
+		if t, ok := c.tcp.(interface{ NetConn() net.Conn }); ok && t.NetConn() != nil {
+			c.tcp = t.NetConn() // of TLS, or of what wraps it
+		}
 	}
 	if c.ownRaw.Init(nc, alone) {
 		c.raw = &c.ownRaw
@@ -76,6 +82,11 @@ func (c *conn) wait() error {
 	}
 	c.s.beforeWait(c.frames.boundary())
 	c.in = nil // it is empty, but would keep the buffer that it was in
+	if c.ahead.buf != nil {
+		if c.err = c.dropAhead(); c.err != nil {
+			return c.err
+		}
+	}
 	began := c.messageBegan()
 	if began != 0 {
 		c.s.msgStart.Store(began)
@@ -109,6 +120,9 @@ func (c *conn) messageBegan() int64 {
 // receive reads once, into the message that is arriving or into a buffer.
 func (c *conn) receive() error {
 	for {
+		if c.broken.Load() || c.cutting.Load() { // a deadline that told so may have been replaced
+			return errWriting
+		}
 		var err error
 		if room := c.frames.directRoom(); room != nil {
 			err = c.readInto(room)
@@ -198,7 +212,10 @@ func (c *conn) freeBuf() {
 // sends more does not listen.
 const maxDiscarded = 4 << 20
 
-var errDiscarded = errors.New("gateway: the client goes on sending after the close frame")
+var (
+	errDiscarded = errors.New("gateway: the client goes on sending after the close frame")
+	errWriting   = errors.New("gateway: the connection takes no more")
+)
 
 // discard counts bytes that were read in vain.
 func (c *conn) discard(n int) error {
@@ -214,8 +231,12 @@ func (c *conn) discard(n int) error {
 func (c *conn) discardAll() {
 	c.err = nil
 	c.frames = frameState{judge: c.frames.judge}
-	for c.wait() == nil {
-		if c.discard(len(c.in)) != nil {
+	for {
+		err := c.wait()
+		if err == errRest { // not while it closes
+			continue
+		}
+		if err != nil || c.discard(len(c.in)) != nil {
 			break
 		}
 	}
@@ -229,7 +250,7 @@ func (c *conn) wake() { c.nc.SetReadDeadline(time.Unix(1, 0)) }
 // woken reports whether a read ended because of wake, and is to be done again. Nobody
 // else sets a deadline for reads.
 func (c *conn) woken(err error) bool {
-	if err == nil || !errors.Is(err, os.ErrDeadlineExceeded) || c.broken.Load() || c.cutting.Load() {
+	if err == nil || !errors.Is(err, os.ErrDeadlineExceeded) {
 		return false
 	}
 	c.nc.SetReadDeadline(time.Time{})
@@ -265,7 +286,11 @@ func (c *conn) cut(reset bool) {
 // be running inside the read: the client sees the end at once, and the reader closes
 // what is left.
 func (c *conn) abort(reset bool) {
-	if c.cutting.Swap(true) {
+	first := !c.cutting.Swap(true)
+	if c.tcp != c.nc { // whose Close may wait to tell the client
+		c.endBelow()
+	}
+	if !first {
 		return
 	}
 	if reset {
@@ -279,12 +304,23 @@ func (c *conn) abort(reset bool) {
 	c.outermost().Close()
 }
 
+// endBelow ends both directions of the connection below, which is closed with what is
+// above it.
+func (c *conn) endBelow() {
+	if t, ok := c.tcp.(interface{ CloseRead() error }); ok {
+		t.CloseRead()
+		c.closeWrite()
+		return
+	}
+	c.tcp.SetDeadline(time.Unix(1, 0))
+}
+
 // outermost is what is to be closed, once: what was taken over, so that whoever wraps
 // connections learns of it. Of TLS's own it is the connection below, for that one's
 // Close may wait for the client.
 func (c *conn) outermost() net.Conn {
-	if _, secure := c.nc.(*tls.Conn); secure {
-		return c.tcp
+	if t, secure := c.nc.(*tls.Conn); secure {
+		return t.NetConn()
 	}
 	return c.nc
 }

@@ -156,11 +156,15 @@ func (c *conn) grow(n int) error {
 	if have+n < cap(f.data) || int64(have) == f.h.Size {
 		return nil
 	}
-	size := int(min(f.h.Size, int64(max(memoryGrowth*(have+n), firstMemory))))
+	size := int(min(f.h.Size, max(memoryGrowth*int64(have+n), firstMemory)))
 	if err := c.charge(size); err != nil {
 		return err
 	}
-	if r := newReceived(size); r != nil {
+	var r *received
+	if c.plain.gone.Load() {
+		r = newReceived(size)
+	}
+	if r != nil {
 		f.data = append((*r.memory)[:0], f.data...)
 		f.memory.release() // of what came until now
 		f.memory = r
@@ -209,6 +213,9 @@ func (f *frameState) came(have int) (whole bool, err error) {
 func (c *conn) whole() (Message, error) {
 	f := &c.frames
 	m := Message{Type: MessageType(f.h.Opcode()), Data: f.data, received: f.memory}
+	if m.received == nil && len(m.Data) >= leastReceived {
+		m.received = &c.plain
+	}
 	f.endFrame()
 	return c.finished(m)
 }

@@ -49,9 +49,7 @@ func leftInMemory(h *Handler) []string {
 			left = append(left, fmt.Sprintf("%d bytes are counted as %s", n, name))
 		}
 	}
-	h.hub.mu.Lock()
-	closed := h.hub.closed
-	h.hub.mu.Unlock()
+	closed := h.hub.isClosed()
 	h.sweeper.mu.Lock()
 	defer h.sweeper.mu.Unlock()
 	if h.sweeper.armed && closed { // otherwise it ends itself a second after the last socket
@@ -129,6 +127,12 @@ func ReadBufferTwice(n int) bool {
 	}
 	return false
 }
+
+// SweepInterval returns how often a socket with this shortest timeout is looked at.
+func SweepInterval(shortest time.Duration) time.Duration { return sweepInterval(sweepClass(shortest)) }
+
+// SweptEvery returns how often the socket is looked at.
+func SweptEvery(s *Socket) time.Duration { return sweepInterval(s.route.sweepClass) }
 
 // RequestSize returns what the socket keeps of its upgrade request, in bytes.
 func RequestSize(s *Socket) int { return s.req.size() }

@@ -159,8 +159,9 @@ type Limits struct {
 type RatePolicy uint8
 
 const (
-	// RateDelay stops reading from the socket until the next message is due:
-	// TCP pushes back, nothing is lost. The default.
+	// RateDelay has messages wait until they are due: nothing is lost. Up to 16 KiB
+	// behind them are read ahead, in which pings are answered; a close frame and the
+	// end of the connection keep their place. Beyond, TCP pushes back. The default.
 	RateDelay RatePolicy = iota + 1
 	// RateDrop drops the message.
 	RateDrop

@@ -82,6 +82,15 @@ func (o *outbox) uncork() {
 	}
 }
 
+// unreadLocked reports whether many pongs are pending: the client does not read them.
+func (o *outbox) unreadLocked() bool { return len(o.control) > maxPending }
+
+func (o *outbox) unreadPongs() bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.unreadLocked()
+}
+
 // flushOwn writes what is queued if nobody else does; for the reader, before it may
 // block. It reports whether many pongs are pending.
 func (o *outbox) flushOwn() (pending bool) {
@@ -89,7 +98,7 @@ func (o *outbox) flushOwn() (pending bool) {
 	o.mu.Lock()
 	o.stopTimerLocked()
 	write := o.acquireLocked()
-	pending = len(o.control) > maxPending
+	pending = o.unreadLocked()
 	o.mu.Unlock()
 	if write && o.flush(true) {
 		o.appoint()

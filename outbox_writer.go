@@ -68,13 +68,13 @@ func (o *outbox) appoint() { o.s.h.flusher.add(o.s) }
 // fail gives up the role because the connection takes no more, and closes the socket:
 // nobody can be told anything.
 func (o *outbox) fail(err error) {
+	o.s.fail(err) // first: nobody finds the outbox closed of a socket that is open
 	o.mu.Lock()
+	defer o.mu.Unlock()
 	o.closed, o.dead = true, true
 	o.role, o.ctlTaken = free, 0
 	o.queue.Take(0)
 	o.changedLocked()
-	o.mu.Unlock()
-	o.s.fail(err)
 }
 
 const batchSize = 64 << 10 // of what one write takes together
@@ -272,6 +272,7 @@ func (o *outbox) writeBlocking(b *batch) error {
 		o.mu.Unlock()
 		n, err := o.s.conn.nc.Write(p[:min(len(p), batchSize)])
 		if err != nil {
+			b.Blocked(n)
 			return err
 		}
 		p = b.Next(n)

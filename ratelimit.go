@@ -27,54 +27,59 @@ func (l *limiter) take(now int64, rate float64, burst int) time.Duration {
 	return time.Duration(min(missing/rate*1e9, math.MaxInt64/2)) + 1
 }
 
-// withinRate takes a token for a message, or does what the route's policy says.
-func (s *Socket) withinRate(at time.Time) bool {
+// withinRate takes a token for a message, or does what the route's policy says. It
+// reports how long the message has to wait, and whether it is to be delivered then.
+func (s *Socket) withinRate(at time.Time) (wait time.Duration, ok bool) {
 	lim := &s.route.lim
 	if lim.MessagesPerSecond < 0 {
-		return true
+		return 0, true
 	}
 	now := s.h.since(at)
-	wait := s.lim.take(now, lim.MessagesPerSecond, lim.Burst)
+	wait = s.lim.take(now, lim.MessagesPerSecond, lim.Burst)
 	if wait == 0 {
-		return true
+		return 0, true
 	}
 	// The message may have waited here behind others, whose endpoint took its time: that
 	// counts as well.
 	now = s.h.since(time.Now())
 	if wait = s.lim.take(now, lim.MessagesPerSecond, lim.Burst); wait == 0 {
-		return true
+		return 0, true
 	}
 	s.warnRate(now)
 	switch lim.OnRateExceeded {
 	case RateDrop:
 		s.route.stats.rateDropped.Add(1)
-		return false
+		return 0, false
 	case RateClose:
 		s.close(Closed{Cause: CauseRateLimited, Code: closePolicy})
-		return false
+		return 0, false
 	}
 	s.route.stats.rateDelayed.Add(1)
-	return s.delay(wait)
+	return wait, true
 }
 
-// delay waits until the rate allows a message. Meanwhile nothing is read: TCP
-// pushes back. It reports false if the socket begins to close.
+// delay waits until the rate allows a message. Meanwhile what the client sends is read
+// ahead, up to a bound; beyond, TCP pushes back. It reports false if the socket begins to
+// close.
 func (s *Socket) delay(wait time.Duration) bool {
-	s.out.flushOwn()
 	s.delays.Store(true)
 	defer s.delays.Store(false)
 	lim := &s.route.lim
-	for wait > 0 {
-		t := time.NewTimer(wait)
-		select {
-		case <-t.C:
-		case <-s.ctx.Done():
-			t.Stop()
-			return false
-		}
+	for wait > 0 && !s.isClosing() {
+		s.conn.readAhead(time.Now().Add(wait))
 		wait = s.lim.take(s.h.since(time.Now()), lim.MessagesPerSecond, lim.Burst)
 	}
-	return true
+	return !s.isClosing()
+}
+
+// pause waits, at most until the socket begins to close.
+func (s *Socket) pause(d time.Duration) {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+	case <-s.ctx.Done():
+	}
 }
 
 // warnRate logs at most once a second for a socket.

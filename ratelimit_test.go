@@ -222,3 +222,57 @@ func TestRateScope(t *testing.T) {
 		}
 	})
 }
+
+// The time in the endpoint refills the bucket: a slow one does not make messages wait
+// twice, and a slower rate than the endpoint is kept.
+func TestRateDelayOfASlowEndpoint(t *testing.T) {
+	for name, c := range map[string]struct {
+		limits   gateway.Limits
+		endpoint time.Duration
+		messages int
+		took     time.Duration
+	}{
+		"as slow as the rate":   {gateway.Limits{}, 200 * time.Millisecond, 11, 2200 * time.Millisecond},
+		"twice as fast":         {gateway.Limits{Burst: 1}, 100 * time.Millisecond, 11, 2100 * time.Millisecond},
+		"slower":                {gateway.Limits{Burst: 1}, 300 * time.Millisecond, 11, 3300 * time.Millisecond},
+		"a rate of one, slower": {gateway.Limits{MessagesPerSecond: 1, Burst: 1}, 2 * time.Second, 5, 10 * time.Second},
+	} {
+		bubble(t, name, func(t *testing.T) {
+			gw := gateway.New(&gateway.Options{Logger: (&logbook{}).logger(), Limits: c.limits})
+			start, n := time.Now(), 0
+			done := make(chan time.Duration, 1)
+			gw.Handle("/", gateway.Callbacks{OnData: func(context.Context, *gateway.Socket, gateway.Message) error {
+				time.Sleep(c.endpoint)
+				if n++; n == c.messages {
+					done <- time.Since(start)
+				}
+				return nil
+			}})
+			p := rawDial(t, serve(t, gw), "/")
+			p.write([]byte(strings.Repeat(string(masked(0x81, "x")), c.messages)))
+			if took := <-done; took < c.took || took > c.took+time.Microsecond {
+				t.Errorf("%d messages took %v, want %v", c.messages, took, c.took)
+			}
+		})
+	}
+}
+
+// The slowest rates that a number can say are rates, and no overflow.
+func TestVerySlowRates(t *testing.T) {
+	for _, rate := range []float64{1e-9, 1e-10, 1e-11, 1e-18, 1e-300, 5e-324} {
+		bubble(t, fmt.Sprint(rate), func(t *testing.T) {
+			gw := gateway.New(&gateway.Options{
+				Logger: (&logbook{}).logger(),
+				Limits: gateway.Limits{MessagesPerSecond: rate, Burst: 2},
+			})
+			r := &recorder{}
+			gw.Handle("/", r)
+			p := rawDial(t, serve(t, gw), "/")
+			p.write([]byte(strings.Repeat(string(masked(0x81, "x")), 10)))
+			time.Sleep(24 * time.Hour)
+			r.expect(t, "open", `data-text "x"`, `data-text "x"`)
+			p.conn.Close()
+			gw.CloseAll(context.Background())
+		})
+	}
+}

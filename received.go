@@ -9,9 +9,12 @@ import (
 // memory is recycled then: making it anew, and collecting it, is most of what an echo of
 // 64 KiB costs. There is a new received for each message, so a second release, or one of a
 // copy, does nothing to the message that has the memory by then.
+//
+// Whose endpoint releases nothing pays nothing for it: until the first release of a
+// socket, its messages share the one received of the conn, which has no memory.
 type received struct {
-	memory *[]byte
-	gone   atomic.Bool
+	memory *[]byte     // nil for that of a conn
+	gone   atomic.Bool // released; of a conn: its endpoint releases
 }
 
 // receivedSizes are those of the memory that is recycled, in bytes.
@@ -43,7 +46,7 @@ func newReceived(size int) *received {
 
 // release gives the memory back, once.
 func (r *received) release() {
-	if r == nil || r.gone.Swap(true) {
+	if r == nil || r.gone.Swap(true) || r.memory == nil {
 		return
 	}
 	for i, n := range receivedSizes {

@@ -84,7 +84,8 @@ func (s *Socket) silentLong(silence time.Duration) bool {
 // somebody else is the reader then, or will be.
 func (s *Socket) rest() bool {
 	c := &s.conn
-	if c.raw == nil || !c.frames.idle() || len(c.in) > 0 || c.err != nil || s.isClosing() {
+	if c.raw == nil || !c.frames.idle() || len(c.in) > 0 || c.ahead.buf != nil || c.err != nil ||
+		s.isClosing() {
 		return false
 	}
 	s.beforeWait(true)

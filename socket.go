@@ -36,6 +36,7 @@ type Socket struct {
 	// Owned by the reader, the goroutine of run.
 	lim      limiter
 	lastWarn int64
+	parked   *parked
 	lost     bool   // the connection has ended; nothing can be written
 	rested   bool   // it has been at rest
 	events   uint32 // counts those behind which nothing had come
@@ -46,13 +47,15 @@ type Socket struct {
 	lastIn   atomic.Int64  // bytes came
 	lastMsg  atomic.Int64  // a message came or went
 	msgStart atomic.Int64  // the message that is arriving began; 0: none is
-	delays   atomic.Bool   // the reader does not read, for the rate delays
+	delays   atomic.Bool   // the rate delays a message; see readAhead
 	unsure   atomic.Bool   // there may have been more to read when the reader last went to wait; see rawio.Conn.Read
 	dozing   atomic.Bool   // the reader is to go to rest when it is woken
 	resting  atomic.Bool   // there is no reader, see rest.go
-	bare     atomic.Uint32 // the number of an event that runs, and nothing was received behind its message; or 0
+	bare     atomic.Uint32 // number of an event that runs with nothing behind it; 0, or heard
 	arriving atomic.Int64  // bytes that the pool counts for the message that is arriving
 	watch    watch         // owned by the sweeper
+
+	listening sync.WaitGroup // of listen
 
 	tasks sync.WaitGroup // of Go; none is added once closing is set
 

@@ -28,6 +28,9 @@ func (s *Socket) close(c Closed) bool {
 	if write {
 		s.out.appoint()
 	}
+	if began && s.delays.Load() {
+		s.conn.wake() // from reading ahead
+	}
 	return began
 }
 
@@ -47,9 +50,9 @@ func (s *Socket) startClose(c Closed, arm bool) (began, write bool) {
 	s.keepLocked(nil)
 	s.last, s.size = Event{Type: EventClose, Time: time.Now(), Closed: c}, 0
 	s.leaveAllLocked()
-	s.ctx.finish()
 	send := c.Cause != CauseConnectionLost
 	write = s.out.close(ws.ClosePayload(c.Code, c.Reason), send, !send || c.Cause == CauseSlowConsumer)
+	s.ctx.finish() // whoever sees its end finds the socket closed
 	s.route.stats.closed.add(c.Cause)
 	if s.isTraced() {
 		s.trace(&TraceRecord{Kind: TraceClosing, Closed: c}, nil)
@@ -169,6 +172,7 @@ func closedBy(err error) Closed {
 
 // finish is the end of the socket, in its reader's goroutine.
 func (s *Socket) finish() {
+	s.readsAgain()
 	s.close(Closed{Cause: CausePanic, Code: closeInternal}) // the reader never ends before, but for Goexit
 	blocks := s.conn.raw == nil
 	if blocks {

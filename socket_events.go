@@ -18,12 +18,13 @@ func (s *Socket) event(ev *Event) {
 		mode = modeCollect
 	} else if s.conn.frames.boundary() {
 		s.events++
-		s.bare.Store(max(s.events, 1))
+		s.bare.Store(max(s.events%heard, 1))
 	}
 	s.out.mode.Store(mode)
 	s.verdict(s.serveEvent(ev, func() error {
 		return s.route.ep.ServeEvent(&s.ctx, s, *ev)
 	}))
+	s.readsAgain()
 }
 
 // note keeps the event for Info. It reports false once closing has begun.

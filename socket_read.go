@@ -82,7 +82,11 @@ func (s *Socket) serveHere() error {
 	if c.err != nil {
 		return c.err
 	}
-	for {
+	if p := s.parked; p != nil {
+		s.parked = nil
+		s.deliverLater(p.m, p.at, p.wait)
+	}
+	for s.parked == nil {
 		m, what, err := c.take()
 		if what == fragments && err == nil {
 			if c.inside {
@@ -101,12 +105,38 @@ func (s *Socket) serveHere() error {
 		}
 		s.serve(m)
 	}
+	return nil
 }
 
-// serve delivers a message, if the rate allows it.
+// A parked is a message that the rate delays. It was taken inside the read that brought
+// it, and the reader leaves that before it waits.
+type parked struct {
+	m    Message
+	at   time.Time
+	wait time.Duration
+}
+
+// serve delivers a message, as far as the rate allows it.
 func (s *Socket) serve(m Message) {
+	if s.isClosing() {
+		m.Release()
+		return
+	}
 	at := s.conn.at
-	if s.isClosing() || !s.withinRate(at) {
+	wait, ok := s.withinRate(at)
+	switch {
+	case !ok:
+		m.Release()
+	case wait > 0 && s.conn.inside:
+		s.parked = &parked{m, at, wait}
+	default:
+		s.deliverLater(m, at, wait)
+	}
+}
+
+// deliverLater delivers a message when it has waited, unless the socket closes before.
+func (s *Socket) deliverLater(m Message, at time.Time, wait time.Duration) {
+	if wait > 0 && !s.delay(wait) {
 		m.Release()
 		return
 	}
@@ -119,8 +149,8 @@ func (s *Socket) serve(m Message) {
 // what comes next.
 func (s *Socket) rests() bool {
 	c := &s.conn
-	s.readsAgain()
-	if !c.frames.idle() || len(c.in) > 0 || s.isClosing() || s.out.flushOwn() {
+	if !c.frames.idle() || len(c.in) > 0 || s.parked != nil || c.ahead.buf != nil ||
+		s.isClosing() || s.out.flushOwn() {
 		return false
 	}
 	c.in = nil
@@ -133,15 +163,7 @@ func (s *Socket) rests() bool {
 // beforeWait is called before the reader may block: what was collected for the client
 // leaves, and too many pongs that it does not read hold it up.
 func (s *Socket) beforeWait(boundary bool) {
-	s.readsAgain()
 	if s.out.flushOwn() && boundary {
 		s.out.waitControl()
-	}
-}
-
-// readsAgain tells the sweeper that what comes next is the reader's.
-func (s *Socket) readsAgain() {
-	if s.bare.Load() != 0 {
-		s.bare.Store(0)
 	}
 }

@@ -4,7 +4,6 @@ import (
 	"time"
 
 	"github.com/wsgateway/gateway/internal/rawio"
-	"github.com/wsgateway/gateway/internal/ws"
 )
 
 // A watch is what the sweeper keeps of a socket. Times are nanoseconds since the
@@ -14,6 +13,7 @@ type watch struct {
 	pingAt int64     // a ping was sent and nothing came since; 0: none
 	told   time.Time // the end of an admission that the endpoint was told of
 	unsent int       // bytes that the kernel held for the client at the last look
+	event  uint32    // that ran at the last look; of listen
 }
 
 // sweep enforces the timeouts of one socket.
@@ -31,7 +31,7 @@ func (s *Socket) sweep(now int64) {
 	if s.sweepExpiry() {
 		return
 	}
-	if s.delays.Load() || s.out.mode.Load() != modeQueue { // the reader is not reading
+	if s.delays.Load() || s.out.mode.Load() != modeQueue { // the reader is not reading all
 		s.sweepBusy(now, over)
 		return
 	}
@@ -88,28 +88,7 @@ func (s *Socket) sweepBusy(now int64, over func(int64, time.Duration) bool) {
 		s.lastIn.Store(now)
 		s.out.ping()
 	}
-	s.goodbye()
-}
-
-// goodbye looks whether the next thing that the client has sent is a close frame, while
-// its endpoint is busy: that may be waiting for just this. The reader reads the frame
-// when the endpoint has returned.
-func (s *Socket) goodbye() {
-	event := s.bare.Load()
-	if event == 0 || s.conn.raw == nil {
-		return
-	}
-	var next [ws.MaxClientHeader + ws.MaxControl]byte
-	n, _ := s.conn.raw.Peek(next[:])
-	h, whole, v := ws.ParseHeader(next[:n])
-	if !whole || v != nil || h.First != ws.Fin|ws.OpClose || int64(n-h.Len) < h.Size || s.bare.Load() != event {
-		return
-	}
-	p := next[h.Len : h.Len+int(h.Size)]
-	ws.Unmask(p, h.Mask, 0)
-	if code, reason, v := ws.ParseClose(p); v == nil {
-		s.close(Closed{Cause: CauseClient, Code: code, Reason: reason})
-	}
+	s.listen()
 }
 
 // keepAlive pings a silent peer, and closes when it stays silent. Any byte counts

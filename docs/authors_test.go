@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
+	"maps"
 	"os"
 	"regexp"
 	"slices"
@@ -28,6 +29,8 @@ import (
 //	<!-- closes: CODE --> it is closed with CODE, not by its client with 1000
 //	<!-- logs: WORD -->   the log has a failure with WORD
 //	<!-- file: NAME -->   the block is a file of the next example
+//	<!-- triggers: SERVICE EVENT JSON --> after the first text has come, the event is
+//	                      triggered with this argument
 //
 // What its lines say after "-->" is what it prints, in this order.
 type example struct {
@@ -38,6 +41,7 @@ type example struct {
 	receives []string
 	closes   string
 	logs     string
+	triggers []string
 	files    map[string]string
 }
 
@@ -88,6 +92,8 @@ func (e *example) set(t *testing.T, name, value string) {
 		e.closes = value
 	case "logs":
 		e.logs = value
+	case "triggers":
+		e.triggers = append(e.triggers, value)
 	default:
 		t.Fatalf("unknown comment %q", name)
 	}
@@ -96,7 +102,7 @@ func (e *example) set(t *testing.T, name, value string) {
 // prints returns what the example says that it prints.
 func (e *example) prints() []string {
 	var all []string
-	for line := range strings.Lines(e.code) {
+	for line := range strings.Lines(strings.Join(slices.Sorted(maps.Values(e.files)), "") + e.code) {
 		if _, text, ok := strings.Cut(strings.TrimSuffix(line, "\n"), "--> "); ok {
 			all = append(all, text)
 		}
@@ -148,9 +154,12 @@ func (e example) run(t *testing.T) {
 	for _, text := range e.sends {
 		p.Send(gateway.Text(text))
 	}
-	for _, want := range e.receives {
+	for i, want := range e.receives {
 		if got := shown(p.Receive()); got != want {
 			t.Errorf("received %s, want %s", got, want)
+		}
+		if i == 0 {
+			trigger(t, host, e.triggers)
 		}
 	}
 	if e.closes == "" {
@@ -172,6 +181,21 @@ func (e example) run(t *testing.T) {
 		e.logs != "" &&
 			!slices.ContainsFunc(failures, func(f string) bool { return strings.Contains(f, e.logs) }) {
 		t.Errorf("failures %q, want %q", failures, e.logs)
+	}
+}
+
+// trigger triggers events, each "SERVICE EVENT JSON".
+func trigger(t *testing.T, host *lua.Host, events []string) {
+	t.Helper()
+	for _, e := range events {
+		words := strings.SplitN(e, " ", 3)
+		var arg any
+		if err := json.Unmarshal([]byte(words[2]), &arg); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := host.Trigger(t.Context(), words[0], words[1], arg); err != nil {
+			t.Error(err)
+		}
 	}
 }
 
@@ -256,12 +280,8 @@ func TestEveryNameIsDocumented(t *testing.T) {
 	}
 }
 
-// documented reports whether the page has the name. Members of coroutine stand
-// in one list of words, and json and JSON are one table.
+// documented reports whether the page has the name. json and JSON are one table.
 func documented(page, name string) bool {
-	if member, ok := strings.CutPrefix(name, "coroutine."); ok {
-		return strings.Contains(page, `"`+member+`"`)
-	}
 	if member, ok := strings.CutPrefix(strings.ToLower(name), "json."); ok {
 		return strings.Contains(page, "`"+member+"`") || strings.Contains(page, "`json."+member)
 	}

@@ -18,22 +18,38 @@ var (
 	store = keystore.New(nil)
 	host  = lua.New(gw, nil)
 	srv   = new(http.Server)
+
+	timers lua.Service
 )
 
-var _, _, _, _, _, _, _ = ctx, files, gw, store, host, srv, fragment
+var _, _, _, _, _, _, _, _ = ctx, files, gw, store, host, srv, timers, fragment
 `
 
 var hostImports = map[string]string{
 	"context": "context", "errors": "errors", "fmt": "fmt", "fs": "io/fs", "http": "net/http",
 	"os": "os", "slog": "log/slog",
 	"gateway": "github.com/wsgateway/gateway", "lua": "github.com/wsgateway/gateway/lua",
-	"luatest":  "github.com/wsgateway/gateway/lua/luatest",
-	"keystore": "github.com/wsgateway/gateway/lua/keystore", "time": "time",
+	"luatest":    "github.com/wsgateway/gateway/lua/luatest",
+	"keystore":   "github.com/wsgateway/gateway/lua/keystore",
+	"httpclient": "github.com/wsgateway/gateway/lua/httpclient",
+	"time":       "time",
 }
 
 // TestHostsPage builds all Go code on the page for hosts, each fragment inside a
 // function.
 func TestHostsPage(t *testing.T) { mdtest.Build(t, "..", "lua-hosts.md", 5, hostPackage) }
+
+// TestMovingPage builds its Go code, and runs its scripts over sockets.
+func TestMovingPage(t *testing.T) {
+	mdtest.Build(t, "..", "lua-moving.md", 2, hostPackage)
+	all := examples(t, "lua-moving.md")
+	if len(all) < 2 {
+		t.Fatalf("the page has %d examples", len(all))
+	}
+	for _, e := range all {
+		t.Run(fmt.Sprintf("line %d", e.line), e.run)
+	}
+}
 
 // hostPackage makes a fragment a package.
 func hostPackage(code string) string {

@@ -20,7 +20,9 @@
 // Each block is the body of a function of websocketInfo and response that runs
 // for every event of the sockets on its route. What it returns, or else
 // response.message, is sent back. Modules run first and share one global
-// environment with all scripts. docs/lua-scripts.md is the page for those who
+// environment with all scripts, which know their top-level locals as well.
+// Handlers of other events, as below --#EVENT timer timer, run when the program
+// triggers them: [Host.Trigger]. docs/lua-scripts.md is the page for those who
 // write scripts.
 //
 // # What a run sees and what it can do
@@ -32,8 +34,9 @@
 // service, a Go function that the host offers ([Func]); package lua/keystore is
 // one.
 //
-// No script can hang, crash or exhaust the host: [Limits] bound its time,
-// instructions, memory, depth and output, and no pcall catches an overrun. A
+// No script can hang, crash or exhaust the host, or keep the CPU from others: [Limits]
+// bound what a run computes, takes, holds, sends and prints, [HostLimits] what all runs
+// do together, and no pcall catches an overrun. A run ends when its socket closes. A
 // script has no files, no processes and no network but the gateway.
 //
 // # The VM
@@ -42,8 +45,8 @@
 // libraries of our own in the style of Lua 5.1. Differences from Lua 5.1 on
 // LuaJIT:
 //
-//   - There are no coroutines: the functions exist and raise an error that says
-//     so.
+//   - Coroutines yield through pcall, metamethods and library functions too, and
+//     end with the run that has made them.
 //   - pairs and next traverse in a fixed order: positive integers, other numbers,
 //     strings, booleans, then the rest.
 //   - The handler of xpcall runs after the stack of the error has been left.

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"strconv"
 	"sync/atomic"
+	"unicode/utf8"
 
 	"github.com/wsgateway/gateway"
 	"github.com/wsgateway/gateway/lua/internal/vm"
@@ -48,13 +49,14 @@ func (e *endpoint) ServeEvent(ctx context.Context, s *gateway.Socket, ev gateway
 
 // An event is what runs now.
 type event struct {
-	ctx    context.Context
-	socket socket
-	ev     gateway.Event
-	script *script
-	route  string
-	info   *gateway.Info // made when first needed
-	table  vm.Value      // websocketInfo
+	ctx     context.Context
+	trigger string // of Trigger: service and event; "" for an event of a socket
+	socket  socket // nil for one of Trigger
+	ev      gateway.Event
+	script  *script
+	route   string
+	info    *gateway.Info // made when first needed
+	table   vm.Value      // websocketInfo
 }
 
 func (e *event) fullInfo() *gateway.Info {
@@ -73,16 +75,32 @@ func (p *program) serve(ctx context.Context, pattern string, s socket, ev gatewa
 		return nil
 	}
 	e := &event{ctx: ctx, socket: s, ev: ev, script: sc, route: pattern}
-	m, err := p.pool.get()
-	if err != nil {
-		p.host.failed(e, err)
-		sc.count.add(vm.Usage{}, err)
-		e.ran(vm.Usage{}, err)
+	err := p.run(e, func(m *machine) error {
+		result, err := m.dispatch(e)
+		if err != nil || result == nil || e.ev.Type == gateway.EventClose {
+			return err
+		}
+		return m.reply(e, result)
+	})
+	var failure *vm.Error
+	if errors.As(err, &failure) && failure.Budget == vm.Ended {
+		return nil // nobody is there whom it would concern
+	}
+	return err
+}
+
+// run runs f in one of the VMs when it is the event's turn, under the budgets. The
+// error is what went wrong in the script, logged and counted already.
+func (p *program) run(e *event, f func(m *machine) error) error {
+	usage, err := p.inTurn(e, f)
+	var failure *vm.Error
+	if errors.As(err, &failure) && failure.Budget == vm.Ended {
+		p.host.log.LogAttrs(e.ctx, slog.LevelDebug, "script ended", append(e.attrs(), slog.Any("error", err))...)
+		e.script.count.add(usage, nil) // it is not the script's fault
+		e.ran(usage, nil)
 		return err
 	}
-	usage, err := m.serve(e)
-	p.pool.put(m)
-	sc.count.add(usage, err)
+	e.script.count.add(usage, err)
 	e.ran(usage, err)
 	if err != nil {
 		p.host.failed(e, err)
@@ -90,17 +108,27 @@ func (p *program) serve(ctx context.Context, pattern string, s socket, ev gatewa
 	return err
 }
 
-func (m *machine) serve(e *event) (vm.Usage, error) {
-	// A script may keep websocketInfo, and with it a message that it has not read.
-	defer func() { m.MayKeep(len(e.ev.Message.Data)) }()
-	return m.Run(func() error {
+// inTurn waits for the event's turn and runs f. Close events wait however many do.
+func (p *program) inTurn(e *event, f func(m *machine) error) (vm.Usage, error) {
+	r := p.host.newRun(e.ctx, e.script.count)
+	e.ctx = r
+	defer r.end()
+	grant, err := r.begin(e.ev.Type == gateway.EventClose)
+	if err != nil {
+		return vm.Usage{}, vm.StopError(err, e.script.place)
+	}
+	m, err := p.pool.get(r, grant)
+	if err != nil {
+		return vm.Usage{}, err
+	}
+	usage, err := m.Run(func() error {
 		m.Host, m.Place = e, e.script.place
-		result, err := m.dispatch(e)
-		if err != nil || result == nil || e.ev.Type == gateway.EventClose {
-			return err
-		}
-		return m.reply(e, result)
+		return f(m)
 	})
+	// A script may keep websocketInfo, and with it a message that it has not read.
+	m.MayKeep(len(e.ev.Message.Data))
+	p.pool.put(m)
+	return usage, err
 }
 
 // dispatch calls what the event is for, and returns what is to be sent back.
@@ -142,8 +170,11 @@ func (m *machine) callScript(s *script, info, response vm.Value) (vm.Value, erro
 // custom one may call it.
 func (m *machine) defaultHandler(c *vm.Call) error {
 	e, _ := m.Host.(*event)
-	if e == nil {
+	switch {
+	case e == nil:
 		return errors.New("there is no event while modules load")
+	case e.socket == nil:
+		return errors.New("the event is none of a socket's")
 	}
 	s := m.program.byRoute[e.route]
 	if s == nil {
@@ -164,6 +195,9 @@ func (m *machine) reply(e *event, result vm.Value) error {
 		return fmt.Errorf("%s: the result cannot be sent: %w", e.script.place, err)
 	}
 	m.Output(len(text))
+	if !utf8.ValidString(text) {
+		return fmt.Errorf("%s: the result cannot be sent: %w", e.script.place, errNotText)
+	}
 	m.Pause(func() { err = e.socket.Send(e.ctx, gateway.Text(text)) })
 	var refused *gateway.Error
 	if errors.As(err, &refused) && !errors.Is(err, gateway.ErrInvalid) && !errors.Is(err, gateway.ErrTooLarge) {

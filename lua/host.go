@@ -44,21 +44,49 @@ type Options struct {
 	Logger *slog.Logger
 
 	// Services are tables of functions that scripts can call, by the table's
-	// name: {"Keystore": {"get": lua.Func(store.Get)}}.
+	// name: {"Keystore": {"get": lua.Func(store.Get)}}. A name may have parts, as in
+	// "murano.services.keystore". A service named Websocket replaces the gateway's.
 	Services map[string]Service
 
 	// Limits bound every run of a script.
 	Limits Limits
 
+	// HostLimits bound all runs together.
+	HostLimits HostLimits
+
 	// CloseOnError closes the socket of a script that fails with 1011, cause
 	// script_error. Otherwise the failure is logged and counted.
 	CloseOnError bool
+
+	// Constants are globals of all scripts, by name, which may have parts, as in
+	// "context.solution". Values are converted as the results of services are.
+	Constants map[string]any
+
+	// Modules are Lua texts that scripts can require, by name. Unlike the modules of
+	// a solution they run only when they are required, and their variables are their
+	// own. A module of the solution that has the same name takes precedence. Errors
+	// name the module as a file, NAME.lua.
+	Modules map[string]string
+
+	// Triggers are the services whose events the program triggers, as in "timer".
+	// Solutions get a warning for handlers of all others, which nothing runs.
+	Triggers []string
+
+	// StrictNames makes a global that nobody has defined nil whatever its name is.
+	// Otherwise one that has the name of a service, a capital letter and small ones,
+	// is a table all of whose functions fail when they are called, as on the original
+	// platform; a solution that uses one gets a warning.
+	StrictNames bool
 
 	// StatusOnSuccess makes send, close, join and leave of Websocket, and send and
 	// close of websocketInfo, return {status=204} on success instead of nil, for
 	// scripts that read a field of the result without looking. What is sent to a
 	// group returns a number either way.
 	StatusOnSuccess bool
+
+	// StatusField is the field of that table. Empty means "status"; scripts that take
+	// a status for a failure were written for an older form, "status_code".
+	StatusField string
 
 	// Route is what all routes of scripts have besides pattern and endpoint:
 	// limits, Authorize, subprotocols.
@@ -79,10 +107,16 @@ type Limits struct {
 	// to a thousand late. Zero means 10 million.
 	Instructions int64
 
-	// Time of the run, without the time that operations and services take. Zero
+	// Time that the run computes: CPU time, as well as it can be measured, without
+	// that of operations and services, and without what it waits for others. Zero
 	// means 5 seconds. It is looked at every thousand instructions, or more often
 	// where they take long.
 	Time time.Duration
+
+	// Total time of the run from its beginning to its end, with operations and
+	// services, and with what it waits for its turn and for memory while it runs. The
+	// contexts that services get end with it. Zero means a minute.
+	Total time.Duration
 
 	// Memory in bytes that runs make their VM hold, approximately. A VM that holds
 	// more than half of it after a run is replaced. Zero means 32 MiB.
@@ -99,19 +133,31 @@ type Limits struct {
 	// Output in bytes that a run sends and prints; what it sends to a group counts
 	// once. Zero means 16 MiB.
 	Output int64
+
+	// Lines that a run prints and logs. Each counts a hundred instructions, too. Zero
+	// means 10,000.
+	Lines int
+
+	// Coroutines that a run has at the same time. More are an ordinary error, which
+	// pcall catches. Zero means 1,000.
+	Coroutines int
 }
 
 // A Host runs the scripts of one solution on a gateway. Its methods are safe
 // from any goroutine.
 type Host struct {
 	// Immutable.
-	gw   Gateway
-	opts Options
-	log  *slog.Logger
+	gw     Gateway
+	opts   Options
+	log    *slog.Logger
+	total  time.Duration // the whole time of a run; 0: no limit
+	bounds *bounds       // of all runs; its parts have their own locks
 
 	current atomic.Pointer[program] // what new events run
 
-	closed atomic.Bool
+	closed    atomic.Bool
+	triggers  gate     // has its own lock
+	libraries []module // immutable: Options.Modules, compiled
 
 	mu        sync.Mutex           // held while deploying
 	endpoints map[string]*endpoint // guarded by mu; by pattern
@@ -133,7 +179,13 @@ func New(gw Gateway, opts *Options) *Host {
 	if h.opts.IdleVMs <= 0 {
 		h.opts.IdleVMs = max(16, 4*runtime.GOMAXPROCS(0))
 	}
+	if h.opts.StatusField == "" {
+		h.opts.StatusField = "status"
+	}
 	checkServices(h.opts.Services)
+	checkConstants(h.opts.Constants)
+	h.libraries = compileModules(h.opts.Modules)
+	h.setBounds()
 	h.log = h.opts.Logger
 	if h.log == nil {
 		h.log = slog.Default()
@@ -143,10 +195,11 @@ func New(gw Gateway, opts *Options) *Host {
 
 // A Deployment says what was deployed.
 type Deployment struct {
-	Routes   []string  // patterns, sorted
-	Modules  []string  // files, in the order in which they ran
-	Handler  string    // the file of the event handler; "" for the default routing
-	Warnings []Problem // what was skipped, and why
+	Routes   []string       // patterns, sorted
+	Modules  []string       // files, in the order in which they ran
+	Handler  string         // the file of the event handler; "" for the default routing
+	Events   []EventHandler // for Host.Trigger, by file
+	Warnings []Problem      // what was skipped, and why
 }
 
 // A Problem is a place in a solution and what is wrong there: the fields File, Line
@@ -170,7 +223,8 @@ func (p Problems) Error() string {
 
 // Deploy replaces all scripts by those in fsys, in one step: if anything is
 // wrong with them, nothing changes, and the error is of type [Problems] unless
-// the gateway refuses the routes or ctx ends. Sockets stay connected; events that
+// the gateway refuses the routes or ctx ends; of the Deployment only the warnings
+// are set then. Sockets stay connected; events that
 // run finish with the old code, the next ones run the new. Sockets on routes
 // that are gone are closed by the gateway, and their close events run the old
 // code.
@@ -195,7 +249,7 @@ func (h *Host) DeployEndpoint(ctx context.Context, pattern, script string) (Depl
 	if p := h.current.Load(); p != nil {
 		sol = p.solution
 	}
-	sol.Handler, sol.Warnings, sol.Problems = nil, added.Warnings, added.Problems
+	sol.Handler, sol.Warnings, sol.Problems = nil, added.Warnings, added.Problems // Events stay
 	endpoints := added.Endpoints
 	for _, e := range sol.Endpoints {
 		if e.Pattern != pattern {
@@ -215,14 +269,17 @@ func (h *Host) deployLocked(ctx context.Context, sol *source.Solution) (Deployme
 	}
 	p, err := h.build(ctx, sol)
 	if err != nil {
-		return Deployment{}, err
+		return Deployment{Warnings: h.warnings(sol, nil)}, err
 	}
 	routes := h.routesLocked(p)
 	if err := h.gw.Replace(h.opts.Name, routes); err != nil {
+		p.pool.close()
 		h.keepLocked(h.current.Load())
-		return Deployment{}, fmt.Errorf("lua: %w", err)
+		return Deployment{Warnings: p.warnings()}, fmt.Errorf("lua: %w", err)
 	}
-	h.current.Store(p)
+	if old := h.current.Swap(p); old != nil {
+		old.pool.close()
+	}
 	h.keepLocked(p)
 	h.counters.keep(p.scripts())
 	return p.deployment(), nil
@@ -262,23 +319,26 @@ func (h *Host) keepLocked(p *program) {
 	}
 }
 
-// Shutdown refuses further deployments and waits until those under way are
-// done, or ctx ends. Events run on as long as the gateway delivers them: shut the
+// Shutdown refuses further deployments and calls of Trigger and waits until those
+// under way are done, or ctx ends. Events run on as long as the gateway delivers them: shut the
 // gateway down first.
 func (h *Host) Shutdown(ctx context.Context) error {
 	h.closed.Store(true)
+	triggered := h.triggers.close()
 	done := make(chan struct{})
 	go func() { // ends with the deployments, which end by themselves
 		h.mu.Lock()
 		defer h.mu.Unlock()
 		close(done)
 	}()
-	select {
-	case <-done:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
+	for _, c := range []<-chan struct{}{done, triggered} {
+		select {
+		case <-c:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
 	}
+	return nil
 }
 
 // Check returns everything that is wrong with the scripts in fsys, without
@@ -291,6 +351,7 @@ func Check(fsys fs.FS) []Problem {
 
 func (l Limits) vm() vm.Limits {
 	return vm.Limits{
-		Instructions: l.Instructions, Time: l.Time, Memory: l.Memory, String: l.String, Depth: l.Depth, Output: l.Output,
+		Instructions: l.Instructions, Time: l.Time, Total: l.Total, Memory: l.Memory, String: l.String, Depth: l.Depth,
+		Output: l.Output, Lines: l.Lines, Coroutines: l.Coroutines,
 	}
 }

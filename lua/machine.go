@@ -19,21 +19,42 @@ type machine struct {
 	routing vm.Value // the default handler, or what a module put in its place
 	deflt   vm.Value // the default handler
 	quiet   bool     // modules run again: what they print has been logged
+	run     *run     // that the VM is in; nil while it is idle
+	charge  int64    // what an idle VM holds, in the host's ledger
 }
 
 const handlerName = "handle_websocket_websocket_info"
 
-// newMachine makes a VM and runs the modules in it.
-func (p *program) newMachine(quiet bool) (*machine, error) {
+// newMachine makes a VM and runs the modules in it, as a part of r.
+func (p *program) newMachine(r *run, grant int64, quiet bool) (*machine, error) {
 	m := &machine{program: p, fns: make(map[*script]vm.Value), quiet: quiet}
-	m.State = vm.New(vm.Config{Limits: p.host.opts.Limits.vm(), Print: m.print, Require: p.require})
+	noService := "the host has no such service"
+	if p.host.opts.StrictNames {
+		noService = ""
+	}
+	m.State = vm.New(vm.Config{
+		NoService: noService,
+		Limits:    p.host.opts.Limits.vm(), Print: m.print,
+		Require: func(name string) (*vm.Chunk, string) { return p.require(m, name) },
+	})
 	m.Host = (*event)(nil)
+	m.enter(r, grant)
 	m.openWebsocket()
 	m.openServices(p.host.opts.Services)
+	if err := m.openConstants(p.host.opts.Constants); err != nil {
+		return nil, err
+	}
 	m.deflt = m.Function(handlerName, m.defaultHandler)
 	m.SetGlobal(handlerName, m.deflt)
 	_, err := m.Setup(func() error {
-		for _, mod := range p.modules {
+		for i := range p.modules {
+			mod := &p.modules[i]
+			if mod.private {
+				continue
+			}
+			if p.linker != nil {
+				p.linker.linkModule(m, mod)
+			}
 			m.RunModule(mod.chunk, mod.name)
 		}
 		return nil
@@ -41,6 +62,8 @@ func (p *program) newMachine(quiet bool) (*machine, error) {
 	if err != nil {
 		return nil, err
 	}
+	_, base := m.Held()
+	p.host.bounds.memory.force(r, base+grant)
 	m.quiet = false
 	m.routing = m.Global(handlerName)
 	return m, nil
@@ -51,11 +74,10 @@ func (m *machine) function(s *script) (vm.Value, error) {
 	if f, ok := m.fns[s]; ok {
 		return f, nil
 	}
-	chunk, err := m.Load(s.chunk)
+	f, err := m.LoadLinked(s.chunk)
 	if err != nil {
 		return nil, err
 	}
-	f := m.Call(chunk)
 	m.fns[s] = f
 	return f, nil
 }
@@ -64,32 +86,77 @@ func (m *machine) function(s *script) (vm.Value, error) {
 // finds none makes one, so that no run waits for another.
 type pool struct {
 	program *program
-	max     int
 
 	mu   sync.Mutex
+	max  int        // guarded by mu
 	idle []*machine // guarded by mu
 }
 
-func (p *pool) get() (*machine, error) {
+// get takes an idle VM for a run, or makes one.
+func (p *pool) get(r *run, grant int64) (*machine, error) {
 	p.mu.Lock()
 	if n := len(p.idle); n > 0 {
 		m := p.idle[n-1]
 		p.idle[n-1] = nil
 		p.idle = p.idle[:n-1]
 		p.mu.Unlock()
+		p.program.host.bounds.memory.move(r, m.charge)
+		m.charge = 0
+		m.enter(r, grant)
 		return m, nil
 	}
 	p.mu.Unlock()
-	return p.program.newMachine(true)
+	return p.program.newMachine(r, grant, true)
 }
 
+// put keeps the VM of a run that is over, or gives it up.
 func (p *pool) put(m *machine) {
+	r := m.run
+	m.enter(nil, 0)
 	if m.Broken() || m.Worn() || m.Runs() >= maxRuns {
 		return
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if len(p.idle) < p.max {
+		more, base := m.Held()
+		m.charge = base + more
+		p.program.host.bounds.memory.move(r, -m.charge)
 		p.idle = append(p.idle, m)
 	}
+}
+
+// drop gives up the VMs that are idle.
+func (p *pool) drop() {
+	p.mu.Lock()
+	idle := p.idle
+	p.idle = nil
+	p.mu.Unlock()
+	var held int64
+	for _, m := range idle {
+		held += m.charge
+	}
+	if held > 0 {
+		p.program.host.bounds.memory.free(held)
+	}
+}
+
+// close gives up the VMs that are idle, and all that will be: another program takes
+// over.
+func (p *pool) close() {
+	p.mu.Lock()
+	p.max = 0
+	p.mu.Unlock()
+	p.drop()
+}
+
+// enter makes the VM work for a run, or for none.
+func (m *machine) enter(r *run, grant int64) {
+	m.run = r
+	if r == nil {
+		m.Guard = nil // not a nil *run
+		return
+	}
+	m.Guard = r
+	m.Grant(grant)
 }

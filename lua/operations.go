@@ -4,6 +4,8 @@ import (
 	"context"
 	"encoding/base64"
 	"encoding/json"
+	"strings"
+	"unicode/utf8"
 
 	"github.com/wsgateway/gateway"
 	"github.com/wsgateway/gateway/lua/internal/vm"
@@ -16,38 +18,38 @@ func (m *machine) openWebsocket() {
 		"send": m.opSend, "close": m.opClose, "closeAll": m.opCloseAll, "info": m.opInfo, "list": m.opList,
 		"join": m.opJoin, "leave": m.opLeave,
 	} {
-		m.Set(t, name, m.Function("Websocket."+name, func(c *vm.Call) error {
+		name := "Websocket." + name
+		m.Set(t, strings.TrimPrefix(name, "Websocket."), m.Function(name, func(c *vm.Call) error {
 			arg := c.Arg(1)
 			if arg == t { // Websocket:send{...}
 				arg = c.Arg(2)
 			}
 			v, err := op(m.context(), arg)
-			c.Return(m.result(v, err))
+			c.Return(m.result(name, v, err))
 			return nil
 		}))
 	}
 	m.SetGlobal("Websocket", t)
 }
 
-// context is that of the running event. Once its socket closes, it has ended, but
-// what the script does to others is none of their concern.
+// context is that of the run.
 func (m *machine) context() context.Context {
-	e, _ := m.Host.(*event)
-	if e == nil {
-		return context.Background() // modules load
+	if m.run == nil {
+		return context.Background()
 	}
-	if e.ctx.Err() != nil {
-		return context.WithoutCancel(e.ctx)
-	}
-	return e.ctx
+	return m.run
 }
 
-// result is what an operation returns to the script.
-func (m *machine) result(v vm.Value, err error) vm.Value {
+// result is what an operation, or the function of a service, returns to the script.
+func (m *machine) result(op string, v vm.Value, err error) vm.Value {
 	if err == nil {
 		return v
 	}
 	e := gateway.ErrorOf(err)
+	if e.Type == gateway.ErrTimeout.Type && m.context().Err() != nil {
+		e.Message = "the event was over before this was done"
+	}
+	m.refused(op, e)
 	t := m.NewTable(3)
 	m.Set(t, "type", e.Type)
 	m.Set(t, "error", e.Message)
@@ -61,7 +63,7 @@ func (m *machine) done() vm.Value {
 		return nil
 	}
 	t := m.NewTable(1)
-	m.Set(t, "status", float64(204))
+	m.Set(t, m.program.host.opts.StatusField, float64(204))
 	return t
 }
 
@@ -108,11 +110,14 @@ func (m *machine) message(arg vm.Value) (gateway.Message, error) {
 	}
 	word, ok := m.Get(arg, "type").(string)
 	if !ok && m.Get(arg, "type") != nil {
-		return gateway.Message{}, invalid("type is not a string")
+		return gateway.Message{}, invalid("type is a " + m.Type(m.Get(arg, "type")) + ", not a string")
 	}
 	typ, err := gateway.ParseMessageType(word)
 	if err != nil {
 		return gateway.Message{}, err
+	}
+	if typ == gateway.MessageText && !utf8.ValidString(text) {
+		return gateway.Message{}, invalid("message is not UTF-8: other bytes are sent in base64, with " + binaryField)
 	}
 	msg := gateway.Message{Type: typ, Data: []byte(text)}
 	if typ == gateway.MessageBinary {
@@ -127,7 +132,7 @@ func (m *machine) message(arg vm.Value) (gateway.Message, error) {
 func (m *machine) opClose(ctx context.Context, arg vm.Value) (vm.Value, error) {
 	id, err := m.socketID(arg)
 	if err == nil {
-		m.Pause(func() { err = m.program.host.gw.Close(ctx, id) })
+		m.Pause(func() { m.run.closing(func() { err = m.program.host.gw.Close(ctx, id) }) })
 	}
 	return m.done(), err
 }
@@ -139,11 +144,13 @@ func (m *machine) opCloseAll(ctx context.Context, arg vm.Value) (vm.Value, error
 	}
 	var n int
 	m.Pause(func() {
-		if ok {
-			n, err = m.program.host.gw.Group(group).CloseWith(ctx, 1000, "")
-		} else {
-			n, err = m.program.host.gw.CloseAll(ctx)
-		}
+		m.run.closing(func() {
+			if ok {
+				n, err = m.program.host.gw.Group(group).CloseWith(ctx, 1000, "")
+			} else {
+				n, err = m.program.host.gw.CloseAll(ctx)
+			}
+		})
 	})
 	m.Spend(n * perSocket)
 	return float64(n), err
@@ -200,7 +207,8 @@ func (m *machine) sendFunction(e *event) vm.Value {
 		if c.Count() > 1 && arg == e.table { // websocketInfo:send(x)
 			arg = c.Arg(2)
 		}
-		c.Return(m.result(m.sendOwn(e, arg)))
+		v, err := m.sendOwn(e, arg)
+		c.Return(m.result("websocketInfo.send", v, err))
 		return nil
 	})
 }
@@ -213,16 +221,25 @@ func (m *machine) sendOwn(e *event, arg vm.Value) (vm.Value, error) {
 	if err != nil {
 		return nil, invalid(err.Error())
 	}
+	if !utf8.ValidString(text) {
+		return nil, errNotText
+	}
 	m.Output(len(text))
 	m.Pause(func() { err = e.socket.Send(e.ctx, gateway.Text(text)) })
 	return m.done(), err
 }
 
+const binaryField = `type = "data-binary"`
+
+// errNotText is for what a script replies or sends to its own socket.
+var errNotText = gateway.NewError(gateway.ErrInvalid,
+	"it is not UTF-8: Websocket.send takes other bytes in base64, with %s", binaryField)
+
 func (m *machine) closeFunction(e *event) vm.Value {
 	return m.Function("close", func(c *vm.Call) error {
 		var err error
-		m.Pause(func() { err = e.socket.Close() })
-		c.Return(m.result(m.done(), err))
+		m.Pause(func() { m.run.closing(func() { err = e.socket.Close() }) })
+		c.Return(m.result("websocketInfo.close", m.done(), err))
 		return nil
 	})
 }

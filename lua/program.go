@@ -1,6 +1,7 @@
 package lua
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"regexp"
@@ -15,34 +16,52 @@ import (
 
 // A program is a compiled solution. It never changes, but for its pool of VMs.
 type program struct {
-	host     *Host
-	solution source.Solution
-	routes   []string // patterns
-	modules  []module
-	byRoute  map[string]*script
-	handler  *script // nil: the default routing
-	pool     pool
+	host      *Host
+	solution  source.Solution
+	routes    []string // patterns
+	modules   []module
+	byRoute   map[string]*script
+	handler   *script            // nil: the default routing
+	events    map[string]*script // handlers of other events, by source.EventKey
+	functions map[string]*script // functions of modules that handle events, by name
+	advice    []Problem          // warnings that came up while the program was tried
+	linker    *linker            // until the modules have run once
+	pool      pool
 }
 
 type module struct {
-	name  string // for require
-	chunk *vm.Chunk
+	name    string // for require
+	script  source.Script
+	outer   []string // variables of other modules that the chunk knows
+	private bool     // of the host: only require runs it, and its variables are its own
+	chunk   *vm.Chunk
 }
 
-// A script is the code of one endpoint, or the event handler.
+// A script is the code of one endpoint, or an event handler.
 type script struct {
-	pattern string // "" for the handler
-	file    string
-	place   string // of errors that no line of the script has made: where it begins
-	chunk   *vm.Chunk
-	count   *counters
+	pattern  string // "" for a handler
+	event    string // of a handler: its service and event, as written
+	file     string
+	source   source.Script
+	function string   // of an event handler: what the function is called that the script may define
+	before   string   // what the wrapper puts in front of the body
+	params   string   // the names in it
+	outer    []string // variables of modules that the chunk knows
+	place    string   // of errors that no line of the script has made: where it begins
+	chunk    *vm.Chunk
+	count    *counters
 }
 
 // A script's chunk returns the function that runs per event. What the wrapper
 // adds stands on the line of the header, so that lines are those of the file.
 const (
 	scriptBefore = "return function(websocketInfo, response) local websocket_info = websocketInfo; "
-	scriptAfter  = "\nend"
+	scriptParams = "websocketInfo, websocket_info, response"
+
+	eventBefore = "return function(event) local data = event; "
+	eventParams = "event, data"
+
+	socketEvent = "websocket websocket_info"
 )
 
 // compileTimeout is for one solution. In the worst case the time that compiling
@@ -51,29 +70,63 @@ const compileTimeout = 10 * time.Second
 
 // compile compiles everything and reports all problems, in order.
 func (h *Host) compile(ctx context.Context, sol *source.Solution) (*program, []Problem) {
-	p := &program{host: h, solution: *sol, routes: sol.Routes(), byRoute: make(map[string]*script, len(sol.Endpoints))}
-	problems := slices.Clone(sol.Problems)
 	ctx, cancel := context.WithTimeout(ctx, compileTimeout)
 	defer cancel()
-	c := compiler{ctx: ctx}
-	for _, m := range sol.Modules {
-		chunk := c.chunk(m.Script, "", "")
-		p.modules = append(p.modules, module{m.Name, chunk})
+	p := &program{
+		host: h, solution: *sol, routes: sol.Routes(), linker: newLinker(ctx, sol),
+		byRoute: make(map[string]*script, len(sol.Endpoints)), events: make(map[string]*script, len(sol.Events)),
 	}
+	problems := slices.Clone(sol.Problems)
+	l := p.linker
+	for _, m := range sol.Modules {
+		mod := module{name: m.Name, script: m.Script}
+		l.compileModule(&mod)
+		p.modules = append(p.modules, mod)
+	}
+	p.modules = append(p.modules, h.libraries...)
 	for _, e := range sol.Endpoints {
-		p.byRoute[e.Pattern] = &script{pattern: e.Pattern, file: e.File, place: placeOf(e.Script), chunk: c.chunk(e.Script, scriptBefore, scriptAfter)}
+		s := newScript(e.Script)
+		s.pattern, p.byRoute[e.Pattern] = e.Pattern, s
 	}
 	if sol.Handler != nil {
-		p.handler = &script{file: sol.Handler.File, place: placeOf(*sol.Handler), chunk: c.chunk(*sol.Handler, scriptBefore, scriptAfter)}
+		p.handler = newScript(*sol.Handler)
+		p.handler.event = socketEvent
 	}
-	problems = append(problems, c.problems...)
-	slices.SortStableFunc(problems, func(a, b Problem) int {
-		if a.File != b.File {
-			return strings.Compare(a.File, b.File)
-		}
-		return a.Line - b.Line
-	})
+	for _, e := range sol.Events {
+		p.events[e.Key()] = newHandler(e)
+	}
+	for _, s := range p.scripts() {
+		l.compileScript(s)
+	}
+	problems = append(problems, l.problems...)
+	l.problems = nil
+	sortProblems(problems)
 	return p, problems
+}
+
+// sortProblems orders them by file and line.
+func sortProblems(problems []Problem) {
+	slices.SortStableFunc(problems, func(a, b Problem) int {
+		return cmp.Or(strings.Compare(a.File, b.File), cmp.Compare(a.Line, b.Line))
+	})
+}
+
+// newScript returns the script of an endpoint, or of the handler that takes its place.
+func newScript(s source.Script) *script {
+	return &script{file: s.File, source: s, before: scriptBefore, params: scriptParams, place: placeOf(s)}
+}
+
+// newHandler returns the script of an event that is none of a socket's. Scripts of
+// the original platform know the argument by one of its names.
+func newHandler(e source.Event) *script {
+	s := newScript(e.Script)
+	s.event, s.function = e.Service+" "+e.Name, functionName(e.Service, e.Name)
+	s.before, s.params = eventBefore, eventParams
+	if isName(e.Name) && e.Name != "event" && e.Name != "data" {
+		s.before += "local " + e.Name + " = event; "
+		s.params += ", " + e.Name
+	}
+	return s
 }
 
 func placeOf(s source.Script) string { return s.File + ":" + strconv.Itoa(s.Line) }
@@ -83,20 +136,27 @@ type compiler struct {
 	problems []Problem
 }
 
-// chunk compiles one script, or notes a problem and returns nil.
-func (c *compiler) chunk(s source.Script, before, after string) *vm.Chunk {
+// module compiles a module, or notes a problem and returns nil.
+func (c *compiler) module(s source.Script, link vm.Link) *vm.Chunk {
+	return c.compile(s, func(above string) (*vm.Chunk, error) {
+		return vm.CompileModule(c.ctx, above+s.Body, s.File, link)
+	})
+}
+
+// script compiles what runs for events, or notes a problem and returns nil.
+func (c *compiler) script(s *script, link vm.Link) *vm.Chunk {
+	return c.compile(s.source, func(above string) (*vm.Chunk, error) {
+		return vm.CompileScript(c.ctx, above, s.before, s.params, s.source.Body, s.file, link)
+	})
+}
+
+// compile calls f with the line ends that are above a script, and notes what is
+// wrong.
+func (c *compiler) compile(s source.Script, f func(above string) (*vm.Chunk, error)) *vm.Chunk {
 	if c.ctx.Err() != nil {
 		return nil // which script takes so long has been noted
 	}
-	above := strings.Repeat("\n", s.Line-1)
-	var chunk *vm.Chunk
-	var err error
-	if before != "" { // an end too many or too few must not be told of, or taken for, that of the wrapper
-		_, err = vm.Compile(c.ctx, above+"local websocketInfo, websocket_info, response; "+s.Body, s.File)
-	}
-	if err == nil {
-		chunk, err = vm.Compile(c.ctx, above+before+s.Body+after, s.File)
-	}
+	chunk, err := f(strings.Repeat("\n", s.Line-1))
 	var syntax *vm.SyntaxError
 	switch {
 	case errors.As(err, &syntax):
@@ -126,15 +186,39 @@ func (h *Host) build(ctx context.Context, sol *source.Solution) (*program, error
 	}
 	p.pool = pool{program: p, max: h.opts.IdleVMs}
 	for _, s := range p.scripts() {
-		s.count = h.counters.get(s.file, s.pattern)
+		s.count = h.counters.get(s)
 	}
-	m, err := p.newMachine(false)
-	if err != nil {
-		return nil, Problems{p.located(err)}
+	if err := p.try(ctx); err != nil {
+		return nil, err
 	}
-	p.pool.put(m)
 	slices.Sort(p.routes)
 	return p, nil
+}
+
+// try makes the first VM, in which the modules run for the first time.
+func (p *program) try(ctx context.Context) error {
+	r := p.host.newRun(ctx, nil)
+	defer r.end()
+	grant, err := r.begin(true)
+	if err != nil {
+		return cmp.Or(ctx.Err(), err)
+	}
+	compiling, cancel := context.WithTimeout(ctx, compileTimeout)
+	defer cancel()
+	l := p.linker
+	l.ctx = compiling
+	m, err := p.newMachine(r, grant, false)
+	switch {
+	case ctx.Err() != nil:
+		return ctx.Err()
+	case err != nil:
+		return Problems(append(l.problems, p.located(err)))
+	}
+	if err := p.link(m); err != nil {
+		return err
+	}
+	p.pool.put(m)
+	return nil
 }
 
 var position = regexp.MustCompile(`^(.*?):(\d+): `)
@@ -146,7 +230,8 @@ func (p *program) located(err error) Problem {
 		for _, mod := range p.solution.Modules {
 			if strings.HasPrefix(mod.File, m[1]) {
 				line, _ := strconv.Atoi(m[2])
-				return Problem{File: mod.File, Line: line, Text: text[len(m[0]):]}
+				text = text[len(m[0]):]
+				return Problem{File: mod.File, Line: line, Text: text + p.order(text, mod.File)}
 			}
 		}
 	}
@@ -165,6 +250,12 @@ func (p *program) scripts() []*script {
 	}
 	if p.handler != nil {
 		all = append(all, p.handler)
+	}
+	for _, s := range p.events {
+		all = append(all, s)
+	}
+	for _, s := range p.functions {
+		all = append(all, s)
 	}
 	return all
 }
@@ -185,24 +276,30 @@ func (p *program) script(pattern string) *script {
 }
 
 func (p *program) deployment() Deployment {
-	d := Deployment{Routes: p.routes, Warnings: p.solution.Warnings}
+	d := Deployment{Routes: p.routes, Warnings: p.warnings()}
 	for _, m := range p.solution.Modules {
 		d.Modules = append(d.Modules, m.File)
 	}
 	if p.handler != nil {
 		d.Handler = p.handler.file
 	}
+	for _, e := range p.solution.Events {
+		d.Events = append(d.Events, EventHandler{Service: e.Service, Event: e.Name, File: e.File})
+	}
 	return d
 }
 
-// require finds a module by the name that a script gives. That of a folder
-// means the file init.lua in it, if there is no file of the name itself.
-func (p *program) require(name string) (*vm.Chunk, string) {
+// require finds a module by the name that a script gives, for the VM m. That of a
+// folder means the file init.lua in it, if there is no file of the name itself.
+func (p *program) require(m *machine, name string) (*vm.Chunk, string) {
 	key := source.ModuleName(name)
 	for _, key := range []string{key, key + ".init"} {
-		for _, m := range p.modules {
-			if m.name == key {
-				return m.chunk, key
+		for i := range p.modules {
+			if mod := &p.modules[i]; mod.name == key {
+				if p.linker != nil {
+					p.linker.linkModule(m, mod)
+				}
+				return mod.chunk, key
 			}
 		}
 	}

@@ -3,8 +3,10 @@ package lua
 import (
 	"context"
 	"fmt"
+	"maps"
 	"reflect"
 	"runtime/debug"
+	"slices"
 	"strings"
 
 	"github.com/wsgateway/gateway"
@@ -65,15 +67,28 @@ func contained[T, R any](ctx context.Context, m *machine, fn func(context.Contex
 // to be mended.
 func checkServices(services map[string]Service) {
 	for name, service := range services {
-		if !isName(name) {
+		if !isPath(name) {
 			panic(fmt.Sprintf("lua: New: service %q: not a Lua name", name))
 		}
 		for fn, f := range service {
 			if !isName(fn) || f.call == nil {
 				panic(fmt.Sprintf("lua: New: service %s: function %q: not a Lua name, or not made by Func", name, fn))
 			}
+			if _, ok := services[name+"."+fn]; ok {
+				panic(fmt.Sprintf("lua: New: service %s: function %q: a service has that name", name, fn))
+			}
 		}
 	}
+}
+
+// isPath reports whether s is names with dots in between.
+func isPath(s string) bool {
+	for part := range strings.SplitSeq(s, ".") {
+		if !isName(part) {
+			return false
+		}
+	}
+	return true
 }
 
 func isName(s string) bool {
@@ -86,19 +101,78 @@ func isName(s string) bool {
 }
 
 func (m *machine) openServices(services map[string]Service) {
-	for name, service := range services {
+	for _, name := range slices.Sorted(maps.Keys(services)) { // the shorter of two paths first
+		service := services[name]
 		t := m.NewTable(len(service))
 		for fn, f := range service {
-			m.Set(t, fn, m.Function(name+"."+fn, func(c *vm.Call) error {
+			op := name + "." + fn
+			m.Set(t, fn, m.Function(op, func(c *vm.Call) error {
 				arg := c.Arg(1)
 				if arg == t { // Keystore:get{...}
 					arg = c.Arg(2)
 				}
-				v, err := f.call(m.context(), m, arg)
-				c.Return(m.result(v, err))
+				v, err := f.call(m.callContext(), m, arg)
+				c.Return(m.result(op, v, err))
 				return nil
 			}))
 		}
-		m.SetGlobal(name, t)
+		m.setPath(name, t)
 	}
+}
+
+// setPath sets a global, or a field of one, whose name has parts. Tables that are on
+// the way are kept.
+func (m *machine) setPath(path string, v vm.Value) {
+	first, rest, nested := strings.Cut(path, ".")
+	if !nested {
+		m.SetGlobal(path, v)
+		return
+	}
+	t := m.Defined(first)
+	if m.Type(t) != "table" {
+		t = m.NewTable(1)
+		m.SetGlobal(first, t)
+	}
+	for {
+		name, more, nested := strings.Cut(rest, ".")
+		if !nested {
+			m.Set(t, name, v)
+			return
+		}
+		next := m.Get(t, name)
+		if m.Type(next) != "table" {
+			next = m.NewTable(1)
+			m.Set(t, name, next)
+		}
+		t, rest = next, more
+	}
+}
+
+// A Caller says which script has called a service.
+type Caller struct {
+	SocketID string // of the socket whose event it is; "" for one of Trigger and while modules load
+	Route    string // the pattern of that socket's route
+	Trigger  string // service and event, as in "timer timer", for an event of Trigger
+	File     string // of the script, as in the solution; "" while modules load
+}
+
+type callerKey struct{}
+
+// CallerOf returns which script has called the function of a service that was given
+// ctx, or false if no script has.
+func CallerOf(ctx context.Context) (Caller, bool) {
+	c, ok := ctx.Value(callerKey{}).(Caller)
+	return c, ok
+}
+
+// callContext is the context of a call of a service.
+func (m *machine) callContext() context.Context {
+	var c Caller
+	if e, _ := m.Host.(*event); e != nil {
+		c = Caller{Route: e.route, Trigger: e.trigger, File: e.script.file}
+		if e.socket != nil {
+			c.SocketID = e.socket.ID()
+		}
+	}
+	return context.WithValue(m.context(), callerKey{}, c)
 }

@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
+	"strings"
 	"time"
 
 	"github.com/wsgateway/gateway"
@@ -65,6 +66,7 @@ type process struct {
 	in      io.WriteCloser
 	out     *bufio.Reader
 	clients []*client
+	address string
 }
 
 // sockets are how many clients a process has: enough that none of its cores
@@ -97,8 +99,12 @@ func start(ctx context.Context, e endpoint) (*process, error) {
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("%s did not start: %w", e.name, err), p.stop())
 	}
+	p.address = strings.TrimSpace(address)
 	for range sockets {
-		c, err := dial(ctx, address[:len(address)-1], e.message, e.answer)
+		if e.message == "" {
+			break // it serves other paths
+		}
+		c, err := dial(ctx, p.address, e.message, e.answer)
 		if err != nil {
 			return nil, errors.Join(fmt.Errorf("%s: %w", e.name, err), p.stop())
 		}

@@ -27,6 +27,10 @@ type client struct {
 
 // dial opens a socket with the headers that a browser sends.
 func dial(ctx context.Context, address, message, answer string) (*client, error) {
+	return dialPath(ctx, address, "/bench?tab=1", message, answer)
+}
+
+func dialPath(ctx context.Context, address, path, message, answer string) (*client, error) {
 	nc, err := (&net.Dialer{}).DialContext(ctx, "tcp", address)
 	if err != nil {
 		return nil, err
@@ -35,22 +39,22 @@ func dial(ctx context.Context, address, message, answer string) (*client, error)
 	for range window {
 		c.frames = appendFrame(c.frames, message)
 	}
-	if err := c.upgrade(address); err != nil {
+	if err := c.upgrade(address, path); err != nil {
 		return nil, errors.Join(err, nc.Close())
 	}
 	return c, nil
 }
 
-func (c *client) upgrade(address string) error {
+func (c *client) upgrade(address, path string) error {
 	_, err := fmt.Fprintf(c.nc,
-		"GET /bench?tab=1 HTTP/1.1\r\nHost: %[1]s\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"+
+		"GET %[2]s HTTP/1.1\r\nHost: %[1]s\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"+
 			"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nOrigin: "+
 			"http://%[1]s\r\n"+
 			"User-Agent: Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) "+
 			"Chrome/140.0.0.0 Safari/537.36\r\n"+
 			"Accept-Encoding: gzip, deflate, br, zstd\r\nAccept-Language: en-US,en;q=0.9\r\nCookie: "+
 			"session=0123456789abcdef; theme=dark\r\n"+
-			"Pragma: no-cache\r\nCache-Control: no-cache\r\n\r\n", address)
+			"Pragma: no-cache\r\nCache-Control: no-cache\r\n\r\n", address, path)
 	if err != nil {
 		return err
 	}

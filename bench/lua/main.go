@@ -4,6 +4,7 @@
 //	go run ./bench/lua          # some minutes
 //	go run ./bench/lua -quick   # whether it works, and rough figures
 //	go run ./bench/lua -write bench/README.md
+//	go run ./bench/lua -neighbours   # only how scripts disturb their neighbours
 //
 // It prints Markdown tables, and puts them into a file between the lines made
 // for them. Each endpoint is served by a process of its own;
@@ -20,6 +21,7 @@ import (
 	"os"
 	"os/signal"
 	"strings"
+	"time"
 
 	"github.com/wsgateway/gateway/bench/internal/report"
 )
@@ -33,12 +35,17 @@ func main() {
 		return
 	}
 	quick := flag.Bool("quick", false, "little of everything: rough figures")
+	alone := flag.Bool("neighbours", false, "only echoes beside scripts that want everything")
 	file := flag.String("write", "", "put the tables into `file` too, between the lines made for them")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
 	var text strings.Builder
-	err := run(ctx, sizes(*quick), io.MultiWriter(os.Stdout, &text))
+	measured := run
+	if *alone {
+		measured = runNeighbours
+	}
+	err := measured(ctx, sizes(*quick), io.MultiWriter(os.Stdout, &text))
 	if ctx.Err() != nil {
 		err = ctx.Err() // what else failed did so because its process was killed
 	}
@@ -71,15 +78,18 @@ type size struct {
 	long    int // events of the long run
 	machine int // VMs whose memory is measured
 	deploys int
+
+	disturbers int           // sockets whose scripts want everything
+	calm       time.Duration // how long others are watched beside them
 }
 
 func sizes(quick bool) size {
 	if quick {
 		return size{command: "go run ./bench/lua -quick", rounds: 2, batch: 1000, long: 20_000,
-			machine: 20, deploys: 2}
+			machine: 20, deploys: 2, disturbers: 200, calm: 5 * time.Second}
 	}
 	return size{command: "go run ./bench/lua", rounds: 15, batch: 20_000, long: 1_000_000,
-		machine: 200, deploys: 15}
+		machine: 200, deploys: 15, disturbers: 200, calm: 30 * time.Second}
 }
 
 // run measures everything and writes the report.
@@ -100,6 +110,18 @@ func run(ctx context.Context, s size, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	_, err = io.WriteString(out, format(s.command, turns, aged, memory, deploy))
+	if _, err = io.WriteString(out, format(s.command, turns, aged, memory, deploy)+"\n"); err != nil {
+		return err
+	}
+	return runNeighbours(ctx, s, out)
+}
+
+// runNeighbours measures how scripts disturb their neighbours, and writes that.
+func runNeighbours(ctx context.Context, s size, out io.Writer) error {
+	all, err := measureNeighbours(ctx, s)
+	if err != nil {
+		return err
+	}
+	_, err = io.WriteString(out, formatNeighbours(all))
 	return err
 }

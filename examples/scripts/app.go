@@ -14,15 +14,23 @@ import (
 
 	"github.com/wsgateway/gateway"
 	"github.com/wsgateway/gateway/lua"
+	"github.com/wsgateway/gateway/lua/httpclient"
 	"github.com/wsgateway/gateway/lua/keystore"
 )
 
 //go:embed page
 var page embed.FS
 
-// services are what the host offers its scripts besides the gateway itself.
-func services() map[string]lua.Service {
-	return map[string]lua.Service{"Keystore": keystore.New(nil).Service()}
+// options are how the host runs its scripts, with what it offers them besides the
+// gateway itself.
+func options(logger *slog.Logger, t *timers, http *httpclient.Client) *lua.Options {
+	return &lua.Options{
+		Logger: logger,
+		Services: map[string]lua.Service{
+			"Keystore": keystore.New(nil).Service(), "Timer": t.service(), "Http": http.Service(),
+		},
+		Triggers: []string{"timer", "device2"},
+	}
 }
 
 // An app is the server: a gateway whose endpoints are scripts, and the page.
@@ -34,19 +42,25 @@ type app struct {
 	host     *lua.Host
 	log      *logbook
 	deployer *deployer
+	timers   *timers
+	http     *httpclient.Client
 }
 
 func newApp(cfg config) *app {
-	a := &app{dir: cfg.dir, gw: gateway.New(nil), log: newLogbook(slog.Default().Handler())}
-	a.host = lua.New(a.gw, &lua.Options{
-		Logger:          slog.New(a.log),
-		Services:        services(),
-		StatusOnSuccess: cfg.handlerStatus,
-	})
+	a := &app{
+		dir: cfg.dir, gw: gateway.New(nil), log: newLogbook(slog.Default().Handler()), timers: newTimers(),
+		http: httpclient.New(&httpclient.Options{Allow: cfg.allowHTTP}),
+	}
+	opts := options(slog.New(a.log), a.timers, a.http)
+	opts.StatusOnSuccess = cfg.handlerStatus
+	a.host = lua.New(a.gw, opts)
+	a.timers.trigger = a.host.Trigger // before scripts can set any
 	a.deployer = newDeployer(a.host, cfg.solution(), cfg.dir)
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /api/v1/solution/health", a.gw.ServeHealth)
 	mux.HandleFunc("GET /api/scripts", a.serveState)
+	reports := http.HandlerFunc(a.serveReport) // other sites must not report in a visitor's name
+	mux.Handle("POST /api/devices/{identity}", http.NewCrossOriginProtection().Handler(reports))
 	mux.Handle("/", a.gw) // whatever is no upgrade is refused with an error object
 	a.addPage(mux)
 	a.Handler = socketsFirst(a.gw, secureHeaders(mux))
@@ -101,14 +115,20 @@ func (a *app) start(ctx context.Context) (wait func(), err error) {
 	if a.dir == "" {
 		return func() {}, a.deployer.deploy(ctx)
 	}
-	return watch(ctx, a.dir, func(ctx context.Context) { _ = a.deployer.deploy(ctx) }) // it keeps the error
+	d := a.deployer // it keeps the errors
+	return watchPatiently(ctx, a.dir, d.removes, func(ctx context.Context) { _ = d.deploy(ctx) })
 }
 
-// shutdown closes the sockets one after the other, then waits for compilations.
+// shutdown closes the sockets one after the other, ends the timers, then waits for
+// compilations.
 func (a *app) shutdown(drain time.Duration) error {
 	end, cancel := context.WithTimeout(context.Background(), drain+10*time.Second)
 	defer cancel()
-	return errors.Join(a.gw.Drain(end, drain), a.gw.Shutdown(end), a.host.Shutdown(end))
+	err := errors.Join(a.gw.Drain(end, drain), a.gw.Shutdown(end))
+	a.timers.close() // their handlers run in the host
+	err = errors.Join(err, a.host.Shutdown(end))
+	a.http.Close()
+	return err
 }
 
 // A view is what the page asks for again and again.
@@ -120,11 +140,38 @@ type view struct {
 }
 
 type script struct {
-	File   string  `json:"file"`
-	Route  string  `json:"route"` // "" for an event handler
-	Runs   int64   `json:"runs"`
-	Errors int64   `json:"errors"`
-	Micros float64 `json:"micros"` // of a run, on average
+	File    string  `json:"file"`
+	Route   string  `json:"route"` // "" for an event handler
+	Event   string  `json:"event"` // of an event handler
+	Runs    int64   `json:"runs"`
+	Errors  int64   `json:"errors"`
+	Refused int64   `json:"refused"` // operations and calls of services that failed
+	Micros  float64 `json:"micros"`  // of a run, on average
+	Bounds  []bound `json:"bounds"`
+}
+
+// A bound is one of those that each run has, and how near a run of the script came.
+type bound struct {
+	Name  string  `json:"name"`
+	Most  float64 `json:"most"`  // that one run has used
+	Limit float64 `json:"limit"` // 0: none
+	Unit  string  `json:"unit"`
+}
+
+// boundsOf returns those that a script can come near to.
+func boundsOf(most lua.Usage, l lua.Limits) []bound {
+	bounds := []bound{
+		{"instructions", float64(most.Instructions), float64(l.Instructions), ""},
+		{"computing", most.Time.Seconds(), l.Time.Seconds(), "s"},
+		{"in all", most.Total.Seconds(), l.Total.Seconds(), "s"},
+		{"memory", float64(most.Memory), float64(l.Memory), "B"},
+		{"sent and printed", float64(most.Output), float64(l.Output), "B"},
+		{"lines", float64(most.Lines), float64(l.Lines), ""},
+	}
+	for i := range bounds {
+		bounds[i].Limit = max(0, bounds[i].Limit)
+	}
+	return bounds
 }
 
 // serveState answers GET /api/scripts?after=N, N being the number of the last
@@ -132,8 +179,12 @@ type script struct {
 func (a *app) serveState(w http.ResponseWriter, r *http.Request) {
 	after, _ := strconv.ParseInt(r.URL.Query().Get("after"), 10, 64) // 0: from the beginning
 	v := view{State: a.deployer.current(), Scripts: []script{}, Open: a.gw.Stats().Open, Log: a.log.after(after)}
+	limits := a.host.Limits()
 	for _, s := range a.host.Stats() {
-		one := script{File: s.File, Route: s.Route, Runs: s.Runs, Errors: s.Errors}
+		one := script{
+			File: s.File, Route: s.Route, Event: s.Event, Runs: s.Runs, Errors: s.Errors, Refused: s.Refused,
+			Bounds: boundsOf(s.Most, limits),
+		}
 		if s.Runs > 0 {
 			one.Micros = float64(s.Time.Nanoseconds()) / 1e3 / float64(s.Runs)
 		}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/wsgateway/gateway"
 	"github.com/wsgateway/gateway/lua"
+	"github.com/wsgateway/gateway/lua/httpclient"
 )
 
 // errProblems says that a solution cannot be deployed; what is wrong has been
@@ -22,7 +23,9 @@ var errProblems = errors.New("the solution has problems")
 func check(ctx context.Context, files fs.FS, stdout, stderr io.Writer) error {
 	logger := slog.New(slog.NewTextHandler(stderr, nil))
 	gw := gateway.New(&gateway.Options{Logger: logger})
-	host := lua.New(gw, &lua.Options{Logger: logger, Services: services()})
+	t, http := newTimers(), httpclient.New(nil)
+	host := lua.New(gw, options(logger, t, http))
+	t.trigger = host.Trigger // before scripts can set any
 	deployed, err := host.Deploy(ctx, files)
 	for _, w := range deployed.Warnings {
 		fmt.Fprintf(stderr, "warning: %s\n", oneLine(w))
@@ -33,7 +36,9 @@ func check(ctx context.Context, files fs.FS, stdout, stderr io.Writer) error {
 	if err != nil {
 		err = errProblems
 	}
-	return errors.Join(err, gw.Shutdown(ctx), host.Shutdown(ctx))
+	err = errors.Join(err, gw.Shutdown(ctx))
+	t.close()
+	return errors.Join(err, host.Shutdown(ctx))
 }
 
 // problemsOf returns what is wrong with a solution that could not be deployed.

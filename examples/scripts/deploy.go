@@ -6,6 +6,7 @@ import (
 	"io"
 	"io/fs"
 	"log/slog"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -55,10 +56,14 @@ func (d *deployer) current() state {
 }
 
 // deploy deploys what the files are now. If that fails, what was deployed
-// before goes on.
+// before goes on. So it does if a file that has routes has become empty: whoever wants
+// its routes to go removes the file.
 func (d *deployer) deploy(ctx context.Context) error {
-	deployed, err := d.host.Deploy(ctx, d.files)
-	if ctx.Err() != nil {
+	var deployed lua.Deployment
+	var err error
+	if emptied := d.emptied(); len(emptied) > 0 {
+		err = emptied
+	} else if deployed, err = d.host.Deploy(ctx, d.files); ctx.Err() != nil {
 		return err // the program ends
 	}
 	problems := d.withCode(problemsOf(err))
@@ -76,9 +81,51 @@ func (d *deployer) deploy(ctx context.Context) error {
 	if err == nil {
 		d.state.Deployed = time.Now().UnixMilli()
 		d.state.Routes, d.state.Modules = orEmpty(deployed.Routes), orEmpty(deployed.Modules)
-		d.state.Handler, d.state.Warnings = deployed.Handler, warnings
+		d.state.Handler = deployed.Handler
 	}
+	d.state.Warnings = warnings // also of an attempt that failed
 	return err
+}
+
+// removes reports whether a deployment now would remove routes that serve.
+func (d *deployer) removes() bool { return len(d.removed()) > 0 }
+
+// removed returns the routes that a deployment now would remove, with their files.
+func (d *deployer) removed() map[string]string {
+	gone := make(map[string]string)
+	for _, s := range d.host.Stats() {
+		if s.Route != "" {
+			gone[s.Route] = s.File
+		}
+	}
+	if len(gone) > 0 {
+		for _, e := range lua.Declarations(d.files) {
+			delete(gone, e.Route)
+		}
+	}
+	return gone
+}
+
+// emptied lists the files that are there and have none of their routes any more.
+func (d *deployer) emptied() lua.Problems {
+	removed := d.removed()
+	if len(removed) == 0 {
+		return nil
+	}
+	declaring := make(map[string]bool)
+	for _, e := range lua.Declarations(d.files) {
+		declaring[e.File] = true
+	}
+	var problems lua.Problems
+	for route, file := range removed {
+		if info, err := fs.Stat(d.files, file); err == nil && info.Mode().IsRegular() && !declaring[file] {
+			problems = append(problems, lua.Problem{
+				File: file, Line: 1, Text: "the file has no endpoint any more: remove it if its route " + route + " is to go",
+			})
+		}
+	}
+	slices.SortFunc(problems, func(a, b lua.Problem) int { return strings.Compare(a.String(), b.String()) })
+	return problems
 }
 
 func orEmpty(s []string) []string { return append([]string{}, s...) }
@@ -96,6 +143,9 @@ func (d *deployer) withCode(notes []lua.Problem) []problem {
 // lineOf returns a line of a file, or "" if there is none.
 func lineOf(files fs.FS, file string, line int) string {
 	const most = 200 // bytes
+	if info, err := fs.Stat(files, file); err != nil || !info.Mode().IsRegular() {
+		return "" // opening a pipe would wait
+	}
 	f, err := files.Open(file)
 	if err != nil {
 		return ""

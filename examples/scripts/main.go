@@ -8,6 +8,12 @@
 // one "FILE:LINE: problem" each, FILE being relative to the directory, and exits
 // with 1 if there is any.
 //
+// Besides the gateway, scripts have Keystore, Timer (timer.go) and Http, which calls the
+// servers that the flag -http lists and no other. Devices without a socket report to
+// POST /api/devices/NAME, which triggers the event "device2 event" (device.go):
+//
+//	curl -d '{"temperature": 21}' localhost:8080/api/devices/attic
+//
 // It has no login, and its page shows what scripts print: serve it to yourself,
 // or put authentication in front (see Options.Authorize).
 package main
@@ -25,6 +31,7 @@ import (
 	"net/http"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 	"time"
 )
@@ -37,6 +44,7 @@ type config struct {
 	dir           string // "": the bundled solution
 	check         bool
 	handlerStatus bool
+	allowHTTP     []string      // servers that scripts may call
 	drain         time.Duration // over which sockets are sent away at the end
 }
 
@@ -46,6 +54,10 @@ func main() {
 	flag.StringVar(&cfg.dir, "dir", "", "`directory` of the solution; without it, the one that comes with the example")
 	flag.BoolVar(&cfg.check, "check", false, "compile the solution, print its problems and exit")
 	flag.BoolVar(&cfg.handlerStatus, "handler-status", false, "Websocket.send and close return {status=204} on success instead of nil")
+	flag.Func("http", "`servers` that scripts may call with Http, separated by commas, as in api.example.com,*.example.org", func(s string) error {
+		cfg.allowHTTP = append(cfg.allowHTTP, strings.Split(s, ",")...)
+		return nil
+	})
 	flag.DurationVar(&cfg.drain, "drain", 5*time.Second,
 		"`time` over which the sockets are sent away when the program is to end")
 	flag.Parse()

@@ -22,6 +22,14 @@ const (
 	latest = 400 * time.Millisecond
 )
 
+// patient is the quiet that is waited for before routes are removed: some editors
+// empty a file and write it a moment later, and sockets of a route that is removed are
+// closed. It is not waited longer than mostPatient.
+const (
+	patient     = time.Second
+	mostPatient = 5 * time.Second
+)
+
 // again is the time until watching is tried again where the system refused it.
 const again = time.Second
 
@@ -33,7 +41,8 @@ const again = time.Second
 // What changes between two watches is seen by changed, which is called when the
 // new one is in place.
 type watcher struct {
-	root    string // absolute
+	root    string      // absolute
+	removes func() bool // reports whether acting now would remove routes
 	changed func(ctx context.Context)
 }
 
@@ -41,11 +50,18 @@ type watcher struct {
 // watches, which comes with that of ctx. changed is called once before watch
 // returns, and later by that goroutine.
 func watch(ctx context.Context, dir string, changed func(ctx context.Context)) (wait func(), err error) {
+	return watchPatiently(ctx, dir, func() bool { return false }, changed)
+}
+
+// watchPatiently is watch for changes that may remove routes: they wait a while longer.
+func watchPatiently(
+	ctx context.Context, dir string, removes func() bool, changed func(ctx context.Context),
+) (wait func(), err error) {
 	root, err := filepath.Abs(dir)
 	if err != nil {
 		return nil, err
 	}
-	w := &watcher{root, changed}
+	w := &watcher{root, removes, changed}
 	events, err := w.open()
 	if err != nil {
 		return nil, fmt.Errorf("watch %s: %w", dir, err)
@@ -60,14 +76,27 @@ func watch(ctx context.Context, dir string, changed func(ctx context.Context)) (
 }
 
 func (w *watcher) run(ctx context.Context, events *fsnotify.Watcher) {
-	for w.settle(ctx, events) {
+	var patience <-chan time.Time // not nil while it is waited before routes are removed
+	var since time.Time
+	for {
+		seen, ok := w.settle(ctx, events, patience)
 		_ = events.Close() // waits for its goroutine; cannot fail
+		if !ok {
+			return
+		}
 		if events = w.reopen(ctx); events == nil {
 			return
 		}
+		if patience == nil {
+			since = time.Now()
+		}
+		if seen && time.Since(since) < mostPatient && w.removes() {
+			patience = time.After(patient)
+			continue
+		}
+		patience = nil
 		w.changed(ctx)
 	}
-	_ = events.Close()
 }
 
 // reopen tries to watch until it can. It returns nil when ctx ends.
@@ -139,8 +168,9 @@ func addBelow(events *fsnotify.Watcher, dir string) error {
 	return nil
 }
 
-// settle waits for a change and then for quiet. It reports false when ctx ends.
-func (w *watcher) settle(ctx context.Context, events *fsnotify.Watcher) bool {
+// settle waits for a change and then for quiet; changed is true then. Without a change it
+// returns at the end of patience. It reports false when ctx ends.
+func (w *watcher) settle(ctx context.Context, events *fsnotify.Watcher, patience <-chan time.Time) (changed, ok bool) {
 	var calm, deadline <-chan time.Time // nil until something changes
 	for {
 		seen := false
@@ -151,13 +181,16 @@ func (w *watcher) settle(ctx context.Context, events *fsnotify.Watcher) bool {
 			slog.Warn("watching", "dir", w.root, "error", err)
 			seen = true
 		case <-calm:
-			return true
+			return true, true
 		case <-deadline:
-			return true
+			return true, true
+		case <-patience:
+			return false, true
 		case <-ctx.Done():
-			return false
+			return false, false
 		}
 		if seen {
+			patience = nil
 			calm = time.After(quiet)
 			if deadline == nil {
 				deadline = time.After(latest)

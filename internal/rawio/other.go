@@ -16,6 +16,7 @@ func (*Conn) Stays() bool { return false }
 func (*Conn) Read(**Buffer, Sink) error           { panic("rawio: not on this system") }
 func (*Conn) More() bool                          { panic("rawio: not on this system") }
 func (*Conn) Peek([]byte) (n int, some bool)      { panic("rawio: not on this system") }
+func (*Conn) ReadNow([]byte) (n int, err error)   { panic("rawio: not on this system") }
 func (*Conn) Shutdown()                           { panic("rawio: not on this system") }
 func (*Conn) WriteAll(Source, bool) (bool, error) { panic("rawio: not on this system") }
 func (*Conn) TryWrite([]byte) (n int, err error)  { panic("rawio: not on this system") }

@@ -29,5 +29,5 @@ type Sink interface{ Took(p []byte) (done bool) }
 // A Source is what Conn.WriteAll writes.
 type Source interface {
 	Next(written int) []byte // takes note of what was written; what comes next, or nil
-	Blocked(written int)     // the same, and that the client takes no more now
+	Blocked(written int)     // the same, and that the client takes no more, now or ever
 }

@@ -118,6 +118,23 @@ func (c *Conn) Peek(p []byte) (n int, some bool) {
 	return n, some
 }
 
+// ReadNow reads what there is to p, and returns 0 and no error where there is nothing. It
+// may be called while the reader is in its sink, and then for no others.
+func (c *Conn) ReadNow(p []byte) (n int, err error) {
+	cerr := c.rc.Control(func(fd uintptr) {
+		n, _, err = syscall.Recvfrom(int(fd), p, syscall.MSG_DONTWAIT)
+	})
+	switch {
+	case cerr != nil:
+		return 0, cerr
+	case err == syscall.EAGAIN || err == syscall.EINTR:
+		return 0, nil
+	case err == nil && n == 0:
+		return 0, io.EOF
+	}
+	return max(n, 0), err
+}
+
 // Shutdown ends both directions at once, so that every wait on the connection returns.
 // It does not wait for a reader that is in its sink, as closing does.
 func (c *Conn) Shutdown() {
@@ -179,6 +196,7 @@ func (w *write) write(fd uintptr) bool {
 		n, err := writeOnce(fd, p)
 		switch {
 		case err != nil:
+			w.src.Blocked(n)
 			w.err = err
 			return true
 		case n < len(p):

@@ -43,7 +43,10 @@ type Judge struct {
 
 // deflatedLimit is how many bytes the deflated form of a message may have: deflate can
 // make data larger, and how much is the sender's choice of blocks.
-func deflatedLimit(limit int64) int64 { return min(8*limit+4<<10, math.MaxInt/2) }
+func deflatedLimit(limit int64) int64 {
+	const most = math.MaxInt / 2
+	return 8*min(limit, most/8-4<<10) + 4<<10
+}
 
 // InMessage reports whether a data message has begun and its last frame has not.
 func (j *Judge) InMessage() bool { return j.inMessage }

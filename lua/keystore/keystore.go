@@ -10,10 +10,8 @@ package keystore
 import (
 	"cmp"
 	"context"
-	"maps"
 	"math"
 	"net/http"
-	"strings"
 	"sync"
 	"time"
 
@@ -38,7 +36,7 @@ var ErrFull = &gateway.Error{Type: "store_full", Status: http.StatusInsufficient
 // A Store holds values by key. Its methods are safe from any goroutine, and
 // each is atomic: one lock guards everything, and none holds it for more than a
 // few milliseconds, whatever the store holds. Their errors are *gateway.Error.
-// The contexts are not used yet: nothing waits but for the lock.
+// Only Clear uses its context: nothing else takes long.
 //
 // A store has no goroutine: what has expired goes when any operation begins. One
 // that is not used any more keeps what it holds until it is garbage.
@@ -180,20 +178,23 @@ type ListResult struct {
 	Cursor string   `json:"cursor,omitempty"` // for the next page; empty: this is the last. With a Cursor, the next may turn out empty
 }
 
-// List returns a page of keys. It looks at 10,000 keys at most: where few of
-// many match, a page has less than Count, even none, and a Cursor to go on.
+// List returns a page of keys. It looks at 10,000 keys at most, at fewer if they and
+// the filter are long: where few of many match, a page has less than Count, even none,
+// and a Cursor to go on.
 func (s *Store) List(_ context.Context, args ListArgs) (ListResult, error) {
 	if args.Count < 0 {
 		return ListResult{}, invalidf("count %d is negative", args.Count)
 	}
 	count := min(cmp.Or(args.Count, 1000), 1000)
+	match, steps := newMatcher(args.Match), 0
 	defer s.lock()()
 	keys := []string{}
 	last, end := s.order.scan(args.Cursor, maxScan, func(key string) bool {
-		if s.entries[key] != nil && matches(args.Match, key) {
+		steps += match.cost(key)
+		if s.entries[key] != nil && match.matches(key) {
 			keys = append(keys, key)
 		}
-		return len(keys) < count
+		return len(keys) < count && steps < maxSteps
 	})
 	if end {
 		last = ""
@@ -206,15 +207,42 @@ type ClearArgs struct {
 	Match string `json:"match,omitempty"` // as in ListArgs; empty: all keys
 }
 
-// Clear removes all keys that match.
-func (s *Store) Clear(_ context.Context, args ClearArgs) (*Nothing, error) {
-	defer s.lock()()
-	for _, e := range maps.Clone(s.entries) {
-		if matches(args.Match, e.key) {
-			s.remove(e)
+// Clear removes all keys that match. With a Match it goes over the keys in steps, so
+// that others need not wait for long: a key that is set meanwhile may stay, and where
+// ctx ends, the rest stays too.
+func (s *Store) Clear(ctx context.Context, args ClearArgs) (*Nothing, error) {
+	if args.Match == "" {
+		defer s.lock()()
+		s.entries, s.order, s.bytes, s.due = map[string]*entry{}, keyOrder{}, 0, nil
+		return nil, nil
+	}
+	match := newMatcher(args.Match)
+	for after, end := "", false; !end; {
+		if err := ctx.Err(); err != nil {
+			return nil, gateway.NewError(gateway.ErrTimeout, "clear has not come to its end: %v", err)
 		}
+		after, end = s.clearSome(match, after)
 	}
 	return nil, nil
+}
+
+// clearSome is one step of Clear, on the keys after one. It returns the last key that
+// it looked at.
+func (s *Store) clearSome(match *matcher, after string) (last string, end bool) {
+	defer s.lock()()
+	steps := 0
+	var found []*entry
+	last, end = s.order.scan(after, maxScan, func(key string) bool {
+		steps += match.cost(key)
+		if e := s.entries[key]; e != nil && match.matches(key) {
+			found = append(found, e)
+		}
+		return steps < maxSteps
+	})
+	for _, e := range found {
+		s.remove(e)
+	}
+	return last, end
 }
 
 // Info says how full a store is.
@@ -230,29 +258,6 @@ func (s *Store) Info(_ context.Context, _ Nothing) (Info, error) {
 	return Info{len(s.entries), s.bytes}, nil
 }
 
-// matches reports whether a key is selected by a filter.
-func matches(filter, key string) bool {
-	if !strings.ContainsAny(filter, "*?") {
-		return strings.Contains(key, filter)
-	}
-	f, k, star, mark := 0, 0, -1, 0
-	for k < len(key) {
-		switch {
-		case f < len(filter) && filter[f] == '*':
-			star, mark = f, k
-			f++
-		case f < len(filter) && (filter[f] == '?' || filter[f] == key[k]):
-			f, k = f+1, k+1
-		case star >= 0: // let the last star take one byte more
-			mark++
-			f, k = star+1, mark
-		default:
-			return false
-		}
-	}
-	return strings.Trim(filter[f:], "*") == ""
-}
-
 // after returns the time ttl seconds from now; zero for a ttl of 0.
 func after(ttl float64) (time.Time, error) {
 	const most = 100 * 365 * 24 * 3600 // beyond it, durations come near to overflow
@@ -262,7 +267,7 @@ func after(ttl float64) (time.Time, error) {
 	case ttl > 0 && ttl <= most:
 		return time.Now().Add(time.Duration(ttl * float64(time.Second))), nil
 	}
-	return time.Time{}, invalidf("ttl %v: expected seconds, above 0 and at most %d", ttl, most)
+	return time.Time{}, invalidf("ttl %v: expected seconds, above 0 and at most %d", ttl, int64(most))
 }
 
 func invalidf(format string, args ...any) error {

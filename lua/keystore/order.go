@@ -6,6 +6,9 @@ import "slices"
 // the lock for long however many keys there are.
 const maxScan = 10_000
 
+// maxSteps is how much looking at the keys of one page may cost: some milliseconds.
+const maxSteps = 1_000_000
+
 // keyOrder knows the keys in the order of their bytes. Keys are added and
 // removed in constant time; what that leaves undone is done by scan, in time
 // linear in the number of keys but with a small factor: it copies, and compares

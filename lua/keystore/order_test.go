@@ -1,11 +1,15 @@
 package keystore_test
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"testing"
 
+	"github.com/wsgateway/gateway"
 	"github.com/wsgateway/gateway/lua/keystore"
 )
 
@@ -122,5 +126,40 @@ func TestListsGiveTheirMemoryBack(t *testing.T) {
 		if counted, actual, ok := s.Audit(); !ok || counted != actual {
 			t.Errorf("%s: counted %d bytes, are %d, consistent %v", pop, counted, actual, ok)
 		}
+	}
+}
+
+// Filters on very many long keys look at a part of them at a time, and miss none.
+func TestFiltersOnManyKeys(t *testing.T) {
+	s := keystore.New(nil)
+	const keys = 20_000
+	long := strings.Repeat("a", 190)
+	for i := range keys {
+		set(t, s, fmt.Sprintf("%s%05d%c", long, i, "ab"[i%2]), 1.0, 0)
+	}
+	match := strings.Repeat("*a", 80) + "*b"
+	page, err := s.List(t.Context(), keystore.ListArgs{Match: match})
+	if err != nil || page.Cursor == "" || len(page.Keys) > 1000 {
+		t.Fatalf("a page has %d keys and the cursor %q: %v", len(page.Keys), page.Cursor, err)
+	}
+	if found, _ := listAll(t, s, match, 0); len(found) != keys/2 {
+		t.Errorf("%d keys, want %d", len(found), keys/2)
+	}
+	if found, pages := listAll(t, s, match+"c", 0); len(found) != 0 || pages < 8 {
+		t.Errorf("%d keys on %d pages, want none on at least 8", len(found), pages)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := s.Clear(ctx, keystore.ClearArgs{Match: match}); !errors.Is(err, gateway.ErrTimeout) {
+		t.Errorf("Clear with a context that has ended: %v", err)
+	}
+	if _, err := s.Clear(t.Context(), keystore.ClearArgs{Match: match}); err != nil {
+		t.Fatal(err)
+	}
+	if info, _ := s.Info(t.Context(), keystore.Nothing{}); info.Keys != keys/2 {
+		t.Errorf("%d keys are left, want %d", info.Keys, keys/2)
+	}
+	if counted, actual, ok := s.Audit(); counted != actual || !ok {
+		t.Errorf("counted %d bytes, there are %d", counted, actual)
 	}
 }

@@ -8,13 +8,35 @@ const most = 6; // devices of this page
 const period = 700; // milliseconds between two reports
 const points = 40;
 const rows = new Map(); // by the device's name
-let feed = null, count = 0, own = 0;
+let feed = null, average = null, count = 0, own = 0;
 const mark = Math.random().toString(36).slice(2, 5);
 
 export function show(routes) {
   const possible = needed.every(r => routes.includes(r));
   $("#devices").hidden = !possible;
   if (possible && !feed) follow();
+  const timed = routes.includes("/feed/average");
+  $("#more-devices").hidden = !timed;
+  if (timed && !average) listen();
+}
+
+// listen shows what the timer of the solution tells.
+function listen() {
+  average = open("/feed/average");
+  average.onmessage = event => {
+    const { devices, average: value } = JSON.parse(event.data);
+    $("#average").textContent = devices === 0 ? "No device has a temperature."
+      : `${value.toFixed(1)} °C on average of ${devices} device${devices === 1 ? "" : "s"}, says the timer.`;
+  };
+  average.onclose = () => { average = null; };
+}
+
+// reportOnce is a device without a socket.
+async function reportOnce() {
+  const temperature = Math.round(180 + 80 * Math.random()) / 10;
+  await fetch(`api/devices/meter-${mark}`, {
+    method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify({ temperature }),
+  }).catch(() => {}); // the page says already that the server does not answer
 }
 
 function follow() {
@@ -81,4 +103,5 @@ function play() {
 
 export function start() {
   $("#start-device").addEventListener("click", play);
+  $("#report").addEventListener("click", reportOnce);
 }

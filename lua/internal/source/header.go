@@ -1,7 +1,9 @@
 package source
 
 import (
+	"fmt"
 	"path"
+	"regexp"
 	"strings"
 )
 
@@ -66,7 +68,7 @@ func (h header) event(file string) (service, event string, ok bool) {
 		return "", "", false
 	case 1:
 		// The name of the service alone is a slip of the pen.
-		service, event = strings.TrimSuffix(path.Base(file), ".lua"), h.words[0]
+		service, event = trimLua(path.Base(file)), h.words[0]
 		return service, event, !strings.EqualFold(event, "websocket")
 	}
 	return h.words[0], h.words[1], true
@@ -75,4 +77,60 @@ func (h header) event(file string) (service, event string, ok bool) {
 // isWebsocketInfo reports whether it is the event that this module handles.
 func isWebsocketInfo(service, event string) bool {
 	return strings.EqualFold(service, "websocket") && strings.EqualFold(event, "websocket_info")
+}
+
+// looksLike is a line that is a comment, or would be with dashes in front, and the
+// words in it.
+var looksLike = regexp.MustCompile(
+	`^[ \t]*(--|-|)[ \t]*(#?)[ \t]*([A-Za-z_]{4,11})[:,]?[ \t]+(\S+)(?:[ \t]+(\S+))?[ \t]*(\S?)`,
+)
+
+// nearMiss says what a line, which is no header, would have to be to be one; "" if
+// it does not look as if it were meant to be one.
+func nearMiss(line string) string {
+	m := looksLike.FindStringSubmatch(line)
+	if m == nil {
+		return ""
+	}
+	word, first, second, more := m[3], m[4], m[5], m[6] != ""
+	comment := m[1] == "--"
+	switch marked := m[2] == "#"; {
+	case !comment && !marked:
+		return "" // code
+	case near(word, "ENDPOINT"):
+		verb := strings.ToUpper(first)
+		if (verb == method || methods[verb]) && strings.HasPrefix(second, "/") ||
+			marked && strings.HasPrefix(first, "/") {
+			return fmt.Sprintf(
+				"this line looks like a header and is none: expected %q",
+				"--#ENDPOINT WEBSOCKET /path",
+			)
+		}
+	case near(word, "EVENT"):
+		meant := isWebsocketInfo(first, second) || marked && second != "" && !more
+		if meant && (marked || word == strings.ToUpper(word)) {
+			return fmt.Sprintf(
+				"this line looks like a header and is none: expected %q",
+				"--#EVENT "+first+" "+second,
+			)
+		}
+	}
+	return ""
+}
+
+// near reports whether a word is the keyword but for case and one slip of the pen:
+// a letter more, less or wrong, or two that have changed places.
+func near(word, keyword string) bool {
+	word = strings.ReplaceAll(strings.ToUpper(word), "_", "")
+	if word == keyword {
+		return true
+	}
+	i := 0
+	for i < len(word) && i < len(keyword) && word[i] == keyword[i] {
+		i++
+	}
+	a, b := word[i:], keyword[i:]
+	rest := func(s string, n int) string { return s[min(n, len(s)):] }
+	return rest(a, 1) == b || a == rest(b, 1) || rest(a, 1) == rest(b, 1) ||
+		len(a) > 1 && len(b) > 1 && a[0] == b[1] && a[1] == b[0] && a[2:] == b[2:]
 }

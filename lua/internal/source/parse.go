@@ -43,6 +43,9 @@ func ParseBody(file, pattern, text string) *Solution {
 		if s.Handler != nil {
 			s.problem(file, s.Handler.Line, "expected an endpoint, found an event handler")
 		}
+		for _, e := range s.Events {
+			s.problem(file, e.HeaderLine, "expected an endpoint, found an event handler")
+		}
 	default:
 		s.Endpoints = []Endpoint{{Script: Script{file, 1, body}, Pattern: pattern}}
 	}
@@ -107,6 +110,8 @@ func (s *Solution) parseBlocks(file, text string) {
 			end(at)
 			found = true
 			take, start = s.begin(file, line, h), at+len(l)
+		} else if text := nearMiss(strings.TrimSuffix(l, "\n")); text != "" {
+			s.warn(file, line, "%s", text)
 		}
 		at += len(l)
 	}
@@ -165,12 +170,13 @@ func (s *Solution) beginEvent(file string, line int, h header) func(string) {
 		s.problem(file, line, "expected a service and an event after #EVENT, as in %q", "--#EVENT websocket websocket_info")
 		return nil
 	}
-	if !isWebsocketInfo(service, event) {
-		s.warn(file, line, "event handler skipped: expected websocket websocket_info, found %.80s %.80s", service, event)
-		return nil
-	}
 	if len(h.words) > 2 {
 		s.warn(file, line, "%.80q ignored: expected nothing after the event", strings.Join(h.words[2:], " "))
+	}
+	if !isWebsocketInfo(service, event) {
+		return func(body string) {
+			s.Events = append(s.Events, Event{Script{file, line + 1, body}, service, event, line})
+		}
 	}
 	return func(body string) { s.setHandler(Script{file, line + 1, body}) }
 }

@@ -8,6 +8,8 @@ import (
 	"github.com/wsgateway/gateway/lua/internal/source"
 )
 
+const missedEndpoint = `warning a.lua:1: this line looks like a header and is none: expected "--#ENDPOINT WEBSOCKET /path"`
+
 func TestHeaderForms(t *testing.T) {
 	for line, want := range map[string]string{
 		"--#ENDPOINT WEBSOCKET /p":                          "/p []",
@@ -28,24 +30,43 @@ func TestHeaderForms(t *testing.T) {
 		"-- #event WEBSOCKET websocket_info \t":             "handler",
 		"--#ENDPOINT get /p":                                "warning a.lua:1: endpoint skipped: expected method WEBSOCKET, found GET",
 		"-- #endpoint DELETE /p":                            "warning a.lua:1: endpoint skipped: expected method WEBSOCKET, found DELETE",
-		"--#EVENT device2 event":                            "warning a.lua:1: event handler skipped: expected websocket websocket_info, found device2 event",
-		"--#EVENT websocket_info":                           "warning a.lua:1: event handler skipped: expected websocket websocket_info, found a websocket_info",
+		"--#EVENT device2 event":                            "event device2 event",
+		"-- #event Timer TIMER":                             "event timer timer",
+		"--#EVENT websocket_info":                           "event a websocket_info",
 		"--#EVENT websocket websocket_info v2":              `handler warning a.lua:1: "v2" ignored: expected nothing after the event`,
-		"--#EVENT websocket other":                          "warning a.lua:1: event handler skipped: expected websocket websocket_info, found websocket other",
+		"--#EVENT websocket other":                          "event websocket other",
 		"-- #endpoint WEBSOKET /p":                          `problem a.lua:1: unknown method "WEBSOKET": expected WEBSOCKET`,
 
 		// Remarks, not headers.
-		"-- #endpoint scripts of this file": "",
-		"-- #event handlers are elsewhere":  "",
-		"--- #ENDPOINT WEBSOCKET /p":        "",
-		"-- --#ENDPOINT WEBSOCKET /p":       "",
-		"--#ENDPOINTS WEBSOCKET /p":         "",
-		"--[[#ENDPOINT WEBSOCKET /p":        "",
-		"#ENDPOINT WEBSOCKET /p":            "",
-		"--#":                               "",
-		"-- ENDPOINT WEBSOCKET /p":          "",
-		"x = 1 --#ENDPOINT WEBSOCKET /p":    "",
-		"--#TAGS user public":               "",
+		"-- #endpoint scripts of this file":  "",
+		"-- #event handlers are elsewhere":   "",
+		"--- #ENDPOINT WEBSOCKET /p":         "",
+		"-- --#ENDPOINT WEBSOCKET /p":        "",
+		"--[[#ENDPOINT WEBSOCKET /p":         "",
+		"--#":                                "",
+		"x = 1 --#ENDPOINT WEBSOCKET /p":     "",
+		"--#TAGS user public":                "",
+		"-- event handlers follow":           "",
+		"-- the endpoint GET /p is not ours": "",
+		"event = GET":                        "",
+		"endpoint('GET', '/x')":              "",
+
+		// Slips of the pen.
+		"--#ENDPOINTS WEBSOCKET /p":        missedEndpoint,
+		"--#ENPOINT WEBSOCKET /p":          missedEndpoint,
+		"--#ENDPIONT WEBSOCKET /p":         missedEndpoint,
+		"--#END_POINT WEBSOCKET /p":        missedEndpoint,
+		"--#ENDPOINT: WEBSOCKET /p":        missedEndpoint,
+		"--ENDPOINT WEBSOCKET /p":          missedEndpoint,
+		"-- ENDPOINT WEBSOCKET /p":         missedEndpoint,
+		"-- endpoint get /p text/plain":    missedEndpoint,
+		"#ENDPOINT WEBSOCKET /p":           missedEndpoint,
+		"-#ENDPOINT WEBSOCKET /p":          missedEndpoint,
+		"--# ENDPOINT /p":                  missedEndpoint,
+		"--EVENT websocket websocket_info": `warning a.lua:1: this line looks like a header and is none: expected "--#EVENT websocket websocket_info"`,
+		"--#EVENTS device2 event":          `warning a.lua:1: this line looks like a header and is none: expected "--#EVENT device2 event"`,
+		"--#EVNT timer timer":              `warning a.lua:1: this line looks like a header and is none: expected "--#EVENT timer timer"`,
+		"-- EVENT device2 event":           "",
 	} {
 		var got []string
 		s := source.ParseText("a.lua", line+"\nreturn 1\n")
@@ -57,6 +78,9 @@ func TestHeaderForms(t *testing.T) {
 		}
 		if s.Handler != nil {
 			got = append(got, "handler")
+		}
+		for _, e := range s.Events {
+			got = append(got, "event "+e.Key())
 		}
 		for _, n := range s.Warnings {
 			if !strings.Contains(n.Text, "nothing in this file runs") {
@@ -147,8 +171,8 @@ func FuzzParseText(f *testing.F) {
 				t.Errorf("%q: pattern %q is invalid and not reported", text, ep.Pattern)
 			}
 		}
-		if s.Handler != nil {
-			check(*s.Handler)
+		for _, h := range s.Handlers() {
+			check(h)
 		}
 		for _, n := range slices.Concat(s.Warnings, s.Problems) {
 			if n.Line < 1 || n.Line > len(file) || n.Text == "" {

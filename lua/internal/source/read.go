@@ -38,8 +38,9 @@ var folders = map[string]folder{
 
 // Read reads a solution: files of endpoints in endpoints/ or at the root,
 // modules in modules/, event handlers in event_handler/, subfolders included.
-// Only regular files named *.lua count, and none whose path has a part that
-// begins with a dot.
+// Only regular files named *.lua count, in any case, and none whose path has a part
+// that begins with a dot. Tests, *_test.lua and *_spec.lua, are left out with a
+// warning.
 //
 // It always returns a Solution; what went wrong, reading included, is in its
 // Problems.
@@ -78,7 +79,12 @@ func (s *Solution) list(fsys fs.FS) []string {
 		case err != nil:
 			s.problem(file, 1, "expected a readable folder: %v", reason(err))
 			return nil
-		case d.IsDir() || path.Ext(file) != ".lua":
+		case d.IsDir():
+			return nil
+		case !strings.EqualFold(path.Ext(file), ".lua"):
+			if lower := strings.ToLower(file); strings.Contains(path.Base(lower), ".lua") && !strings.HasSuffix(file, "~") {
+				s.warn(file, 1, "file skipped: expected a name that ends in .lua")
+			}
 			return nil
 		}
 		kind, top := place(file)
@@ -87,6 +93,10 @@ func (s *Solution) list(fsys fs.FS) []string {
 				s.warn(file, 1, "files in %s/ are skipped: expected endpoints/, modules/ or event_handler/", top)
 			}
 			strays[top] = true
+			return nil
+		}
+		if isTest(file) {
+			s.warn(file, 1, "file skipped: its name is that of a test")
 			return nil
 		}
 		if len(files) == maxFiles {
@@ -116,7 +126,18 @@ func place(file string) (folder, string) {
 	return unknown, top
 }
 
+func isTest(file string) bool {
+	name := trimLua(strings.ToLower(file))
+	return strings.HasSuffix(name, "_test") || strings.HasSuffix(name, "_spec")
+}
+
+// readFile looks before it opens: opening a pipe waits for somebody to write into it.
 func readFile(fsys fs.FS, file string) ([]byte, error) {
+	if info, err := fs.Stat(fsys, file); err != nil {
+		return nil, err
+	} else if !info.Mode().IsRegular() {
+		return nil, errors.New("not a regular file")
+	}
 	f, err := fsys.Open(file)
 	if err != nil {
 		return nil, err
@@ -159,7 +180,8 @@ func (s *Solution) add(file, text string) {
 }
 
 // addHandler takes in a file of event handlers. One without header lines is
-// the handler that its name says.
+// the handler that its name says, as in timer_timer.lua: what comes before the first
+// "_" is the service.
 func (s *Solution) addHandler(file, text, event string) {
 	switch {
 	case hasHeader(text):
@@ -167,6 +189,10 @@ func (s *Solution) addHandler(file, text, event string) {
 	case event == "websocket_websocket_info" || event == "websocket_info" || event == "websocket":
 		s.setHandler(Script{file, 1, text})
 	default:
+		if service, name, ok := strings.Cut(event, "_"); ok && service != "" && name != "" {
+			s.Events = append(s.Events, Event{Script{file, 1, text}, service, name, 0})
+			return
+		}
 		s.warn(file, 1, "event handler skipped: expected the name websocket_websocket_info.lua or a line %q",
 			"--#EVENT websocket websocket_info")
 	}
@@ -174,15 +200,21 @@ func (s *Solution) addHandler(file, text, event string) {
 
 // eventOf returns the event that a path below the folder of handlers names.
 func eventOf(file string) string {
-	name := strings.ToLower(strings.TrimSuffix(file, ".lua"))
+	name := trimLua(strings.ToLower(file))
 	name = strings.NewReplacer("/", "_", "-", "_", ".", "_", " ", "_").Replace(name)
 	return strings.TrimPrefix(name, "handle_")
 }
 
 // ModuleName returns the form of a module's name that [Module] has: parts
 // joined by dots, whether a script wrote them so or as a path.
-func ModuleName(name string) string {
-	return strings.ReplaceAll(strings.TrimSuffix(name, ".lua"), "/", ".")
+func ModuleName(name string) string { return strings.ReplaceAll(trimLua(name), "/", ".") }
+
+// trimLua takes the ending away, in any case.
+func trimLua(name string) string {
+	if strings.EqualFold(path.Ext(name), ".lua") {
+		return name[:len(name)-len(".lua")]
+	}
+	return name
 }
 
 // unhash makes a comment of a first line that begins with "#", as the Lua

@@ -33,6 +33,9 @@ func describe(s *source.Solution) string {
 	if s.Handler != nil {
 		fmt.Fprintf(&b, "handler %s:%d %q\n", s.Handler.File, s.Handler.Line, s.Handler.Body)
 	}
+	for _, e := range s.Events {
+		fmt.Fprintf(&b, "event %s %s:%d %q\n", e.Key(), e.File, e.Line, e.Body)
+	}
 	for _, n := range s.Warnings {
 		fmt.Fprintf(&b, "warning %v\n", n)
 	}
@@ -72,6 +75,33 @@ func TestReadLayouts(t *testing.T) {
 			files("a.lua", "--#ENDPOINT WEBSOCKET /a\n", "b.lua", "-- x\n--#EVENT websocket websocket_info\nreturn 1\n"),
 			lines(`endpoint /a [] a.lua:2 ""`, `handler b.lua:3 "return 1\n"`),
 		},
+		"tests, names in capitals, names that are not quite": {
+			files(
+				"a.LUA", "--#ENDPOINT WEBSOCKET /a\n",
+				"modules/A.Lua", "x = 1\n", "modules/a_test.lua", "error()", "modules/lib/b_SPEC.lua", "error()",
+				"endpoints/a_test.lua", "x", "modules/notes.lua.txt", "x", "modules/old.lua~", "x", "modules/c.luac", "x",
+			),
+			lines(
+				`module A modules/A.Lua:1 "x = 1\n"`,
+				`endpoint /a [] a.LUA:2 ""`,
+				`warning endpoints/a_test.lua:1: file skipped: its name is that of a test`,
+				`warning modules/a_test.lua:1: file skipped: its name is that of a test`,
+				`warning modules/c.luac:1: file skipped: expected a name that ends in .lua`,
+				`warning modules/lib/b_SPEC.lua:1: file skipped: its name is that of a test`,
+				`warning modules/notes.lua.txt:1: file skipped: expected a name that ends in .lua`,
+			),
+		},
+		"handlers of one event twice": {
+			files(
+				"event_handler/timer_timer.lua", "return 1\n",
+				"services/timer.lua", "--#EVENT timer\nreturn 2\n--#EVENT TIMER x\nreturn 3\n",
+			),
+			lines(
+				`event timer timer event_handler/timer_timer.lua:1 "return 1\n"`,
+				`event timer x services/timer.lua:4 "return 3\n"`,
+				`warning services/timer.lua:1: event handler skipped: expected one of timer timer, the first is at event_handler/timer_timer.lua:1`,
+			),
+		},
 		"several blocks and other methods in a file": {
 			files("endpoints/all.lua", lines(
 				"lost = true",
@@ -88,8 +118,8 @@ func TestReadLayouts(t *testing.T) {
 			lines(
 				`endpoint /one/{id} [] endpoints/all.lua:3 "return 1\n"`,
 				`endpoint /two/{rest...} [text/plain] endpoints/all.lua:9 "\nreturn 2\n"`,
+				`event timer timer endpoints/all.lua:7 "return 'timer'\n"`,
 				`warning endpoints/all.lua:4: endpoint skipped: expected method WEBSOCKET, found GET`,
-				`warning endpoints/all.lua:6: event handler skipped: expected websocket websocket_info, found timer timer`,
 			),
 		},
 		"handlers of other events by name, hidden files, unknown folders": {
@@ -104,7 +134,7 @@ func TestReadLayouts(t *testing.T) {
 			lines(
 				`endpoint /a [] a.lua:2 ""`,
 				`handler event_handler/websocket/websocket_info.lua:1 "return 2\n"`,
-				`warning event_handler/device/datapoint.lua:1: event handler skipped: expected the name websocket_websocket_info.lua or a line "--#EVENT websocket websocket_info"`,
+				`event device datapoint event_handler/device/datapoint.lua:1 "return 1\n"`,
 				`warning notes.lua:1: nothing in this file runs: expected a line "--#ENDPOINT WEBSOCKET /path" or "--#EVENT websocket websocket_info"`,
 				`warning spec/one.lua:1: files in spec/ are skipped: expected endpoints/, modules/ or event_handler/`,
 			),
@@ -116,8 +146,8 @@ func TestReadLayouts(t *testing.T) {
 			),
 			lines(
 				`handler services/websocket.lua:4 "return 1\n"`,
-				`warning services/timer.lua:1: event handler skipped: expected websocket websocket_info, found timer websocket_info`,
-				`warning services/websocket.lua:1: event handler skipped: expected websocket websocket_info, found websocket fallback`,
+				`event timer websocket_info services/timer.lua:2 "lost()\n"`,
+				`event websocket fallback services/websocket.lua:2 "lost()\n"`,
 			),
 		},
 		"all problems at once": {

@@ -8,6 +8,7 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+	"strings"
 )
 
 // A Solution is what [Read] or [ParseText] found. It is usable only if Problems
@@ -16,6 +17,7 @@ type Solution struct {
 	Endpoints []Endpoint // by path of the file, then by line
 	Modules   []Module   // in the order in which they are to be run
 	Handler   *Script    // the websocket_info handler; nil for the default routing
+	Events    []Event    // handlers of all other events, by path of the file, then by line
 
 	Warnings []Note // in order of file and line
 	Problems []Note // in order of file and line
@@ -47,6 +49,31 @@ type Endpoint struct {
 	Pattern     string // as written: "/path/{param}"; valid if there are no problems
 	ContentType string // what follows the path in the header; "" if nothing does
 	HeaderLine  int    // of the header in File, from 1; 0 if there is none
+}
+
+// An Event is the handler of an event that is none of a socket's.
+type Event struct {
+	Script
+	Service, Name string // as written, as in "timer" and "timer"
+	HeaderLine    int    // of the header in File, from 1; 0 if the file's name says which event it is
+}
+
+// Key is the name under which a handler is found: case does not matter.
+func (e Event) Key() string { return EventKey(e.Service, e.Name) }
+
+// EventKey returns the key of an event's handler.
+func EventKey(service, event string) string { return strings.ToLower(service + " " + event) }
+
+// Handlers returns all scripts that are not those of endpoints and no modules.
+func (s *Solution) Handlers() []Script {
+	var all []Script
+	if s.Handler != nil {
+		all = append(all, *s.Handler)
+	}
+	for _, e := range s.Events {
+		all = append(all, e.Script)
+	}
+	return all
 }
 
 // A Module is a file that runs before the endpoint scripts.
@@ -81,7 +108,8 @@ func (s *Solution) problem(file string, line int, format string, args ...any) {
 func (s *Solution) finish() {
 	s.checkRoutes()
 	s.checkModules()
-	if len(s.Endpoints) == 0 && s.Handler == nil && len(s.Problems) == 0 {
+	s.checkEvents()
+	if len(s.Endpoints) == 0 && s.Handler == nil && len(s.Events) == 0 && len(s.Problems) == 0 {
 		s.problem(".", 1, "the solution is empty: expected a line %q above an endpoint, or %q above an event handler",
 			"--#ENDPOINT WEBSOCKET /path", "--#EVENT websocket websocket_info")
 	}
@@ -127,4 +155,21 @@ func (s *Solution) checkModules() {
 		}
 		files[m.Name] = m.File
 	}
+}
+
+// checkEvents drops handlers of events that have one already: other files may go on
+// without them.
+func (s *Solution) checkEvents() {
+	first := make(map[string]Event, len(s.Events))
+	kept := s.Events[:0]
+	for _, e := range s.Events {
+		if o, ok := first[e.Key()]; ok {
+			s.warn(e.File, max(1, e.HeaderLine), "event handler skipped: expected one of %.80s %.80s, the first is at %s:%d",
+				e.Service, e.Name, o.File, o.Line)
+			continue
+		}
+		first[e.Key()] = e
+		kept = append(kept, e)
+	}
+	s.Events = kept
 }

@@ -90,7 +90,7 @@ func (s *State) optNumber(l *golua.State, i int, def float64) float64 {
 // toInt truncates towards zero and stays within what an int can add and
 // multiply a little without overflow; NaN is 0.
 func toInt(f float64) int {
-	const most = 1 << 53
+	const most = min(1<<53, math.MaxInt/2)
 	switch {
 	case math.IsNaN(f):
 		return 0

@@ -16,7 +16,9 @@ func (s *State) openLibraries() {
 	l := s.l
 	for name, lib := range map[string]library{
 		"string": stringLibrary, "table": tableLibrary, "math": mathLibrary, "os": osLibrary,
-		"json": jsonLibrary, "log": logLibrary, "bit": bitLibrary, "coroutine": coroutineLibrary,
+		"json": jsonLibrary, "log": logLibrary, "bit": bitLibrary,
+		"base64": base64Library, "hex": hexLibrary, "url": urlLibrary, "hash": hashLibrary,
+		"coroutine": coroutineLibrary,
 	} {
 		s.register(lib, name+".")
 		l.SetGlobal(name)
@@ -106,7 +108,7 @@ func baseAssert(s *State, l *golua.State) int {
 func baseError(s *State, l *golua.State) int {
 	level := s.optInt(l, 2, 1)
 	l.SetTop(1)
-	if text, ok := l.ToValue(1).(string); ok && level > 0 {
+	if text, ok := str(l, 1); ok && level > 0 {
 		golua.Where(l, level)
 		where, _ := l.ToString(-1)
 		l.Pop(1)
@@ -318,7 +320,7 @@ func baseGetmetatable(s *State, l *golua.State) int {
 		s.push(s.meta)
 	case env:
 		s.push(s.globals)
-		if !l.MetaTable(-1) {
+		if !l.MetaTable(-1) || l.ToValue(-1) == s.missing {
 			l.PushNil()
 		}
 	case s.isLazy(l, 1) || !l.MetaTable(1):
@@ -385,17 +387,3 @@ func (s *State) kilobytes() float64 {
 	s.step(4096) // it looks at everything
 	return float64(s.held(s.cfg.Limits.Memory+s.base)) / 1024
 }
-
-var coroutineLibrary = func() library {
-	var lib library
-	for _, name := range []string{"create", "resume", "running", "status", "wrap", "yield"} {
-		lib = append(lib, struct {
-			name string
-			f    libraryFunction
-		}{name, func(s *State, _ *golua.State) int {
-			s.errorf("coroutine.%s: coroutines are not supported", name)
-			return 0
-		}})
-	}
-	return lib
-}()

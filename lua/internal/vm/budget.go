@@ -1,7 +1,6 @@
 package vm
 
 import (
-	"runtime/metrics"
 	"time"
 
 	golua "github.com/Shopify/go-lua"
@@ -11,24 +10,31 @@ import (
 // limit.
 type Limits struct {
 	Instructions int64         // of the VM, and units of work of the libraries; 10 million
-	Time         time.Duration // without that in Pause; 5 s
+	Time         time.Duration // that the run computes; 5 s
+	Total        time.Duration // from its beginning to its end, waiting included; 60 s
 	Memory       int64         // bytes that the State holds, more than after loading; 32 MiB
 	String       int           // bytes of one string; 4 MiB, or Memory where that is less
 	Depth        int           // nested calls of Lua functions; 10,000
 	Output       int64         // bytes that the run sends and prints; 16 MiB
+	Lines        int           // that it prints and logs; 10,000
+	Coroutines   int           // that it has at the same time; 1,000
 }
 
-func (lim Limits) withDefaults() Limits {
-	const unlimited = 1 << 62
+// Unlimited is what a negative limit means.
+const Unlimited = 1 << 62
+
+// WithDefaults returns the limits that zero and negative fields mean.
+func (lim Limits) WithDefaults() Limits {
 	set := func(v *int64, def int64) {
 		if *v == 0 {
 			*v = def
 		} else if *v < 0 {
-			*v = unlimited
+			*v = Unlimited
 		}
 	}
 	set(&lim.Instructions, 10_000_000)
 	set((*int64)(&lim.Time), int64(5*time.Second))
+	set((*int64)(&lim.Total), int64(time.Minute))
 	set(&lim.Memory, 32<<20)
 	set(&lim.Output, 16<<20)
 	if lim.String <= 0 {
@@ -38,6 +44,16 @@ func (lim Limits) withDefaults() Limits {
 		lim.Depth = 10_000
 	} else if lim.Depth < 0 {
 		lim.Depth = 1 << 30
+	}
+	for _, f := range []struct {
+		v   *int
+		def int
+	}{{&lim.Lines, 10_000}, {&lim.Coroutines, 1000}} {
+		if *f.v == 0 {
+			*f.v = f.def
+		} else if *f.v < 0 {
+			*f.v = 1 << 30
+		}
 	}
 	return lim
 }
@@ -59,18 +75,27 @@ const (
 // run meters one run.
 type run struct {
 	started   time.Time
+	meter     meter         // of what it computes
+	slice     time.Time     // when its turn began
+	sliceUsed int64         // at used, then
+	whole     time.Duration // from beginning to end
 	last      time.Time     // when the hook last fired
-	paused    time.Duration // in host functions
 	used      int64         // instructions, up to the last firing
 	interval  int           // of the hook
 	most      int           // that it may be
 	nextDepth int64         // at used: when the hook looks at the stack and the heap
 	steps     int           // library work since the last check
 	output    int64
+	lines     int
+	pauses    int
 
 	allocated int64  // bytes of strings and tables that libraries have made
 	nextLook  int64  // at allocated
-	heap      uint64 // of the process, at the last look
+	lookedAt  int64  // at allocated
+	heap      uint64 // of the process, at the last reading; 0: not read in this stretch
+	maybe     int64  // bytes that the run may have allocated since the last look
+	quota     int64  // of maybe: when to look
+	held      int64  // bytes, at the last look, beside those after loading
 	lookAfter time.Time
 
 	hooked    bool // the hook runs
@@ -81,18 +106,35 @@ type run struct {
 
 func (r *run) start(s *State) {
 	now := time.Now()
-	*r = run{started: now, last: now, interval: firstInterval, most: maxInterval, nextLook: s.cfg.Limits.Memory}
+	*r = run{
+		started: now, slice: now, last: now, interval: firstInterval, most: maxInterval,
+		held: r.held, nextLook: s.cfg.Limits.Memory, quota: s.cfg.Limits.Memory / 2,
+	}
+	r.meter.begin(now, false)
+	if s.Guard != nil && s.grant > 0 {
+		r.nextLook = min(r.nextLook, s.grant)
+		r.quota = min(r.quota, s.grant)
+	}
 	golua.SetDebugHook(s.l, s.hookFn, golua.MaskCount, r.interval)
 }
+
+// Grant says how many bytes the next run may hold, beside what the State holds
+// already, before it has to ask its Guard.
+func (s *State) Grant(n int64) { s.grant = n }
 
 func (r *run) stop(s *State) {
 	r.used += int64(r.interval - golua.DebugHookCount(s.l) + r.steps)
 	r.steps = 0
-	r.last = time.Now()
+	now := time.Now()
+	r.meter.end(now)
+	r.whole = now.Sub(r.started)
 }
 
 func (r *run) usage() Usage {
-	return Usage{Instructions: r.used, Time: r.last.Sub(r.started) - r.paused, Output: r.output}
+	return Usage{
+		Instructions: r.used, Time: r.meter.computed, Total: r.whole,
+		Output: r.output, Lines: r.lines, Memory: r.held,
+	}
 }
 
 // hook is called every interval instructions.
@@ -110,6 +152,9 @@ func (s *State) lookInHook(l *golua.State) {
 	elapsed := now.Sub(r.last)
 	r.last = now
 	s.check(now)
+	if err := s.breathe(now); err != nil {
+		s.endRun(err)
+	}
 	// Single instructions may take long, on long strings: look more often then.
 	s.setInterval(min(r.most, nextInterval(r.interval, elapsed)))
 	if r.used < r.nextDepth {
@@ -117,7 +162,7 @@ func (s *State) lookInHook(l *golua.State) {
 	}
 	r.nextDepth = r.used + firstInterval
 	s.checkDepth(l)
-	s.lookAtHeap(now)
+	s.lookAtHeap(r.last)
 }
 
 // checkDepth ends the run if its calls are nested too deep.
@@ -170,7 +215,11 @@ func (s *State) step(n int) {
 	if s.run.steps += n; s.run.steps >= 2048 {
 		s.run.used += int64(s.run.steps)
 		s.run.steps = 0
-		s.check(time.Now())
+		now := time.Now()
+		s.check(now)
+		if err := s.breathe(now); err != nil {
+			s.endRun(err)
+		}
 	}
 }
 
@@ -179,8 +228,15 @@ func (s *State) check(now time.Time) {
 	if r.used > lim.Instructions {
 		s.overrun("instructions", "more than %d instructions", lim.Instructions)
 	}
-	if now.Sub(r.started)-r.paused > lim.Time {
-		s.overrun("time", "ran for more than %v", lim.Time)
+	if r.meter.total(now) > lim.Time {
+		s.overrun("time", "computed for more than %v", lim.Time)
+	}
+	s.checkTotal(now)
+}
+
+func (s *State) checkTotal(now time.Time) {
+	if lim := s.cfg.Limits.Total; now.Sub(s.run.started) > lim {
+		s.overrun("total", "took more than %v in all", lim)
 	}
 }
 
@@ -190,88 +246,7 @@ func (s *State) Spend(n int) { s.step(n) }
 // exceeded reports whether check would end the run.
 func (s *State) exceeded(now time.Time) bool {
 	r, lim := &s.run, &s.cfg.Limits
-	return r.used > lim.Instructions || now.Sub(r.started)-r.paused > lim.Time
-}
-
-// alloc counts n bytes that a library function is about to make.
-func (s *State) alloc(n int) {
-	if s.run.allocated += int64(n); s.run.allocated > s.run.nextLook {
-		s.look()
-	}
-}
-
-// lookAtHeap looks closer if the process has allocated much since the last look.
-// Others may have done that: what counts is only what this State holds. And while
-// they do, looking takes at most half of the time.
-func (s *State) lookAtHeap(now time.Time) {
-	if now.Before(s.run.lookAfter) {
-		return
-	}
-	metrics.Read(s.sample)
-	heap := s.sample[0].Value.Uint64()
-	if s.run.heap == 0 {
-		s.run.heap = heap
-	}
-	if float64(heap-s.run.heap) > float64(s.cfg.Limits.Memory)/2 {
-		s.run.heap = heap
-		s.look()
-		end := time.Now()
-		s.run.lookAfter = end.Add(end.Sub(now))
-	}
-}
-
-// look ends the run if the State holds more than it may.
-func (s *State) look() {
-	limit := s.cfg.Limits.Memory
-	held := s.held(limit+s.base) - s.base
-	if held > limit {
-		s.overrun("memory", "holds more than %d bytes", limit)
-	}
-	s.run.nextLook = s.run.allocated + max((limit-held)/2, limit/16)
-}
-
-// growth is about what runs leave behind in the State, which no budget of a single
-// run sees: entries that each adds to the table of a module.
-type growth struct {
-	ran  time.Duration // by runs, since the last look
-	next time.Duration // at ran: when to ask what the process has allocated
-	heap uint64        // of the process, at the last look
-	made int64         // bytes that libraries have made, since the last look
-	host int64         // bytes of the host that runs may have kept
-	much bool          // the State holds so much that another had better take its place
-}
-
-// lookForGrowth is called after each run. It looks at what the State holds when the
-// process has allocated much since it last did so, for a third of the time at most;
-// but also when its own libraries have made a lot.
-func (s *State) lookForGrowth() {
-	g, limit := &s.growth, s.cfg.Limits.Memory/2
-	g.ran += s.run.usage().Time
-	g.made += s.run.allocated
-	lot := g.made/8 > limit
-	if g.ran < g.next && !lot || s.broken {
-		return
-	}
-	g.next = g.ran + time.Millisecond
-	metrics.Read(s.sample)
-	heap := s.sample[0].Value.Uint64()
-	if g.heap == 0 {
-		g.heap = heap
-	}
-	if heap-g.heap < uint64(limit) && !lot {
-		return
-	}
-	start := time.Now()
-	g.much = s.held(limit+s.base)-s.base > limit
-	g.ran, g.made, g.next, g.heap = 0, 0, 2*time.Since(start), heap
-}
-
-// MayKeep notes that something that the State may hold on to refers to n bytes of
-// the host, which nothing else counts.
-func (s *State) MayKeep(n int) {
-	if s.growth.host += int64(n); s.growth.host > s.cfg.Limits.Memory/2 {
-		s.growth.much = true
-	}
+	return r.used > lim.Instructions || r.meter.total(now) > lim.Time || now.Sub(r.started) > lim.Total
 }
 
 // room ends the call with an error if a string of n bytes is too long, and
@@ -311,16 +286,17 @@ func (s *State) Output(n int) {
 	if s.run.output += int64(n); s.run.output > s.cfg.Limits.Output {
 		s.overrun("output", "sends or prints more than %d bytes", s.cfg.Limits.Output)
 	}
+	s.step(n / 64)
+	if s.Guard != nil {
+		if err := s.Guard.Output(n); err != nil {
+			s.endRun(err)
+		}
+	}
 }
 
-// pauseCost is what calling the host counts, in instructions.
-const pauseCost = 100
-
-// Pause runs f, whose time does not count: it waits for somebody else. That it is
-// called counts, or a loop of calls would have no end.
-func (s *State) Pause(f func()) {
-	s.step(pauseCost)
-	start := time.Now()
-	f()
-	s.run.paused += time.Since(start)
+// line counts a line that the run prints or logs.
+func (s *State) line() {
+	if s.run.lines++; s.run.lines > s.cfg.Limits.Lines {
+		s.overrun("lines", "prints or logs more than %d lines", s.cfg.Limits.Lines)
+	}
 }

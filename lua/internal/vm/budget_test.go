@@ -9,7 +9,7 @@ import (
 )
 
 // budgets is what scripts end with that nothing else ends.
-const budgets = "instructions time memory depth output"
+const budgets = "instructions time total memory depth output lines"
 
 // hostile are scripts that want to hang, crash or exhaust the host, and what
 // becomes of them.
@@ -72,7 +72,8 @@ var hostile = map[string]struct{ source, want string }{
 	"print":                        {`while true do print(("x"):rep(1e5)) end`, budgets},
 	"string metatable":             {`getmetatable("").__index = nil return pcall(function() return ("x"):rep(3) end)`, "false"},
 	"collectgarbage":               {`while true do collectgarbage("count") collectgarbage() end`, budgets},
-	"coroutines":                   {`coroutine.wrap(function() end)`, "not supported"},
+	"coroutines without end":       {`local t = {} while true do pcall(function() t[#t + 1] = coroutine.wrap(function() while true do coroutine.yield() end end) t[#t]() end) end`, budgets},
+	"coroutines in themselves":     {`local function f() return coroutine.wrap(f)() end return f()`, "C stack overflow"},
 	"cycles of __newindex":         {`local t = {} setmetatable(t, {__newindex = t}) t.x = 1`, "loop"},
 	"os.date":                      {`return os.date(("%c"):rep(1e6))`, "too large"},
 }

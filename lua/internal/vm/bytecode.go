@@ -41,6 +41,7 @@ const (
 	opTForCall = 34
 	opTForLoop = 35
 	opSetList  = 36
+	opClosure  = 37
 	opVararg   = 38
 	opExtraArg = 39
 )

@@ -16,8 +16,13 @@ import (
 // A Chunk is compiled source. It never changes and may be loaded into any
 // number of States at once.
 type Chunk struct {
-	Name string // what errors and tracebacks call it
-	code []byte
+	Name      string   // what errors and tracebacks call it
+	Uses      Uses     // of globals
+	Variables []string // those of a module that are known to later code, unless it returns before
+	code      []byte
+
+	returns bool     // its function is what running it returns
+	rest    []string // variables of modules that it takes from a table
 }
 
 // A SyntaxError says where source does not compile.
@@ -41,11 +46,7 @@ const MaxName = 59
 // Compile compiles source. Errors are *[SyntaxError], also where ctx ended
 // first: the time it takes can be cubic in the length of the source.
 func Compile(ctx context.Context, source, name string) (*Chunk, error) {
-	code, err := compile(golua.NewState(), source, name, ctx.Err)
-	if err != nil {
-		return nil, err
-	}
-	return &Chunk{Name: name, code: code}, nil
+	return compileLinked(ctx, source, name, plain)
 }
 
 // pieceSize is how much source the parser gets at once.
@@ -82,7 +83,7 @@ func (p *pieces) line() int { return 1 + strings.Count(p.text[:p.at], "\n") }
 
 // compile leaves the stack of l as it was. It stops soon after goOn, which it
 // asks every few bytes, has returned an error.
-func compile(l *golua.State, source, name string, goOn func() error) (code []byte, err error) {
+func compile(l *golua.State, source, name string, goOn func() error, p plan) (code []byte, err error) {
 	top := l.Top()
 	defer func() {
 		// The parser's panics come as errors, but those of Dump do not.
@@ -95,6 +96,9 @@ func compile(l *golua.State, source, name string, goOn func() error) (code []byt
 		source = skipShebang(source)
 	}
 	if err := checkJumps(source, name); err != nil {
+		return nil, err
+	}
+	if err := checkNumerals(source, name); err != nil {
 		return nil, err
 	}
 	translated := translate(source)
@@ -119,7 +123,7 @@ func compile(l *golua.State, source, name string, goOn func() error) (code []byt
 	if translated != source {
 		code = showGoto(code)
 	}
-	if code, err = rewrite(code); err != nil {
+	if code, err = rewrite(code, p); err != nil {
 		return nil, &SyntaxError{Name: name, Text: err.Error()}
 	}
 	return code, nil
@@ -180,11 +184,21 @@ func syntaxError(name, message string) *SyntaxError {
 			e.Text = rest[len(m[0]):]
 		}
 	}
-	e.Text = strings.TrimSuffix(e.Text, " near ") // of a token that is no whole one
-	if text, number, ok := strings.Cut(e.Text, " near "); ok {
+	e.Text = inWords(e.Text)
+	return e
+}
+
+// inWords completes a message of the VM's parser: a name that is missing has no word,
+// and numbers are written in Go's way.
+func inWords(message string) string {
+	message = strings.TrimSuffix(message, " near ") // of a token that is no whole one
+	if strings.HasPrefix(message, " expected") {
+		message = "<name>" + message
+	}
+	if text, number, ok := strings.Cut(message, " near "); ok {
 		if f, err := strconv.ParseFloat(number, 64); err == nil {
-			e.Text = text + " near " + FormatNumber(f)
+			message = text + " near " + FormatNumber(f)
 		}
 	}
-	return e
+	return message
 }

@@ -49,6 +49,8 @@ func TestDifferential(t *testing.T) {
 		{"tables", 800, (*generator).tables, []string{"lua5.1", "luajit"}},
 		{"dates", 300, (*generator).dates, []string{"lua5.1", "luajit"}},
 		{"bits", 1000, (*generator).bits, []string{"luajit"}},
+		{"texts", len(texts), (*generator).texts, []string{"lua5.1"}},
+		{"as LuaJIT", len(asLuaJIT), (*generator).asLuaJIT, []string{"luajit"}},
 		{"settled", len(settled), (*generator).settled, []string{"lua5.1", "luajit"}},
 		{"programs", 500, (*generator).program, []string{"lua5.1"}}, // LuaJIT computes some negative remainders otherwise
 	} {
@@ -328,7 +330,7 @@ func (g *generator) dates() string {
 
 func (g *generator) bits() string {
 	operand := func() string {
-		return g.pick("0", "1", "-1", "255", "0x7fffffff", "0x80000000", "0xffffffff", "2^32", "2^40 + 5", "-2^31", "1.5", "2.5", "-0.5", "'0xff'", "'12'", "'x'", "nil", strconv.Itoa(g.IntN(1<<31)))
+		return g.pick("0", "1", "-1", "255", "0x7fffffff", "0x80000000", "0xffffffff", "2^32", "2^40 + 5", "-2^31", "1.5", "2.5", "-0.5", "'0xff'", "'12'", "'x'", "nil", strconv.Itoa(g.IntN(1<<31-1)))
 	}
 	switch g.IntN(4) {
 	case 0:
@@ -357,6 +359,14 @@ var settled = []string{
 	"('a%20b%2Fc'):gsub('%%(%x%x)', function(h) return string.char(tonumber(h, 16)) end)",
 	"(function() local t = setmetatable({}, {__index = table, __call = function(self, x) self:insert(x) return self end}) return t(1)(2)(3):concat('-') end)()",
 	"pcall(function() error(setmetatable({}, {__tostring = function() return 'E' end})) end) == false",
+	"select(2, pcall(function() error(5, 0) end)), select(2, pcall(error, 5)), type(select(2, pcall(function() error(5) end)))",
+	"select(2, pcall(function() error(nil) end)), select(2, pcall(function() error(true) end))",
+	"('abc'):gsub('b', 'x%'), ('abc'):gsub('b', '%'), ('abc'):gsub('b', '%x')",
+	"os.date('!%k|%l|%P', 18000), os.date('!%k|%l|%P', 61200), os.date('!%k|%l|%P', 0)",
+	"string.format('%x', 0/0), string.format('%u', 0/0), string.format('%o', 0/0)",
+	"tonumber('ffffffffffffffffff', 16), tonumber('zzzzzzzzzzzzzzzzzz', 36), tonumber('10000000000000000', 16), tonumber('ffffffffffffffff', 16)",
+	"loadstring('return 1.5..\"\"'), loadstring('return 1..2'), loadstring('return 0x'), loadstring('return 3y'), loadstring('return 1e'), loadstring('return 1.2.3')",
+	"loadstring('return 1e-5')(), loadstring('return .5')(), loadstring('return 5.')(), loadstring('return 0xA')(), loadstring('return 1 ..2')(), loadstring('local x = 7 return x..5')()",
 	"#{1, 2, 3, nil}, #{n = 1, 5}, #{(function() return 1, 2, 3 end)(), (function() return 1, 2, 3 end)()}",
 }
 

@@ -118,12 +118,26 @@ func (s *State) metaIndex(l *golua.State) int {
 	return 1
 }
 
+// overrides reports whether the value at 3 is a function in the place of one of the
+// host's, as that of a handler which each event defines anew. Such a function goes
+// into the overlay, where it costs other globals nothing. If the run makes it nil then,
+// that of the host is seen again.
+func (s *State) overrides(l *golua.State, v Value) bool {
+	if l.TypeOf(3) != golua.TypeFunction {
+		return false
+	}
+	s.push(v)
+	host := l.IsGoFunction(-1)
+	l.Pop(1)
+	return host
+}
+
 // assignGlobal sets a global that the overlay, at 1, does not hold.
 func assignGlobal(s *State, l *golua.State) int {
 	l.SetTop(3)
 	v, ok := s.underlying(l, 2)
 	switch {
-	case ok && (s.shadow != nil || l.TypeOf(3) != golua.TypeFunction || v == nil):
+	case ok && (s.shadow != nil || !s.overrides(l, v)):
 		s.openShadow()
 		s.push(s.shadow)
 		l.PushValue(2)
@@ -316,9 +330,35 @@ func baseSetfenv(s *State, l *golua.State) int {
 		if golua.LoadBuffer(l, anchorCode(), "=anchor", "b") == nil {
 			l.PushValue(2)
 			golua.SetUpValue(l, f+1, upvalueEnv)
+			s.noteMove(l, f, n)
 			golua.UpValueJoin(l, f, n, f+1, upvalueEnv)
 		}
 	}
 	l.SetTop(f)
 	return 1
+}
+
+// Globals returns the names of the globals that hold in every run, in order.
+func (s *State) Globals() []string {
+	var names []string
+	s.push(s.globals)
+	for _, key := range s.keys(s.l, -1, nil) {
+		if name, ok := key.(string); ok {
+			names = append(names, name)
+		}
+	}
+	s.l.Pop(1)
+	return names
+}
+
+// noteMove notes the environment that the function at f has, its upvalue n, so that
+// other runs find it there.
+func (s *State) noteMove(l *golua.State, f, n int) {
+	if s.loading() || golua.LoadBuffer(l, anchorCode(), "=anchor", "b") != nil {
+		return
+	}
+	before := l.Top()
+	golua.UpValueJoin(l, before, upvalueEnv, f, n)
+	s.moved = append(s.moved, moved{function: l.ToValue(f), upvalue: n, before: l.ToValue(before)})
+	l.SetTop(before - 1)
 }

@@ -17,7 +17,7 @@ type Error struct {
 	Value     Value  // what error was called with; a string for errors of the VM
 	Message   string // the value as text, with chunk and line where it is a string
 	Traceback string // one line per call, innermost first; may be empty
-	Budget    string // "instructions", "time", "memory", "depth" or "output" where that is exceeded
+	Budget    string // the word for the bound that is exceeded; [Ended] if the run's context has ended
 	Internal  bool   // not the script's fault
 }
 
@@ -59,8 +59,12 @@ func (s *State) outside() string {
 
 // overrun ends the run; no pcall stops it.
 func (s *State) overrun(budget, format string, args ...any) {
+	s.endWith(budget, overrunText+fmt.Sprintf(format, args...))
+}
+
+// endWith ends the run with a message; no pcall stops it.
+func (s *State) endWith(budget, message string) {
 	if s.run.abort == nil {
-		message := "script exceeded its budget: " + fmt.Sprintf(format, args...)
 		if chunk, line := s.Position(); chunk != "" {
 			message = chunk + ":" + strconv.Itoa(line) + ": " + message
 		} else {
@@ -80,7 +84,16 @@ func (s *State) stop() {
 
 // argError is an error about argument i of the running library function.
 func (s *State) argError(i int, format string, args ...any) {
-	s.errorf("bad argument #%d to '%s' (%s)", i, s.fname, fmt.Sprintf(format, args...))
+	name, kind := s.calledAs()
+	if name == "" || name == "?" {
+		name = s.fname
+	}
+	if kind == "method" {
+		if i--; i == 0 {
+			s.errorf("calling '%s' on bad self (%s)", name, fmt.Sprintf(format, args...))
+		}
+	}
+	s.errorf("bad argument #%d to '%s' (%s)", i, name, fmt.Sprintf(format, args...))
 }
 
 func (s *State) typeError(l *golua.State, i int, want string) {
@@ -95,6 +108,9 @@ func (s *State) typeError(l *golua.State, i int, want string) {
 // is over: a budget is exceeded, or the VM or one of our functions failed, and
 // then the value on top of the stack is anything.
 func (s *State) caught(err error) {
+	if s.killing {
+		panic(errKilled)
+	}
 	s.noteGoError(err)
 	if s.run.abort != nil {
 		s.stop()
@@ -128,7 +144,9 @@ func (s *State) newError(err error) *Error {
 		e.Message = FormatNumber(v)
 	default:
 		e.Message = fmt.Sprintf("(error object is a %s value)", s.Type(v))
-		if text, ok := s.Get(v, "message").(string); ok {
+		if text, ok := s.described(v); ok {
+			e.Message = text
+		} else if text, ok := s.Get(v, "message").(string); ok {
 			e.Message += ": " + text
 		} else if text, ok := s.Get(v, "error").(string); ok {
 			e.Message += ": " + text
@@ -142,6 +160,28 @@ func (s *State) newError(err error) *Error {
 		}
 	}
 	return e
+}
+
+// described returns what the __tostring of an error object says, if it has one that
+// works.
+func (s *State) described(v Value) (text string, ok bool) {
+	l := s.l
+	s.push(v)
+	if !l.IsTable(-1) || !golua.MetaField(l, -1, "__tostring") {
+		l.Pop(1)
+		return "", false
+	}
+	l.Pop(2)
+	l.PushGoFunction(func(l *golua.State) int {
+		s.push(v)
+		text = s.toString(l, l.Top())
+		return 0
+	})
+	if err := l.ProtectedCall(0, 0, 0); err != nil {
+		l.Pop(1)
+		return "", false
+	}
+	return text, true
 }
 
 // traceHandler is called for errors of the VM where they come up. It mends the

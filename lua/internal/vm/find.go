@@ -144,8 +144,9 @@ func (r *replacer) expand(l *golua.State, start, end int) {
 			break
 		}
 		r.out = append(r.out, text[:i]...)
-		if i+1 >= len(text) {
-			r.m.s.errorf("invalid use of '%%' in replacement string")
+		if i+1 >= len(text) { // to real Lua the character at the end is a NUL
+			r.out = append(r.out, 0)
+			return
 		}
 		switch c := text[i+1]; {
 		case c == '0':

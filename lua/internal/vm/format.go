@@ -170,7 +170,9 @@ func (v verb) signed(b []byte, f float64) []byte {
 
 func (v verb) unsigned(b []byte, f float64) []byte {
 	var n uint64
-	if f >= math.MaxInt64 && f < math.MaxUint64 {
+	if math.IsNaN(f) {
+		n = 1 << 63 // as C on amd64
+	} else if f >= math.MaxInt64 && f < math.MaxUint64 {
 		n = uint64(f)
 	} else if f < math.MaxUint64 {
 		n = uint64(toInt64(f))
@@ -214,6 +216,7 @@ func (v verb) float(b []byte, f float64) []byte {
 	switch {
 	case math.IsNaN(f):
 		digits, v.zero = "nan", false
+		sign = strings.Trim(sign, "+")
 	case math.IsInf(f, 0):
 		digits, v.zero = "inf", false
 	case v.letter|0x20 == 'a':

@@ -16,8 +16,13 @@ import (
 // names: what a release changes in them changes the figure, not the code.
 func (s *State) held(limit int64) int64 {
 	h := holder{limit: limit, seen: make(map[uintptr]struct{})}
-	h.todo = append(h.todo, reflect.ValueOf(s.l))
-	for _, v := range []Value{s.loaded, s.overlay, s.shadow, s.meta} { // the VM need not refer to them
+	h.todo = append(h.todo, reflect.ValueOf(s.main))
+	for l := range s.threads {
+		h.todo = append(h.todo, reflect.ValueOf(l))
+		h.bytes += threadSize
+	}
+	others := []Value{s.loaded, s.holders, s.stubs, s.runStubs, s.overlay, s.shadow, s.meta}
+	for _, v := range others { // the VM need not refer to them
 		if v != nil {
 			h.todo = append(h.todo, reflect.ValueOf(v))
 		}

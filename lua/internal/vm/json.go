@@ -25,7 +25,9 @@ func jsonEncode(s *State, l *golua.State) int {
 	s.checkAny(l, 1)
 	b, err := s.AppendJSON(nil, l.ToValue(1))
 	if err != nil {
-		s.errorf("to_json: %v", err)
+		l.PushNil()
+		l.PushString("to_json: " + err.Error())
+		return 2
 	}
 	s.room(len(b))
 	l.PushString(string(b))

@@ -59,14 +59,20 @@ func (s *State) loadSource(l *golua.State, source, name string) int {
 	}
 	s.step(len(source) * 4)
 	s.alloc(len(source) * 16)
-	code, err := compile(l, source, name, s.compiling())
+	code, err := compile(l, source, name, s.compiling(), plain)
 	s.check(time.Now())
+	if err != nil && s.Guard != nil { // it may be what has stopped the compiler
+		if err := s.Guard.Turn(s.run.meter.total(time.Now())); err != nil {
+			s.endRun(err)
+		}
+	}
 	if err != nil {
 		return fail(err.Error())
 	}
 	if err := s.loadChunk(code); err != nil {
 		return fail(err.Error())
 	}
+	s.noteClosures(l.ToValue(-1), true)
 	if l.IsTable(4) { // load(chunk, name, mode, env)
 		f := l.Top()
 		if golua.LoadBuffer(l, anchorCode(), "=anchor", "b") == nil {
@@ -95,7 +101,12 @@ func (s *State) compiling() func() error {
 		if s.exceeded(now) {
 			return errCompileTime
 		}
-		return nil
+		began := s.run.slice
+		err := s.breathe(now)
+		if s.run.slice != began {
+			last = s.run.last // it may have waited
+		}
+		return err
 	}
 }
 
@@ -141,7 +152,7 @@ func baseRequire(s *State, l *golua.State) int {
 
 func isLibrary(name string) bool {
 	switch name {
-	case "string", "table", "math", "os", "json", "bit", "bit32":
+	case "string", "table", "math", "os", "json", "bit", "bit32", "base64", "hex", "url", "hash":
 		return true
 	}
 	return false
@@ -154,7 +165,7 @@ func (s *State) RunModule(c *Chunk, key string) Value {
 		return v
 	}
 	s.Set(s.loaded, key, true) // also for modules that require each other
-	f, err := s.Load(c)
+	f, err := s.LoadLinked(c)
 	if err != nil {
 		s.errorf("%v", err)
 	}

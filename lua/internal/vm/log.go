@@ -26,10 +26,13 @@ func (s *State) print(l *golua.State, level, between string) int {
 		s.room(len(part))
 		b.WriteString(part)
 	}
+	s.line()
 	s.Output(b.Len())
 	if s.cfg.Print != nil {
 		chunk, line := s.Position()
-		s.cfg.Print(s, level, b.String(), chunk, line)
+		s.Pause(func() { s.cfg.Print(s, level, b.String(), chunk, line) })
+	} else {
+		s.step(pauseCost)
 	}
 	return 0
 }

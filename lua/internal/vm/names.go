@@ -66,6 +66,28 @@ func (s *State) operandOf(i int, typ string) string {
 	})
 }
 
+// calledAs says what the Lua function at level 1 has called the library function that
+// it is in; both are "" if another library function has called it. Of a method, as in
+// s:rep(x), the first argument is not counted.
+func (s *State) calledAs() (name, kind string) {
+	defer func() {
+		if recover() != nil { // no Lua function, or a release with other structures
+			name, kind = "", ""
+		}
+	}()
+	frame, ok := golua.Stack(s.l, 1)
+	if !ok {
+		return "", ""
+	}
+	f := newFailing(s.l, frame)
+	i := f.at(f.pc)
+	if i.op() != opCall && i.op() != opTailCall {
+		return "", ""
+	}
+	s.run.steps += f.pc // about as many are looked at
+	return f.name(i.a(), f.pc)
+}
+
 // failing is the Lua function that fails, seen by reflection.
 type failing struct {
 	code, constants, locals, upvalues, registers reflect.Value

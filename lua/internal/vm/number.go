@@ -2,6 +2,7 @@ package vm
 
 import (
 	"math"
+	"math/bits"
 	"strconv"
 	"strings"
 
@@ -93,7 +94,7 @@ func parseBase(s string, base int) (float64, bool) {
 	if s == "" {
 		return 0, false
 	}
-	n := 0.0
+	n, most := uint64(0), false // as C's strtoul: what does not fit is the largest
 	for i := range len(s) {
 		d := 99
 		switch c := s[i]; {
@@ -105,12 +106,18 @@ func parseBase(s string, base int) (float64, bool) {
 		if d >= base {
 			return 0, false
 		}
-		n = n*float64(base) + float64(d)
+		high, low := bits.Mul64(n, uint64(base))
+		sum, carry := bits.Add64(low, uint64(d), 0)
+		most = most || high > 0 || carry > 0
+		n = sum
+	}
+	if most {
+		n = math.MaxUint64
 	}
 	if negative {
-		n = -n
+		return -float64(n), true
 	}
-	return n, true
+	return float64(n), true
 }
 
 // modulo is a % b as Lua 5.1 defines it.

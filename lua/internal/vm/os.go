@@ -9,11 +9,18 @@ import (
 	golua "github.com/Shopify/go-lua"
 )
 
-var osLibrary = library{{"time", osTime}, {"date", osDate}, {"clock", osClock}, {"difftime", osDifftime}}
+var osLibrary = library{{"time", osTime}, {"date", osDate}, {"clock", osClock}, {"difftime", osDifftime}, {"getenv", osGetenv}}
 
 // osClock is the time of the run so far, in seconds.
 func osClock(s *State, l *golua.State) int {
 	l.PushNumber(time.Since(s.run.started).Seconds())
+	return 1
+}
+
+// osGetenv finds nothing: the environment is the host's.
+func osGetenv(s *State, l *golua.State) int {
+	s.checkString(l, 1)
+	l.PushNil()
 	return 1
 }
 
@@ -78,10 +85,13 @@ func osDate(s *State, l *golua.State) int {
 			b.WriteByte(format[i])
 			continue
 		}
-		i++
+		start := i
+		if i++; (format[i] == 'E' || format[i] == 'O') && i+1 < len(format) { // another way to write it, which this locale has not
+			i++
+		}
 		part, ok := strftime(t, format[i])
 		if !ok {
-			part = format[i-1 : i+1] // as it is, as in C
+			part = format[start : i+1] // as it is, as in C
 		}
 		b.WriteString(part)
 		s.step(8)
@@ -132,6 +142,12 @@ func strftime(t time.Time, c byte) (string, bool) {
 		return "\n", true
 	case 't':
 		return "\t", true
+	case 'k':
+		return fmt.Sprintf("%2d", t.Hour()), true
+	case 'l':
+		return fmt.Sprintf("%2d", (t.Hour()+11)%12+1), true
+	case 'P':
+		return strings.ToLower(t.Format("PM")), true
 	case 'C':
 		return fmt.Sprintf("%02d", t.Year()/100), true
 	case 's':

@@ -21,20 +21,24 @@ import (
 //     merely have the same values; with the extra capture it reuses none across
 //     calls.
 
-var errTooComplex = errors.New("function or expression too complex")
+var (
+	errTooComplex = errors.New("function or expression too complex")
+	errWrapper    = errors.New("unexpected end")
+)
 
 // The upvalues of a rewritten main function; _ENV is the first (see loadChunk).
 const (
 	upvalueEnv    = 1
 	upvalueConcat = 2
 	upvalueMod    = 3
+	upvalueExport = 4 // only where the chunk hands out variables
 )
 
 // emptyName is the encoded name of the upvalues that the rewriter adds.
 var emptyName = make([]byte, 8)
 
-// rewrite mends a binary chunk.
-func rewrite(chunk []byte) ([]byte, error) {
+// rewrite mends a binary chunk and makes it hand out its variables as planned.
+func rewrite(chunk []byte, p plan) ([]byte, error) {
 	if len(chunk) < chunkHeader {
 		return nil, errBytecode
 	}
@@ -46,8 +50,29 @@ func rewrite(chunk []byte) ([]byte, error) {
 	if len(main.upvalues) != 1 {
 		return nil, errBytecode
 	}
+	if !p.fits(main) {
+		return nil, errWrapper
+	}
+	if p.chunk != nil {
+		p.chunk.Uses.note(main)
+	}
 	main.upvalues = append(main.upvalues, upvalue{true, 1, emptyName}, upvalue{true, 2, emptyName})
-	f := frame{concat: upvalueConcat - 1, mod: upvalueMod - 1, unique: []bool{true, true, true}}
+	f := frame{
+		concat: upvalueConcat - 1,
+		mod:    upvalueMod - 1,
+		unique: []bool{true, true, true},
+		plan:   p,
+	}
+	if p.body >= 0 || len(p.rest) > 0 {
+		f.export = f.add(main, upvalue{true, 3, emptyName}, true)
+	}
+	if len(p.rest) > 0 {
+		f.names = make(map[string]bool, len(p.rest))
+		for _, name := range p.rest {
+			f.names[name] = true
+		}
+		f.rest = f.add(main, upvalue{true, 4, emptyName}, true)
+	}
 	if err := f.rewrite(main); err != nil {
 		return nil, err
 	}
@@ -59,13 +84,17 @@ func rewrite(chunk []byte) ([]byte, error) {
 type frame struct {
 	concat, mod int
 	unique      []bool
+	plan        plan // for this function; export is the helper's place if it has one
+	export      int
+	names       map[string]bool // of variables that are in the table at rest; nil if none are
+	rest        int
 }
 
 func (f frame) rewrite(p *proto) error {
 	temp := p.maxStack // first of the registers that we add
 	guard := -1
-	for _, child := range p.protos {
-		c := frame{unique: make([]bool, len(child.upvalues))}
+	for i, child := range p.protos {
+		c := frame{unique: make([]bool, len(child.upvalues)), plan: plan{body: -1}}
 		alias := false
 		for i, u := range child.upvalues {
 			c.unique[i] = !u.fromStack && u.index < len(f.unique) && f.unique[u.index]
@@ -80,6 +109,14 @@ func (f frame) rewrite(p *proto) error {
 		}
 		c.concat = c.add(child, upvalue{false, f.concat, emptyName}, true)
 		c.mod = c.add(child, upvalue{false, f.mod, emptyName}, true)
+		if f.names != nil {
+			c.names = f.names
+			c.rest = c.add(child, upvalue{false, f.rest, emptyName}, true)
+		}
+		if i == 0 && f.plan.body > 0 { // the body is the first function of those around it
+			c.plan = plan{body: f.plan.body - 1, export: f.plan.export, chunk: f.plan.chunk}
+			c.export = c.add(child, upvalue{false, f.export, emptyName}, true)
+		}
 		if len(child.upvalues) > maxUpvalues {
 			return errTooComplex
 		}
@@ -87,7 +124,11 @@ func (f frame) rewrite(p *proto) error {
 			return err
 		}
 	}
-	return f.code(p, temp)
+	var exports map[int]int
+	if f.plan.body == 0 {
+		exports = f.plan.exports(p)
+	}
+	return f.code(p, temp, exports)
 }
 
 // add gives p an upvalue and returns its index.
@@ -111,18 +152,27 @@ func captured(p *proto) []int {
 	return regs
 }
 
-// code rewrites the instructions of p, whose registers from temp on are free.
-func (f frame) code(p *proto, temp int) error {
+// code rewrites the instructions of p, whose registers from temp on are free, and
+// puts the calls of its exporters where they belong.
+func (f frame) code(p *proto, temp int, exports map[int]int) error {
 	e := emitter{temp: temp, top: temp, f: f, regs: captured(p)}
 	at := make([]int, len(p.code)+1) // old to new
 	jumps := make([]jump, 0, 16)
+	rest := restOf(p, f.names)
 	for pc, i := range p.code {
 		if !i.fits(p.maxStack) {
 			return errTooComplex
 		}
 		at[pc] = len(e.out)
 		e.line = p.lineInfo[pc]
+		if child, ok := exports[pc]; ok {
+			e.export(child)
+		}
 		tested := pc > 0 && p.code[pc-1].tests()
+		if rest[pc] {
+			e.rest(i)
+			continue
+		}
 		e.instruction(i, tested)
 		if i.jumps() { // the last instruction of what it became
 			jumps = append(jumps, jump{pc: pc, out: len(e.out) - 1, detour: tested && e.closes(i)})
@@ -138,7 +188,11 @@ func (f frame) code(p *proto, temp int) error {
 			e.line = p.lineInfo[j.pc]
 			j.out = e.detour(j.out)
 		}
-		if !e.link(j.out, at[target]) {
+		to := at[target]
+		if _, ok := exports[target]; ok && target <= j.pc {
+			to += exportLength // a loop, around which the variables do not begin anew
+		}
+		if !e.link(j.out, to) {
 			return errTooComplex
 		}
 	}
@@ -264,4 +318,14 @@ func (e *emitter) mod(i instruction) {
 	}
 	e.emit(abc(opCall, t, 3, 2), abc(opMove, i.a(), t, 0))
 	e.top = max(e.top, t+3)
+}
+
+// exportLength is how many instructions export emits.
+const exportLength = 3
+
+// export calls our function with an exporter.
+func (e *emitter) export(child int) {
+	t := e.temp
+	e.emit(abc(opGetUpval, t, e.f.export, 0), abx(opClosure, t+1, child), abc(opCall, t, 2, 1))
+	e.top = max(e.top, t+2)
 }

@@ -15,11 +15,12 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
-	"reflect"
 	"runtime/metrics"
 	"strings"
 	"sync"
 	"time"
+	"unsafe"
+	"weak"
 
 	golua "github.com/Shopify/go-lua"
 )
@@ -40,6 +41,11 @@ type Config struct {
 	// Require returns the chunk of a module for the function require, and the
 	// name under which its result is kept; nil if there is none.
 	Require func(name string) (chunk *Chunk, key string)
+
+	// NoService is the error of functions of a service that is not there: every
+	// global that nobody has defined and that has such a name. Empty means that
+	// such globals are nil.
+	NoService string
 }
 
 // A State is one VM: globals, libraries, loaded code. It is for one goroutine
@@ -48,12 +54,16 @@ type State struct {
 	// Host is for the caller: what the running event is about.
 	Host any
 
+	// Guard has a say while runs go on. Nil is none.
+	Guard Guard
+
 	// Place is "CHUNK:LINE", the position of errors that come up while no Lua
 	// function runs. It may be empty.
 	Place string
 
-	cfg Config
-	l   *golua.State
+	cfg  Config
+	l    *golua.State // whose stack runs
+	main *golua.State // that of the run itself
 
 	anchor  Value // a Lua function whose _ENV all loaded code shares
 	globals Value // as the modules left them
@@ -67,6 +77,14 @@ type State struct {
 	lazy    Value // metatable of lazy tables
 	concat  Value
 	mod     Value
+	export  Value
+	holders Value // by name, the functions that hold the variables of modules
+
+	variables map[string]variable // of modules
+
+	missing  Value // the metatable of the globals, unless modules have given them another
+	stubs    Value // by name, services that are not there and that modules have named
+	runStubs Value // the same of this run, or nil
 
 	run     run
 	handler int // where the stack holds the handler of errors, counted from its base
@@ -77,8 +95,20 @@ type State struct {
 	broken  bool
 	runs    int
 	base    int64 // bytes held after loading
+	grant   int64 // bytes that the next run may hold unasked
 	growth  growth
-	sample  []metrics.Sample
+	threads map[*golua.State]*thread // coroutines that have not ended
+	current *thread                  // that runs; nil: the run itself
+	killing bool                     // the run is over, its coroutines end
+
+	caches       []*unsafe.Pointer              // see closures.go
+	scriptCaches []weak.Pointer[unsafe.Pointer] // of code that scripts have loaded
+
+	sealed bool
+	kept   []kept     // tables that every run finds as they are
+	moved  []moved    // functions that this run gave another environment
+	seed   *rand.Rand // the source of random numbers that every run finds
+	sample []metrics.Sample
 }
 
 // anchorCode is the code of a function that has an _ENV.
@@ -97,13 +127,15 @@ func New(cfg Config) *State {
 		random: rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64())),
 		sample: []metrics.Sample{{Name: "/gc/heap/allocs:bytes"}},
 	}
-	s.cfg.Limits = cfg.Limits.withDefaults()
+	s.cfg.Limits = cfg.Limits.WithDefaults()
 	s.hookFn = s.hook
+	s.main = s.l
 	l := s.l
 	l.PushGlobalTable()
 	s.globals = l.ToValue(-1)
 	l.Pop(1)
 	s.concat, s.mod = s.function("..", concat), s.function("%", mod)
+	s.export, s.holders = s.function("export", exportVariables), s.NewTable(0)
 	if err := golua.LoadBuffer(l, anchorCode(), "=anchor", "b"); err != nil {
 		panic(fmt.Sprintf("lua: the VM refuses its own code: %v", err))
 	}
@@ -111,6 +143,7 @@ func New(cfg Config) *State {
 	l.Pop(1)
 	s.openLibraries()
 	s.openEnvironment()
+	s.openServices()
 	return s
 }
 
@@ -143,7 +176,13 @@ func (s *State) Load(c *Chunk) (Value, error) {
 	if err := s.loadChunk(c.code); err != nil {
 		return nil, err
 	}
-	return s.pop(), nil
+	if len(c.rest) > 0 {
+		s.push(s.restTable(c.rest))
+		golua.SetUpValue(s.l, s.l.Top()-1, upvalueRest)
+	}
+	f := s.pop()
+	s.noteClosures(f, false)
+	return f, nil
 }
 
 // loadChunk pushes the function of rewritten code.
@@ -161,14 +200,21 @@ func (s *State) loadChunk(code []byte) error {
 	golua.SetUpValue(l, f, upvalueConcat)
 	s.push(s.mod)
 	golua.SetUpValue(l, f, upvalueMod)
+	s.push(s.export)
+	if _, ok := golua.SetUpValue(l, f, upvalueExport); !ok {
+		l.Pop(1)
+	}
 	return nil
 }
 
 // Usage is what a run has used.
 type Usage struct {
 	Instructions int64
-	Time         time.Duration // without the time spent in Pause
+	Time         time.Duration // that it computed
+	Total        time.Duration // from its beginning to its end
 	Output       int64
+	Lines        int
+	Memory       int64 // bytes that the State was last seen to hold, beside those after loading
 }
 
 // Run runs f, which may use every method of s, under the budgets. The error is
@@ -184,9 +230,12 @@ func (s *State) Run(f func() error) (Usage, error) {
 
 // Setup is Run for code whose globals stay: modules.
 func (s *State) Setup(f func() error) (Usage, error) {
+	tables := s.hostTables()
 	s.setEnv(s.globals)
 	defer func() {
 		s.setEnv(s.overlay)
+		s.seal(tables)
+		s.sealed = true
 		s.base = s.held(1 << 62)
 	}()
 	return s.protected(f)
@@ -202,6 +251,7 @@ func (s *State) protected(f func() error) (usage Usage, err error) {
 			s.broken = true
 			err = &Error{Message: fmt.Sprintf("internal error: %v", p), Internal: true}
 		}
+		s.killThreads()
 		if !s.broken {
 			l.SetTop(top)
 		}
@@ -223,6 +273,11 @@ func (s *State) protected(f func() error) (usage Usage, err error) {
 // begin gives the run its own globals.
 func (s *State) begin() {
 	s.runs++
+	s.runStubs = nil
+	if !s.sealed {
+		s.seal(s.hostTables())
+		s.sealed = true
+	}
 	l := s.l
 	s.push(s.overlay)
 	l.PushNil()
@@ -239,6 +294,10 @@ func (s *State) end() {
 		s.iters[i].reset()
 	}
 	s.Host = nil
+	if !s.broken {
+		s.restore()
+		s.dropClosures()
+	}
 	s.lookForGrowth()
 	if !s.broken && s.run.allocated > 1<<18 {
 		// Dead stack slots keep their values.
@@ -252,44 +311,6 @@ func (s *State) end() {
 // Broken reports whether the State must not be used again: it saw a panic, a
 // budget overrun or a very deep stack.
 func (s *State) Broken() bool { return s.broken }
-
-// maxOpen is how many entries the VM's list of open upvalues may have between two
-// runs. They are dead then, and whatever captures a variable searches them all.
-const maxOpen = 256
-
-// openList is where the VM keeps that list: the field of the State, and in an
-// entry that of the next one. A release that has none needs none of this.
-var openList = func() (path struct{ first, next []int }) {
-	first, ok := reflect.TypeFor[golua.State]().FieldByName("upValues")
-	if !ok || first.Type.Kind() != reflect.Pointer || first.Type.Elem().Kind() != reflect.Struct {
-		return path
-	}
-	next, ok := first.Type.Elem().FieldByName("next")
-	if !ok || next.Type != first.Type {
-		return path
-	}
-	path.first, path.next = first.Index, next.Index
-	return path
-}()
-
-// Worn reports whether the State has become slow and had better be replaced. It
-// must not be called inside a run.
-func (s *State) Worn() bool {
-	if s.growth.much {
-		return true
-	}
-	if openList.first == nil {
-		return false
-	}
-	e := reflect.ValueOf(s.l).Elem().FieldByIndex(openList.first)
-	for range maxOpen {
-		if e.IsNil() {
-			return false
-		}
-		e = e.Elem().FieldByIndex(openList.next)
-	}
-	return true
-}
 
 // Runs returns how often Run was called.
 func (s *State) Runs() int { return s.runs }
@@ -316,71 +337,6 @@ func (s *State) Global(name string) Value {
 
 // SetGlobal sets a global for all runs.
 func (s *State) SetGlobal(name string, v Value) { s.Set(s.globals, name, v) }
-
-// Type returns the Lua name of v's type.
-func (s *State) Type(v Value) string {
-	switch v.(type) {
-	case nil:
-		return "nil"
-	case bool:
-		return "boolean"
-	case float64:
-		return "number"
-	case string:
-		return "string"
-	}
-	s.push(v)
-	t := s.l.TypeOf(-1)
-	s.l.Pop(1)
-	return t.String()
-}
-
-// NewTable returns an empty table with room for n fields.
-func (s *State) NewTable(n int) Value {
-	s.l.CreateTable(0, n)
-	return s.pop()
-}
-
-// Get returns a field of a table, without metamethods. Fields of lazy tables
-// are made.
-func (s *State) Get(t Value, key string) Value {
-	l := s.l
-	s.push(t)
-	if !l.IsTable(-1) {
-		l.Pop(1)
-		return nil
-	}
-	l.PushString(key)
-	s.rawGet(l, -2)
-	v := l.ToValue(-1)
-	l.Pop(2)
-	return v
-}
-
-// Set sets a field of a table, without metamethods.
-func (s *State) Set(t Value, key string, v Value) {
-	s.push(t)
-	s.l.PushString(key)
-	s.push(v)
-	s.l.RawSet(-3)
-	s.l.Pop(1)
-}
-
-// SetIndex sets t[i].
-func (s *State) SetIndex(t Value, i int, v Value) {
-	s.push(t)
-	s.push(v)
-	s.l.RawSetInt(-2, i)
-	s.l.Pop(1)
-}
-
-// ToString returns what the function tostring does.
-func (s *State) ToString(v Value) string {
-	s.push(v)
-	t := s.toString(s.l, s.l.Top())
-	s.l.Pop(1)
-	return t
-}
 
 // Position returns chunk and line of the innermost Lua function that runs, or
 // "" and 0.

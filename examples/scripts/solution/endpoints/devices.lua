@@ -9,12 +9,12 @@ if websocketInfo.type == "data" then
     log.warn("device " .. id .. ": " .. (problem or "no temperature"))
     return {error = 'expected {"temperature": number}'}
   end
-  Keystore.command{key = "temperatures", command = "hset", args = {id, report.temperature}}
+  feed.report(id, report.temperature)
   feed.tell{device = id, temperature = report.temperature}
   return {reports = Keystore.increment{key = "reports:" .. id}.value}
 
 elseif websocketInfo.type == "close" then
-  Keystore.command{key = "temperatures", command = "hdel", args = {id}}
+  feed.forget(id)
   Keystore.delete{key = "reports:" .. id}
   feed.tell{device = id, gone = true}
 end
@@ -22,11 +22,17 @@ end
 --#ENDPOINT WEBSOCKET /feed
 if websocketInfo.type == "open" then
   feed.follow(websocketInfo.socket_id)
-  local latest = Keystore.command{key = "temperatures", command = "hgetall"}.value
-  for id, temperature in pairs(latest) do
+  for id, temperature in pairs(feed.temperatures()) do
     websocketInfo.send{device = id, temperature = tonumber(temperature)}
   end
 
 elseif websocketInfo.type == "close" then
   feed.leave(websocketInfo.socket_id)
+end
+
+--#ENDPOINT WEBSOCKET /feed/average
+-- What the timer brings goes to a group; the first who joins it sets the timer.
+if websocketInfo.type == "open" then
+  Websocket.join{socket_id = websocketInfo.socket_id, group = averages}
+  Timer.sendInterval{timer_id = averages, duration = 1000}
 end

@@ -1,0 +1,4 @@
+package httpclient
+
+// Public is whether scripts may call an address.
+var Public = public
