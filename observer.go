@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"context"
 	"runtime/debug"
 	"time"
 )
@@ -57,6 +58,8 @@ type UpgradeRefused struct {
 	RemoteAddr string // host:port of the connection, which may be a proxy's
 	Type       string // of the error
 	Status     int    // of the answer
+
+	Context context.Context // of the request, for its values
 }
 
 // EventServed describes an event that an endpoint has had.

@@ -79,6 +79,9 @@ type Socket struct {
 // It is never used again.
 func (s *Socket) ID() string { return s.id }
 
+// Route returns the pattern that the socket's route was registered with.
+func (s *Socket) Route() string { return s.route.Pattern }
+
 // PathValue returns the value of a parameter of the route's pattern, or "". A
 // query parameter cannot replace it.
 func (s *Socket) PathValue(name string) string {
