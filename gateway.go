@@ -30,6 +30,7 @@ type Handler struct {
 	// Immutable.
 	opts   Options // with defaults filled in
 	log    *slog.Logger
+	logs   logger // behind log
 	node   string
 	epoch  time.Time
 	secret []string // Options.RedactHeaders in canonical form
@@ -64,7 +65,11 @@ func New(opts *Options) *Handler {
 	if err := o.Limits.check(); err != nil {
 		panic("gateway: Options: " + err.Error())
 	}
-	h := &Handler{log: newLogger(o.Logger), node: strings.ToLower(rand.Text()[:nodeLen]), epoch: time.Now()}
+	h := &Handler{
+		logs: newLogger(o.Logger, o.LogsPerSecond),
+		node: strings.ToLower(rand.Text()[:nodeLen]), epoch: time.Now(),
+	}
+	h.log = slog.New(h.logs)
 	for _, name := range o.RedactHeaders {
 		if !isToken(name) { // it would be shown
 			panic(fmt.Sprintf("gateway: Options.RedactHeaders: %q is no header's name", name))
@@ -368,6 +373,7 @@ func (h *Handler) Shutdown(ctx context.Context) error {
 		h.sweeper.stop()
 		h.background.Wait()
 		h.flusher.wg.Wait()
+		h.logs.bursts.flush(h.logs.tellLeft)
 		h.giveUp()
 		return nil
 	case <-ctx.Done():
