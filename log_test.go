@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"runtime/pprof"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -126,4 +127,26 @@ func TestBurstsOfEndpoints(t *testing.T) {
 			t.Errorf("%d lines are written, want 20 and that there were 81 more:\n%s", n, book.String())
 		}
 	})
+}
+
+// A profile of goroutines tells the gateway's by what they are for.
+func TestProfileLabels(t *testing.T) {
+	gw := quiet()
+	opened := make(chan struct{})
+	gw.HandleFunc("/x", func(_ context.Context, _ *gateway.Socket, ev gateway.Event) error {
+		if ev.Type == gateway.EventOpen {
+			close(opened)
+		}
+		return nil
+	})
+	p := dialTCP(t, serveTCP(t, gw, false))
+	p.upgrade("/x")
+	<-opened
+	var profile strings.Builder
+	if err := pprof.Lookup("goroutine").WriteTo(&profile, 1); err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(profile.String(), `# labels: {"gateway":"reader"}`) {
+		t.Error("the profile does not name the reader of a socket")
+	}
 }

@@ -49,11 +49,11 @@ const (
 
 // A TraceRecord is one thing that has happened to a socket.
 type TraceRecord struct {
-	Time     time.Time
-	SocketID string
-	Route    string // the pattern
-	Kind     TraceKind
-	Lost     uint64 // records before this one that found no room in the buffer
+	Time     time.Time // of an event, when it was received
+	SocketID string    // as of [Socket.ID]
+	Route    string    // the pattern
+	Kind     TraceKind // which of the other fields count
+	Lost     uint64    // records before this one that found no room in the buffer
 
 	Event    EventType     // of an event
 	Duration time.Duration // of the endpoint's call for an event
