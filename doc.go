@@ -55,15 +55,27 @@
 //
 // # Logging
 //
-// The gateway logs to Options.Logger with the fields socket_id and route:
+// The gateway logs to Options.Logger with the fields socket_id and route, where there is a
+// socket. These are all lines:
 //
-//   - Error: an endpoint panicked, with its stack; the connection could
-//     not be taken over; Authorize failed with something that is not an *Error.
-//   - Warn: an endpoint returned an error; messages above the rate, at most once
-//     a second for a socket.
-//   - Info: a socket was closed for a reason that an operator may look for, such
-//     as slow_consumer or protocol_error; with cause, code and error.
-//   - Debug: every other open, close and refused upgrade.
+//   - Error "endpoint panicked": with error and stack. The socket is closed.
+//   - Error "upgrade impossible": the connection could not be taken over, for middleware
+//     hides it.
+//   - Error "Authorize failed": with something that is not an *Error; the client got 500.
+//   - Error "Authorize chose a subprotocol that the client does not offer".
+//   - Error "observer panicked": a function of Options.Observer did, with its stack.
+//   - Warn "endpoint failed": an event's endpoint returned an error. The socket is closed.
+//   - Warn "endpoint passed on the error of an operation": the socket stays open.
+//   - Warn "message above the rate": with the policy, at most once a second for a socket.
+//   - Warn "group of an admission not joined": with the group and the error.
+//   - Info "socket closed": for a reason that an operator may look for, such as slow_consumer
+//     or protocol_error; with cause, code and error. For other reasons it is Debug.
+//   - Info "drain began": with the number of sockets and the time.
+//   - Debug "socket opened", with the remote address, and "upgrade refused", with type and
+//     status.
+//
+// Of a burst of lines of one kind, Options.LogsPerSecond are written within a second. Then
+// one says "log lines left out", with the kind and how many they were.
 //
 // Messages, headers and URIs, which may hold secrets, are never logged.
 package gateway

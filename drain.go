@@ -3,6 +3,7 @@ package gateway
 import (
 	"container/heap"
 	"context"
+	"runtime/pprof"
 	"time"
 )
 
@@ -128,6 +129,7 @@ var drained = Closed{Cause: CauseDrain, Code: closeRestart}
 // drain closes the sockets, a few at each step, so that of those that are left the same
 // part goes in every moment of the time that is left.
 func (h *Handler) drain(hurry <-chan struct{}) {
+	pprof.SetGoroutineLabels(labelDrain)
 	var line silentLine
 	step := time.NewTimer(0)
 	defer step.Stop()

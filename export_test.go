@@ -136,3 +136,13 @@ func SweptEvery(s *Socket) time.Duration { return sweepInterval(s.route.sweepCla
 
 // RequestSize returns what the socket keeps of its upgrade request, in bytes.
 func RequestSize(s *Socket) int { return s.req.size() }
+
+// Traced reports whether some socket is followed by a trace, or would be.
+func Traced(h *Handler) bool {
+	for s := range h.hub.all() {
+		if s.isTraced() {
+			return true
+		}
+	}
+	return h.tracers.current.Load() != nil
+}

@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"runtime"
+	"runtime/pprof"
 	"slices"
 	"sync"
 	"time"
@@ -162,7 +163,10 @@ func (f *flusher) endFanout() {
 // start starts workers that were hired.
 func (f *flusher) start(c *crew, workers int) {
 	for range workers {
-		f.wg.Go(func() { f.work(c) })
+		f.wg.Go(func() {
+			pprof.SetGoroutineLabels(labelWriter)
+			f.work(c)
+		})
 	}
 }
 

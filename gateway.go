@@ -30,6 +30,7 @@ type Handler struct {
 	// Immutable.
 	opts   Options // with defaults filled in
 	log    *slog.Logger
+	logs   logger // behind log
 	node   string
 	epoch  time.Time
 	secret []string // Options.RedactHeaders in canonical form
@@ -45,6 +46,7 @@ type Handler struct {
 	memory   memory
 	refused  counts[string] // requests that met no route, by error type
 	counted  allRouteStats
+	tracers  tracers // of routes and groups
 
 	background sync.WaitGroup // sweepers
 	notReady   atomic.Bool
@@ -63,7 +65,11 @@ func New(opts *Options) *Handler {
 	if err := o.Limits.check(); err != nil {
 		panic("gateway: Options: " + err.Error())
 	}
-	h := &Handler{log: newLogger(o.Logger), node: strings.ToLower(rand.Text()[:nodeLen]), epoch: time.Now()}
+	h := &Handler{
+		logs: newLogger(o.Logger, o.LogsPerSecond),
+		node: strings.ToLower(rand.Text()[:nodeLen]), epoch: time.Now(),
+	}
+	h.log = slog.New(h.logs)
 	for _, name := range o.RedactHeaders {
 		if !isToken(name) { // it would be shown
 			panic(fmt.Sprintf("gateway: Options.RedactHeaders: %q is no header's name", name))
@@ -198,6 +204,7 @@ func (h *Handler) open(s *Socket, answer []byte) {
 	s.joinAdmitted()
 	h.hub.add(s)
 	h.hub.opened()
+	s.traceOpened()
 	h.sweeper.add(s)
 	s.route.stats.open.Add(1)
 	s.route.stats.opened.Add(1)
@@ -388,6 +395,7 @@ func (h *Handler) Shutdown(ctx context.Context) error {
 		h.sweeper.stop()
 		h.background.Wait()
 		h.flusher.wg.Wait()
+		h.logs.bursts.flush(h.logs.tellLeft)
 		h.giveUp()
 		return h.closeEngine(ctx)
 	case <-ctx.Done():

@@ -401,6 +401,7 @@ func (s *Socket) enter(name string) (first bool, err error) {
 	m.socket.Store(s)
 	s.groups = append(s.groups, m)
 	s.route.stats.memberships.Add(1)
+	s.traceJoinedLocked(name)
 	return s.h.groups.add(m), nil
 }
 
@@ -427,6 +428,7 @@ func (s *Socket) quit(name string) (last bool) {
 	m := s.groups[i]
 	s.groups = slices.Delete(s.groups, i, i+1)
 	m.end(s)
+	s.traceLeft(name)
 	s.route.stats.memberships.Add(-1)
 	return s.h.groups.left(name)
 }

@@ -28,6 +28,11 @@ func baseContext(r *http.Request) context.Context {
 	return ctx
 }
 
+// EventContext returns the context that a socket's events get where its [Admission] has
+// none. It is for an Authorize function that adds values to it: its result, with the values,
+// becomes the Admission's Context.
+func EventContext(r *http.Request) context.Context { return baseContext(r) }
+
 // parentOf returns the context that ctx embeds, or nil.
 func parentOf(ctx context.Context) context.Context {
 	v := reflect.ValueOf(ctx)

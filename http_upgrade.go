@@ -138,7 +138,7 @@ func (h *Handler) refuse(w http.ResponseWriter, r *http.Request, e *Error) {
 		http.NewResponseController(w).SetReadDeadline(time.Now())
 	}
 	writeError(w, e)
-	h.observeRefused(UpgradeRefused{pattern, r.RemoteAddr, e.Type, e.Status})
+	h.observeRefused(UpgradeRefused{pattern, r.RemoteAddr, e.Type, e.Status, r.Context()})
 	h.log.Debug("upgrade refused", "type", e.Type, "status", e.Status, "remote_addr", r.RemoteAddr)
 }
 

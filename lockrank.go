@@ -18,6 +18,8 @@ type (
 	rankContext    struct{}
 	rankFanout     struct{}
 	rankCounts     struct{}
+	rankTracers    struct{}
+	rankTracer     struct{}
 )
 
 func (rankPool) Rank() (int, string)       { return 1, "pool.mu" }
@@ -34,3 +36,5 @@ func (rankCrew) Rank() (int, string)       { return 11, "crew.mu" }
 func (rankContext) Rank() (int, string)    { return 12, "socketContext.mu" }
 func (rankFanout) Rank() (int, string)     { return 13, "fanout.mu" }
 func (rankCounts) Rank() (int, string)     { return 14, "counts.mu" }
+func (rankTracers) Rank() (int, string)    { return 15, "tracers.mu" }
+func (rankTracer) Rank() (int, string)     { return 16, "tracer.mu" }

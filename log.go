@@ -7,13 +7,17 @@ import (
 
 // A logger is the host's slog.Handler, or that of slog.Default at the moment, of which a
 // panic is kept from everybody else: it costs its line and nothing more.
-type logger struct{ host slog.Handler }
+type logger struct {
+	host   slog.Handler
+	bursts *bursts
+}
 
-func newLogger(l *slog.Logger) *slog.Logger {
-	if l == nil {
-		return slog.New(logger{})
+func newLogger(l *slog.Logger, perSecond int) logger {
+	own := logger{bursts: &bursts{most: or(perSecond, defaultLogsPerSecond)}}
+	if l != nil {
+		own.host = l.Handler()
 	}
-	return slog.New(logger{l.Handler()})
+	return own
 }
 
 func (l logger) now() slog.Handler {
@@ -30,16 +34,27 @@ func (l logger) Enabled(ctx context.Context, level slog.Level) (enabled bool) {
 }
 
 // Handle implements slog.Handler.
-func (l logger) Handle(ctx context.Context, r slog.Record) (err error) {
+func (l logger) Handle(ctx context.Context, r slog.Record) error {
+	if !l.bursts.allow(&r, l.tellLeft) {
+		return nil
+	}
+	return l.write(ctx, r)
+}
+
+func (l logger) write(ctx context.Context, r slog.Record) (err error) {
 	defer func() { recover() }()
 	return l.now().Handle(ctx, r)
 }
 
 // WithAttrs implements slog.Handler.
-func (l logger) WithAttrs(attrs []slog.Attr) slog.Handler { return logger{l.now().WithAttrs(attrs)} }
+func (l logger) WithAttrs(attrs []slog.Attr) slog.Handler {
+	return logger{l.now().WithAttrs(attrs), l.bursts}
+}
 
 // WithGroup implements slog.Handler.
-func (l logger) WithGroup(name string) slog.Handler { return logger{l.now().WithGroup(name)} }
+func (l logger) WithGroup(name string) slog.Handler {
+	return logger{l.now().WithGroup(name), l.bursts}
+}
 
 // logClosed writes the one line about a socket's end. The socket's own goroutine does:
 // neither those who close it nor the sweeper wait for a logger. What is ordinary is for

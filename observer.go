@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"context"
 	"runtime/debug"
 	"time"
 )
@@ -57,6 +58,8 @@ type UpgradeRefused struct {
 	RemoteAddr string // host:port of the connection, which may be a proxy's
 	Type       string // of the error
 	Status     int    // of the answer
+
+	Context context.Context // of the request, for its values
 }
 
 // EventServed describes an event that an endpoint has had.
@@ -123,12 +126,18 @@ func (h *Handler) observeRefused(u UpgradeRefused) {
 // serveEvent has the endpoint handle an event, and tells who wants to know.
 func (s *Socket) serveEvent(ev *Event, handle func() error) error {
 	fn := s.h.opts.Observer.EventServed
-	if fn == nil {
+	if fn == nil && !s.isTraced() {
 		return s.call(handle)
 	}
 	began := time.Now()
 	err := s.call(handle)
-	s.observeServed(fn, ev, time.Since(began), err)
+	took := time.Since(began)
+	if fn != nil {
+		s.observeServed(fn, ev, took, err)
+	}
+	if s.isTraced() {
+		s.traceEvent(ev, took, err)
+	}
 	return err
 }
 
@@ -143,6 +152,9 @@ func (s *Socket) sendRefused(m *Message, err error) error {
 	if fn := s.h.opts.Observer.SendRefused; fn != nil {
 		defer s.h.observerPanicked("SendRefused")
 		fn(SendRefused{s.id, s.route.Pattern, m.Type, len(m.Data), err})
+	}
+	if s.isTraced() {
+		s.trace(&TraceRecord{Kind: TraceRefused, Err: err, Type: m.Type, Bytes: len(m.Data)}, m.Data)
 	}
 	return err
 }

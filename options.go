@@ -15,6 +15,11 @@ type Options struct {
 	// each line.
 	Logger *slog.Logger
 
+	// LogsPerSecond is how many lines of one kind, which is a text and the cause of a close,
+	// are written within a second, from level Info on. One line after that second says how
+	// many more there were. Zero means 20; negative writes all.
+	LogsPerSecond int
+
 	// Authorize is asked before the upgrade, after every other check. It sees
 	// a copy of the request in which Pattern and PathValue are the gateway's
 	// own, and RemoteAddr (host:port, with port 0 if unknown), Host, URL.Host and

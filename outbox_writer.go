@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"runtime/pprof"
 	"sync"
 	"time"
 
@@ -272,6 +273,7 @@ func (o *outbox) flush(once bool) (more bool) {
 // it ends when nothing is queued or the connection is gone, and the socket does not end
 // before it.
 func (o *outbox) drain() {
+	pprof.SetGoroutineLabels(labelDrainer)
 	b := batch{o: o}
 	if _, err := o.s.conn.raw.WriteAll(&b, true); err != nil {
 		b.free()

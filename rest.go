@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"errors"
+	"runtime/pprof"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -50,7 +51,10 @@ func (r *rester) get(h *Handler) *rawio.Watcher {
 			return nil
 		}
 		r.watcher = w
-		h.background.Go(w.Run) // ends with stop, and Shutdown waits for it
+		h.background.Go(func() {
+			pprof.SetGoroutineLabels(labelWatcher)
+			w.Run()
+		}) // ends with stop, and Shutdown waits for it
 	}
 	return r.watcher
 }

@@ -20,6 +20,7 @@ type Socket struct {
 	route     *boundRoute
 	shard     *shard
 	traffic   *traffic
+	traced    tracers // who follows the socket; has its own lock
 	deflate   bool    // permessage-deflate was agreed on
 	nextFlush *Socket // guarded by crew.mu; all others here are immutable
 	out       outbox  // has its own lock
@@ -65,19 +66,23 @@ type Socket struct {
 
 	all membership // of everyone
 
-	mu       lockorder.Mutex[rankSocket]
-	last     Event  // the latest event; its message is in kept; guarded by mu, like all that follows
-	size     int    // of the latest message
-	kept     []byte // a copy of it, if it is short enough
-	groups   []*membership
-	expired  bool        // what admitted it has run out, and it is about to close
-	cutter   *time.Timer // cuts a connection that closes too slowly
-	finished bool        // the connection is cut, and cutter is not started any more
+	mu        lockorder.Mutex[rankSocket]
+	last      Event  // the latest event; its message is in kept; guarded by mu, like all that follows
+	size      int    // of the latest message
+	kept      []byte // a copy of it, if it is short enough
+	groups    []*membership
+	forgotten bool        // the registry does not know it any more
+	expired   bool        // what admitted it has run out, and it is about to close
+	cutter    *time.Timer // cuts a connection that closes too slowly
+	finished  bool        // the connection is cut, and cutter is not started any more
 }
 
 // ID returns the socket's id: the 10 characters of its node and 128 random bits.
 // It is never used again.
 func (s *Socket) ID() string { return s.id }
+
+// Route returns the pattern that the socket's route was registered with.
+func (s *Socket) Route() string { return s.route.Pattern }
 
 // PathValue returns the value of a parameter of the route's pattern, or "". A
 // query parameter cannot replace it.

@@ -63,6 +63,9 @@ func (s *Socket) markClosing(c Closed, arm bool) (began, write bool, over []stri
 	write = s.out.close(ws.ClosePayload(c.Code, c.Reason), send, !send || c.Cause == CauseSlowConsumer)
 	s.ctx.finish() // whoever sees its end finds the socket closed
 	s.route.stats.closed.add(c.Cause)
+	if s.isTraced() {
+		s.trace(&TraceRecord{Kind: TraceClosing, Closed: c}, nil)
+	}
 	if arm {
 		s.armLocked()
 	}
@@ -214,6 +217,7 @@ func (s *Socket) finish() {
 // forget takes the socket out of the registry.
 func (s *Socket) forget() {
 	s.observeClosed()
+	s.traceForget()
 	s.route.stats.open.Add(-1)
 	s.h.sweeper.remove(s)
 	s.h.hub.remove(s)

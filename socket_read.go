@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"errors"
+	"runtime/pprof"
 	"time"
 )
 
@@ -11,6 +12,7 @@ const slowTalker = 100 * time.Millisecond
 
 // run begins the socket's life: the handshake is answered and the endpoint opened.
 func (s *Socket) run() {
+	pprof.SetGoroutineLabels(labelReader)
 	opened := false
 	defer func() {
 		if !opened { // the endpoint has ended the goroutine
@@ -33,6 +35,7 @@ func (s *Socket) run() {
 // endpoint makes the stack grow, and it would stay large while the socket is
 // silent; so the reader of a slow talker is followed by a new one.
 func (s *Socket) loop() {
+	pprof.SetGoroutineLabels(labelReader)
 	followed := false
 	defer func() {
 		if !followed {

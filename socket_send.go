@@ -126,6 +126,9 @@ func (s *Socket) sent(m Message, err error) error {
 	}
 	s.traffic.messagesOut.Add(1)
 	s.traffic.bytesOut.Add(uint64(len(m.Data)))
+	if s.isTraced() {
+		s.trace(&TraceRecord{Kind: TraceSent, Type: m.Type, Bytes: len(m.Data)}, m.Data)
+	}
 	if s.route.lim.IdleTimeout > 0 {
 		s.lastMsg.Store(s.h.since(time.Now()))
 	}
