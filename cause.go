@@ -36,13 +36,17 @@ type Cause string
 const (
 	CauseClient         Cause = "client"          // the peer closed; its code, 1005 if it sent none
 	CauseConnectionLost Cause = "connection_lost" // TCP ended without a close frame; 1006
-	CauseOperation      Cause = "operation"       // Close, CloseWith or CloseAll, also of a Group; 1000 or the caller's
-	CauseEndpoint       Cause = "endpoint"        // the endpoint's verdict; its code, 1011 for a plain error
-	CausePanic          Cause = "panic"           // the endpoint panicked; 1011
-	CauseScriptError    Cause = "script_error"    // a script failed, and its solution closes then; 1011
-	CauseRouteRemoved   Cause = "route_removed"   // its pattern was removed; 1012
-	CauseRateLimited    Cause = "rate_limited"    // above the rate, policy RateClose; 1008
-	CauseSlowConsumer   Cause = "slow_consumer"   // its queue stayed full, or a write did not finish; 1008
+	// Close, CloseWith or CloseAll, also of a Group; 1000 or the caller's
+	CauseOperation Cause = "operation"
+	// the endpoint's verdict; its code, 1011 for a plain error
+	CauseEndpoint Cause = "endpoint"
+	CausePanic    Cause = "panic" // the endpoint panicked; 1011
+	// a script failed, and its solution closes then; 1011
+	CauseScriptError  Cause = "script_error"
+	CauseRouteRemoved Cause = "route_removed" // its pattern was removed; 1012
+	CauseRateLimited  Cause = "rate_limited"  // above the rate, policy RateClose; 1008
+	// its queue stayed full, or a write did not finish; 1008
+	CauseSlowConsumer   Cause = "slow_consumer"
 	CauseTooLarge       Cause = "too_large"       // a message above the read limit; 1009
 	CauseProtocolError  Cause = "protocol_error"  // not RFC 6455; 1002
 	CauseInvalidUTF8    Cause = "invalid_utf8"    // text that is not UTF-8; 1007

@@ -166,7 +166,8 @@ func (h *Handler) upgrade(w http.ResponseWriter, r *http.Request) *Error {
 	return nil
 }
 
-func (h *Handler) newSocket(rt *boundRoute, req request, admit *Admission, base context.Context) *Socket {
+func (h *Handler) newSocket(rt *boundRoute, req request, admit *Admission,
+	base context.Context) *Socket {
 	if admit != nil && admit.Context != nil {
 		base = admit.Context
 	}

@@ -168,7 +168,8 @@ func (g Group) CloseWith(ctx context.Context, code int, reason string) (int, err
 func (g Group) closeHere(code int, reason string) (n int) {
 	for _, m := range g.members() {
 		s := m.socket.Load()
-		if s != nil && !g.excepts(s.id) && s.close(Closed{Cause: CauseOperation, Code: code, Reason: reason}) {
+		if s != nil && !g.excepts(s.id) &&
+			s.close(Closed{Cause: CauseOperation, Code: code, Reason: reason}) {
 			n++
 		}
 	}

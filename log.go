@@ -62,7 +62,8 @@ func (l logger) WithGroup(name string) slog.Handler {
 func (h *Handler) logClosed(s *Socket, c Closed) {
 	level := slog.LevelInfo
 	switch c.Cause {
-	case CauseClient, CauseConnectionLost, CauseOperation, CauseEndpoint, CauseDrain, CauseIdle, CauseExpired, CauseRouteRemoved:
+	case CauseClient, CauseConnectionLost, CauseOperation, CauseEndpoint, CauseDrain, CauseIdle,
+		CauseExpired, CauseRouteRemoved:
 		level = slog.LevelDebug
 	}
 	if !h.log.Enabled(context.Background(), level) {

@@ -46,11 +46,12 @@ type Socket struct {
 	own []ownEndpoint // what PerSocket made; owned by the endpoint's calls
 
 	// What the sweeper watches. Times are nanoseconds since the gateway's start.
-	lastIn   atomic.Int64  // bytes came
-	lastMsg  atomic.Int64  // a message came or went
-	msgStart atomic.Int64  // the message that is arriving began; 0: none is
-	delays   atomic.Bool   // the reader waits, for the rate delays or memory is short; see readAhead
-	unsure   atomic.Bool   // there may have been more to read when the reader last went to wait; see rawio.Conn.Read
+	lastIn   atomic.Int64 // bytes came
+	lastMsg  atomic.Int64 // a message came or went
+	msgStart atomic.Int64 // the message that is arriving began; 0: none is
+	delays   atomic.Bool  // the reader waits, for the rate delays or memory is short; see readAhead
+	// there may have been more to read when the reader last went to wait; see rawio.Conn.Read
+	unsure   atomic.Bool
 	dozing   atomic.Bool   // the reader is to go to rest when it is woken
 	resting  atomic.Bool   // there is no reader, see rest.go
 	bare     atomic.Uint32 // number of an event that runs with nothing behind it; 0, or heard
@@ -109,8 +110,9 @@ func (s *Socket) Context() context.Context { return &s.ctx }
 func (s *Socket) Info() Info {
 	info := Info{
 		SocketID: s.id, Node: s.h.node, URI: s.req.uri, Route: s.route.Pattern, RemoteAddr: s.req.remote,
-		Subprotocol: s.req.subprotocol, Header: s.req.header(), Parameters: s.req.parameters(s.route.names),
-		Opened: s.opened, secret: s.h.secret,
+		Subprotocol: s.req.subprotocol, Header: s.req.header(),
+		Parameters: s.req.parameters(s.route.names),
+		Opened:     s.opened, secret: s.h.secret,
 	}
 	if a := s.admission(); a != nil && len(a.Values) > 0 {
 		info.Values = maps.Clone(a.Values)

@@ -182,7 +182,8 @@ func closedBy(err error) Closed {
 // finish is the end of the socket, in its reader's goroutine.
 func (s *Socket) finish() {
 	s.readsAgain()
-	s.close(Closed{Cause: CausePanic, Code: closeInternal}) // the reader never ends before, but for Goexit
+	// the reader never ends before, but for Goexit
+	s.close(Closed{Cause: CausePanic, Code: closeInternal})
 	blocks := s.conn.raw == nil
 	if blocks {
 		s.arm() // what follows may wait for the client

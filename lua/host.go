@@ -351,7 +351,8 @@ func Check(fsys fs.FS) []Problem {
 
 func (l Limits) vm() vm.Limits {
 	return vm.Limits{
-		Instructions: l.Instructions, Time: l.Time, Total: l.Total, Memory: l.Memory, String: l.String, Depth: l.Depth,
+		Instructions: l.Instructions, Time: l.Time, Total: l.Total, Memory: l.Memory, String: l.String,
+		Depth:  l.Depth,
 		Output: l.Output, Lines: l.Lines, Coroutines: l.Coroutines,
 	}
 }
