@@ -7,9 +7,8 @@ import (
 	"github.com/wsgateway/gateway/internal/ws"
 )
 
-// A CloseError is the verdict of an endpoint, or of the caller of CloseWith,
-// that a socket is to be closed, with the code and reason for the close frame
-// (RFC 6455, section 7.4).
+// An endpoint returns a CloseError to close its socket, with the code and reason for the
+// close frame (RFC 6455, section 7.4).
 //
 // Code 0 means 1000. A code that may not be sent (below 1000, reserved, or
 // above 4999) becomes 1011. A reason of more than 123 bytes, or a cause where it
@@ -41,7 +40,7 @@ const (
 	// the endpoint's verdict; its code, 1011 for a plain error
 	CauseEndpoint Cause = "endpoint"
 	CausePanic    Cause = "panic" // the endpoint panicked; 1011
-	// a script failed, and its solution closes then; 1011
+	// a script failed, and the host closes sockets then; 1011
 	CauseScriptError  Cause = "script_error"
 	CauseRouteRemoved Cause = "route_removed" // its pattern was removed; 1012
 	CauseRateLimited  Cause = "rate_limited"  // above the rate, policy RateClose; 1008

@@ -7,9 +7,9 @@ import (
 	"net/http"
 )
 
-// An Error is what an operation, or a refused upgrade, reports. It marshals to
-// exactly {"type", "error", "status"}, the error object, with "nodes" of a partial
-// result of a cluster; everything that leaves the process goes through it.
+// An Error is what an operation, or a refused upgrade, reports. It marshals to exactly
+// {"type", "error", "status"}, the error object, with "nodes" of a partial result of a
+// cluster; whatever leaves the process is made by it.
 //
 // errors.Is compares the Type, so errors.Is(err, gateway.ErrNotFound) holds for
 // every error of type not_found whatever its text.
@@ -155,9 +155,9 @@ func ErrorOf(err error) Error {
 	return *NewError(ErrInternal, "%w", err)
 }
 
-// fromOperation reports whether err is the failure of an operation on some
-// socket that an endpoint merely passed on. It says nothing against the
-// endpoint's own socket, which stays open.
+// fromOperation reports whether err is the failure of an operation on some socket that an
+// endpoint merely passed on. Such an error is no reason to close the endpoint's own
+// socket.
 func fromOperation(err error) bool {
 	for _, target := range []*Error{ErrNotFound, ErrClosed, ErrQueueFull, ErrDropped, ErrUnreachable,
 		ErrTimeout, ErrShutdown} {

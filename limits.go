@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// defaultLimits are what zero fields mean; the README has them as a table.
+// defaultLimits are what zero fields mean; docs/limits.md has them as a table.
 var defaultLimits = Limits{
 	MessagesPerSecond: 5,
 	Burst:             defaultBurst,
@@ -81,7 +81,7 @@ func (l Limits) unbounded() Limits {
 	return l
 }
 
-// check finds what can only be a mistake.
+// check refuses what can only be a mistake.
 func (l Limits) check() error {
 	switch {
 	case math.IsNaN(l.MessagesPerSecond) || math.IsInf(l.MessagesPerSecond, 0):

@@ -14,8 +14,8 @@ import (
 // A Socket is one client's WebSocket connection. Its methods are safe from any
 // goroutine.
 type Socket struct {
-	// What every send touches stands here side by side: of many sockets, each line of
-	// memory that it is on is one that the processor's caches do not have.
+	// The fields that every send touches are next to each other: with many sockets none of
+	// them is in the processor's caches, and each cache line costs.
 	h         *Handler
 	route     *boundRoute
 	shard     *shard
@@ -125,10 +125,9 @@ func (s *Socket) Info() Info {
 	return info
 }
 
-// Send sends a message to this socket's client, like [Handler.Send]. With the
-// context of one of the socket's own events, or of [Socket.Go], it waits while
-// the queue is full, until the context ends: the client does not read, so it is
-// not read from either.
+// Send sends a message to this socket's client, like [Handler.Send]. With the context of
+// one of the socket's own events, or of [Socket.Go], it waits while the queue is full,
+// until the context ends: nothing is read from a client that does not read.
 func (s *Socket) Send(ctx context.Context, m Message) error {
 	if err := checkMessage(m); err != nil {
 		return err
@@ -171,11 +170,10 @@ func (s *Socket) CloseWith(code int, reason string) error {
 	return nil
 }
 
-// Go runs fn in a goroutine of its own as part of the socket: its context is that
-// of the events and ends when closing begins, a panic closes the socket, and
-// what it returns decides over the socket as the result of an event does. The
-// close event waits until fn has returned. Once closing has begun, Go does
-// nothing.
+// Go runs fn in a goroutine of its own as part of the socket: its context is that of the
+// events and ends when closing begins, a panic closes the socket, and what it returns is
+// treated like the result of an event. The close event waits until fn has returned. Once
+// closing has begun, Go does nothing.
 func (s *Socket) Go(fn func(ctx context.Context) error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -82,9 +82,9 @@ var (
 	errTakesNothing = NewError(ErrQueueFull, "the client has taken nothing for WriteTimeout")
 )
 
-// sweepBusy is sweep while the socket's endpoint runs. Nobody listens, so nothing
-// is held against the peer's silence. But a ping shows whether it is still there:
-// the endpoint may be waiting for its context to end.
+// sweepBusy is sweep while the socket's endpoint runs. The reader is not reading, so the
+// peer's silence proves nothing. But a ping shows whether it is still there: the endpoint
+// may be waiting for its context to end.
 func (s *Socket) sweepBusy(now int64, over func(int64, time.Duration) bool) {
 	s.watch.pingAt = 0
 	s.lastMsg.Store(now)

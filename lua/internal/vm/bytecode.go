@@ -69,7 +69,7 @@ func (i instruction) jumps() bool {
 	return op == opJmp || op == opForLoop || op == opForPrep || op == opTForLoop
 }
 
-// tests reports whether the instruction decides over the jump after it; the two
+// tests reports whether the instruction decides whether the jump after it is taken; the two
 // must stay together.
 func (i instruction) tests() bool { return i.op() >= opEq && i.op() <= opTestSet }
 
