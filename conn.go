@@ -95,7 +95,7 @@ func (c *conn) wait() error {
 	if began != 0 {
 		c.s.msgStart.Store(0)
 	}
-	if err != nil && err != errRest {
+	if err != nil && err != errAbandoned && err != errRest {
 		c.err = err
 		c.freeBuf()
 	}
@@ -117,7 +117,9 @@ func (c *conn) messageBegan() int64 {
 	return f.began
 }
 
-// receive reads once, into the message that is arriving or into a buffer.
+// receive reads once, into the message that is arriving or into a buffer. Where the socket
+// closes, and the read was woken, what has come of the message is given up; the library's
+// reading of it ends with errAbandoned.
 func (c *conn) receive() error {
 	for {
 		if c.broken.Load() || c.cutting.Load() { // a deadline that told so may have been replaced
@@ -133,6 +135,12 @@ func (c *conn) receive() error {
 		}
 		if !c.woken(err) {
 			return err
+		}
+		if c.s.isClosing() {
+			if c.frames.assembling {
+				return errAbandoned
+			}
+			c.drop()
 		}
 		if c.s.dozing.CompareAndSwap(true, false) && c.frames.idle() {
 			return errRest

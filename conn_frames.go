@@ -47,8 +47,8 @@ const (
 var errAbandoned = errors.New("gateway: the socket closes in the middle of a message")
 
 // take takes the next message out of the received bytes, if it is there as a whole and
-// in one frame, and the control frames before it. It never waits. Once the socket
-// closes, data frames are only counted.
+// in one frame, and the control frames before it. It does not wait for more, but may wait
+// for memory. Once the socket closes, data frames are only counted.
 func (c *conn) take() (m Message, what found, err error) {
 	f := &c.frames
 	for {
@@ -108,6 +108,15 @@ func (c *conn) header() (ok bool, err error) {
 // endFrame is called when the payload has been taken.
 func (f *frameState) endFrame() { f.inFrame, f.data, f.memory, f.valid = false, nil, nil, 0 }
 
+// drop gives up what has come of a data frame's payload.
+func (c *conn) drop() {
+	if f := &c.frames; !f.h.Control() {
+		c.charge(0)
+		f.memory.release()
+		f.data, f.memory = nil, nil
+	}
+}
+
 // skip drops what has come of the payload of a data frame. It reports whether that was
 // all of it.
 func (c *conn) skip() (whole bool, err error) {
@@ -115,9 +124,7 @@ func (c *conn) skip() (whole bool, err error) {
 	n := min(f.left, int64(len(c.in)))
 	f.left -= n
 	c.in = c.in[n:]
-	c.charge(0)
-	f.memory.release()
-	f.data, f.memory = nil, nil
+	c.drop()
 	if f.left == 0 {
 		f.endFrame()
 	}
@@ -138,7 +145,8 @@ func (c *conn) gather() (whole bool, err error) {
 }
 
 // firstMemory and memoryGrowth say how much memory is made for a message of which some
-// bytes have come: nothing is allocated on an announced length.
+// bytes have come: nothing is allocated on an announced length. It is twice as much where
+// memory is short.
 const (
 	firstMemory  = 512
 	memoryGrowth = 16
@@ -157,6 +165,9 @@ func (c *conn) grow(n int) error {
 		return nil
 	}
 	size := int(min(f.h.Size, max(memoryGrowth*int64(have+n), firstMemory)))
+	if !c.s.h.memory.received.Grants(int(c.s.arriving.Load()), size) {
+		size = int(min(f.h.Size, 2*int64(have+n)))
+	}
 	if err := c.charge(size); err != nil {
 		return err
 	}
@@ -223,9 +234,10 @@ func (c *conn) whole() (Message, error) {
 // finished returns a message that has come, inflated.
 func (c *conn) finished(m Message) (_ Message, err error) {
 	if j := &c.frames.judge; j.Deflated() {
-		deflated := m
+		deflated, held := m, int(c.s.arriving.Load())
 		m = Message{Type: m.Type}
-		m.Data, err = ws.Inflate(deflated.Data, j.Limit, m.Type == MessageText, c.charge)
+		m.Data, err = ws.Inflate(deflated.Data, j.Limit, m.Type == MessageText,
+			func(size int) error { return c.charge(held + size) })
 		deflated.Release()
 	}
 	c.charge(0) // it is the endpoint's now

@@ -8,8 +8,8 @@ import (
 )
 
 // An Error is what an operation, or a refused upgrade, reports. It marshals to
-// exactly {"type", "error", "status"}, the error object; everything that leaves
-// the process goes through it.
+// exactly {"type", "error", "status"}, the error object, with "nodes" of a partial
+// result of a cluster; everything that leaves the process goes through it.
 //
 // errors.Is compares the Type, so errors.Is(err, gateway.ErrNotFound) holds for
 // every error of type not_found whatever its text.
@@ -19,7 +19,11 @@ type Error struct {
 	Status  int    `json:"status"` // an HTTP status code
 	Err     error  `json:"-"`      // what caused it, or nil; never leaves the process
 
-	header *http.Header // of WithHeader; a pointer, for errors are compared
+	// Nodes names the nodes of a cluster that did not answer, in lexical order. What
+	// the call returned beside the error is what the others answered.
+	Nodes []string `json:"nodes,omitempty"`
+
+	header *http.Header // of WithHeader
 }
 
 // The errors of operations and of refused upgrades, by type. Errors that are

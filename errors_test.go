@@ -3,6 +3,7 @@ package gateway_test
 import (
 	"context"
 	"errors"
+	"reflect"
 	"testing"
 
 	"github.com/wsgateway/gateway"
@@ -10,7 +11,7 @@ import (
 
 func TestNewErrorKeepsTypeStatusAndCause(t *testing.T) {
 	err := gateway.NewError(gateway.ErrTooMany, "no room for %q: %w", "x", context.Canceled)
-	if got, want := *err, (gateway.Error{Type: "too_many_sockets", Status: 503, Message: `no room for "x": context canceled`, Err: context.Canceled}); got != want {
+	if got, want := *err, (gateway.Error{Type: "too_many_sockets", Status: 503, Message: `no room for "x": context canceled`, Err: context.Canceled}); !reflect.DeepEqual(got, want) {
 		t.Errorf("NewError = %#v, want %#v", got, want)
 	}
 	if !errors.Is(err, gateway.ErrTooMany) || !errors.Is(err, context.Canceled) || errors.Is(err, gateway.ErrClosed) {

@@ -44,7 +44,7 @@ func Leftovers(h *Handler) []string {
 // leftInMemory names what is still counted, and who still sweeps.
 func leftInMemory(h *Handler) []string {
 	var left []string
-	for name, n := range map[string]int64{"queued": h.memory.queued.Used(), "received": h.memory.received.Used()} {
+	for name, n := range map[string]int64{"queued": h.memory.queued.Used(), "waiting": h.memory.waiting.Used(), "received": h.memory.received.Used()} {
 		if n != 0 {
 			left = append(left, fmt.Sprintf("%d bytes are counted as %s", n, name))
 		}

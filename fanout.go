@@ -74,33 +74,42 @@ func (f *fanout) work() {
 // chunk offers the message to some members and returns those whose outbox needs
 // a writer.
 func (f *fanout) chunk(members []*membership, start []*Socket) []*Socket {
-	var short []*membership
-	start, short = f.offerAll(members, start, nil)
+	start, short := f.offerAll(members, start, nil, false)
 	if len(short) > 0 {
-		s := short[0].socket.Load()
-		if s != nil && f.g.h.relieve(&f.g.h.memory.queued, s, f.plain.Len()) {
-			start, short = f.offerAll(short, start, short[:0])
-		}
-		for _, m := range short {
-			if s := m.socket.Load(); s != nil {
-				f.refuse(s, errNoMemory)
-			}
+		f.relieve(short)
+		start, short = f.offerAll(short, start, short[:0], true)
+	}
+	for _, m := range short {
+		if s := m.socket.Load(); s != nil {
+			f.refuse(s, errNoMemory)
 		}
 	}
 	return start
 }
 
+// relieve makes room for one of those for which there was no memory: for the others, too.
+func (f *fanout) relieve(short []*membership) {
+	p := &f.g.h.memory.queued
+	for _, m := range short {
+		if s := m.socket.Load(); s != nil && !s.stalled(p) {
+			f.g.h.relieve(p, s)
+			return
+		}
+	}
+}
+
 // offerAll appends to start the sockets whose outbox needs a writer, and to short the
 // members for which there was no memory.
-func (f *fanout) offerAll(members []*membership, start []*Socket,
-	short []*membership) ([]*Socket, []*membership) {
+func (f *fanout) offerAll(
+	members []*membership, start []*Socket, short []*membership, lastResort bool,
+) ([]*Socket, []*membership) {
 	accepted := 0
 	for _, m := range members {
 		s := m.socket.Load()
 		if s == nil || f.g.excepts(s.id) {
 			continue
 		}
-		mine, err := f.offer(s, m)
+		mine, err := f.offer(s, m, lastResort)
 		switch err {
 		case nil:
 			accepted++
@@ -118,7 +127,7 @@ func (f *fanout) offerAll(members []*membership, start []*Socket,
 	return start, short
 }
 
-func (f *fanout) offer(s *Socket, m *membership) (write bool, err error) {
+func (f *fanout) offer(s *Socket, m *membership, lastResort bool) (write bool, err error) {
 	if err := s.checkSize(f.m); err != nil {
 		return false, err
 	}
@@ -127,7 +136,8 @@ func (f *fanout) offer(s *Socket, m *membership) (write bool, err error) {
 		f.deflate.Do(func() { f.deflated = f.share(ws.Deflate(f.m.Data), true) })
 		shared = f.deflated
 	}
-	if write, err = s.out.offer(&outgoing{shared: shared, member: m}); err == nil {
+	write, err = s.out.offer(&outgoing{shared: shared, member: m}, lastResort)
+	if err == nil {
 		s.sent(f.m, nil)
 	}
 	return write, err

@@ -91,6 +91,7 @@ func New(opts *Options) *Handler {
 	h.sweeper.h = h
 	h.groups.seed = maphash.MakeSeed()
 	h.hardStop, h.giveUp = context.WithCancel(context.Background())
+	h.bindEngine()
 	return h
 }
 
@@ -128,9 +129,13 @@ func (h *Handler) upgrade(w http.ResponseWriter, r *http.Request) *Error {
 		return err
 	}
 	opened := false
+	var s *Socket
 	defer func() { // also when Authorize panics
 		if !opened {
 			h.hub.withdraw(c.Addr, c.Exempt)
+			if s != nil {
+				s.freeRequest()
+			}
 		}
 	}()
 	admit, err := h.authorize(rt, path, r, &c)
@@ -143,7 +148,10 @@ func (h *Handler) upgrade(w http.ResponseWriter, r *http.Request) *Error {
 	if h.opts.Compression {
 		up.extension = ws.AcceptDeflate(r.Header["Sec-Websocket-Extensions"])
 	}
-	s := h.newSocket(rt, newRequest(r, &c, path, up.subprotocol), admit, baseContext(r))
+	s = h.newSocket(rt, newRequest(r, &c, path, up.subprotocol), admit, baseContext(r))
+	if err := h.chargeRequest(s); err != nil {
+		return err
+	}
 	conn, brw, hijackErr := hj.Hijack()
 	if hijackErr != nil {
 		err := hijackFailed(hj, hijackErr)
@@ -234,6 +242,7 @@ func (h *Handler) Send(ctx context.Context, id string, m Message) error {
 	}
 	s, err := h.find(id)
 	if err != nil {
+		_, err = h.foreign(ctx, Op{Kind: OpSend, Socket: id, Message: m}, err)
 		return err
 	}
 	return s.send(ctx, m)
@@ -248,6 +257,7 @@ func (h *Handler) SendSync(ctx context.Context, id string, m Message) error {
 	}
 	s, err := h.find(id)
 	if err != nil {
+		_, err = h.foreign(ctx, Op{Kind: OpSendSync, Socket: id, Message: m}, err)
 		return err
 	}
 	return s.sendSync(ctx, m)
@@ -262,6 +272,7 @@ func (h *Handler) SendWait(ctx context.Context, id string, m Message) error {
 	}
 	s, err := h.find(id)
 	if err != nil {
+		_, err = h.foreign(ctx, Op{Kind: OpSendWait, Socket: id, Message: m}, err)
 		return err
 	}
 	return s.sendWait(ctx, m)
@@ -283,13 +294,15 @@ func (h *Handler) CloseWith(ctx context.Context, id string, code int, reason str
 	}
 	s, err := h.find(id)
 	if err != nil {
+		_, err = h.foreign(ctx, Op{Kind: OpClose, Socket: id, Code: code, Reason: reason}, err)
 		return err
 	}
 	return s.CloseWith(code, reason)
 }
 
-// CloseAll begins to close every open socket with 1000 and returns how many. On one
-// node it cannot fail.
+// CloseAll begins to close every open socket with 1000, in a cluster those of every
+// node, and returns how many. On one node it cannot fail; in a cluster the error names
+// the nodes that did not answer, and may not have closed theirs.
 func (h *Handler) CloseAll(ctx context.Context) (int, error) {
 	n := 0
 	for s := range h.hub.all() {
@@ -297,7 +310,7 @@ func (h *Handler) CloseAll(ctx context.Context) (int, error) {
 			n++
 		}
 	}
-	return n, nil
+	return h.countElsewhere(ctx, n, Op{Kind: OpGroupClose, All: true, Code: closeNormal})
 }
 
 // Info describes the socket with the id; its secret headers are redacted. A
@@ -305,22 +318,31 @@ func (h *Handler) CloseAll(ctx context.Context) (int, error) {
 // that, and for an id that nobody has, the error is ErrNotFound.
 func (h *Handler) Info(ctx context.Context, id string) (Info, error) {
 	s, err := h.find(id)
-	if err != nil {
+	if err == nil {
+		return s.Info().redacted(), nil
+	}
+	r, err := h.foreign(ctx, Op{Kind: OpInfo, Socket: id}, err)
+	if err != nil || r.Info == nil {
 		return Info{}, err
 	}
-	return s.Info().redacted(), nil
+	return *r.Info, nil
 }
 
-// List returns the ids of the open sockets in lexical order. On one node it cannot
-// fail.
-func (h *Handler) List(ctx context.Context) ([]string, error) {
+// List returns the ids of the open sockets, in a cluster those of every node, in
+// lexical order. On one node it cannot fail; in a cluster the error names the nodes
+// that did not answer, and the ids are those of the others.
+func (h *Handler) List(ctx context.Context) (ids []string, err error) {
 	open, _ := h.hub.count()
-	ids := make([]string, 0, open)
-	for id := range h.ListSeq(ctx) {
+	ids = make([]string, 0, open)
+	for id, failed := range h.ListSeq(ctx) {
+		if failed != nil {
+			err = failed
+			break
+		}
 		ids = append(ids, id)
 	}
 	slices.Sort(ids)
-	return ids, nil
+	return ids, err
 }
 
 // ListSeq yields the ids that List returns, in no order and without holding all
@@ -333,11 +355,11 @@ func (h *Handler) ListSeq(ctx context.Context) iter.Seq2[string, error] {
 				return
 			}
 		}
+		h.listElsewhere(ctx, yield)
 	}
 }
 
-// find returns the socket with the id. It is the one place where an id of
-// another node would leave the process.
+// find returns the socket of this node with the id.
 func (h *Handler) find(id string) (*Socket, error) {
 	if id == "" {
 		return nil, invalidf("the socket id is empty")
@@ -375,11 +397,12 @@ func (h *Handler) Shutdown(ctx context.Context) error {
 		h.flusher.wg.Wait()
 		h.logs.bursts.flush(h.logs.tellLeft)
 		h.giveUp()
-		return nil
+		return h.closeEngine(ctx)
 	case <-ctx.Done():
 	}
 	n, requests := h.hub.count()
 	h.giveUp()
+	h.closeEngine(ctx) // ctx has ended: it says good-bye and waits for nothing
 	for s := range h.hub.all() {
 		s.conn.abort(true)
 	}

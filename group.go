@@ -40,9 +40,12 @@ func (h *Handler) Group(name string) Group { return Group{h: h, name: name} }
 // All returns the group of every open socket. Nobody joins or leaves it.
 func (h *Handler) All() Group { return Group{h: h, all: true} }
 
-// Groups returns the names of the groups that have members, in lexical order. On
-// one node it cannot fail.
-func (h *Handler) Groups(ctx context.Context) ([]string, error) { return h.groups.names(), nil }
+// Groups returns the names of the groups that have members, in a cluster on any node,
+// in lexical order. On one node it cannot fail; in a cluster the error names the nodes
+// that did not answer.
+func (h *Handler) Groups(ctx context.Context) ([]string, error) {
+	return h.namesElsewhere(ctx, h.groups.names())
+}
 
 // Except returns the group without the sockets that have these ids, for Send,
 // CloseWith and Members. Ids that nobody has are ignored.
@@ -72,7 +75,7 @@ func (g Group) OnRefused(fn func(id string, err error)) Group {
 func (g Group) Join(ctx context.Context, id string) error {
 	s, err := g.socket(id)
 	if err != nil {
-		return err
+		return g.foreign(ctx, OpJoin, id, err)
 	}
 	return s.join(g.name)
 }
@@ -83,7 +86,7 @@ func (g Group) Join(ctx context.Context, id string) error {
 func (g Group) Leave(ctx context.Context, id string) error {
 	s, err := g.socket(id)
 	if err != nil {
-		return err
+		return g.foreign(ctx, OpLeave, id, err)
 	}
 	s.leave(g.name)
 	return nil
@@ -116,10 +119,14 @@ func (g Group) Len(ctx context.Context) (int, error) {
 	if err := g.check(); err != nil {
 		return 0, err
 	}
+	return g.h.countElsewhere(ctx, g.lenHere(), g.op(OpLen))
+}
+
+func (g Group) lenHere() int {
 	if g.all {
-		return g.h.everyone.len(), nil
+		return g.h.everyone.len()
 	}
-	return g.h.groups.len(g.name), nil
+	return g.h.groups.len(g.name)
 }
 
 // Members yields the members, in no order. An error is the last that it yields,
@@ -135,14 +142,11 @@ func (g Group) Members(ctx context.Context) iter.Seq2[Member, error] {
 			if s == nil || g.excepts(s.id) {
 				continue
 			}
-			member := Member{SocketID: s.id, Opened: s.opened}
-			if a := s.admission(); a != nil {
-				member.Values = maps.Clone(a.Values)
-			}
-			if !yield(member, nil) {
+			if !yield(s.member(), nil) {
 				return
 			}
 		}
+		g.membersElsewhere(ctx, yield)
 	}
 }
 
@@ -156,14 +160,19 @@ func (g Group) CloseWith(ctx context.Context, code int, reason string) (int, err
 	if err != nil {
 		return 0, err
 	}
-	n := 0
+	op := g.op(OpGroupClose)
+	op.Code, op.Reason = code, reason
+	return g.h.countElsewhere(ctx, g.closeHere(code, reason), op)
+}
+
+func (g Group) closeHere(code int, reason string) (n int) {
 	for _, m := range g.members() {
 		s := m.socket.Load()
 		if s != nil && !g.excepts(s.id) && s.close(Closed{Cause: CauseOperation, Code: code, Reason: reason}) {
 			n++
 		}
 	}
-	return n, nil
+	return n
 }
 
 // Send puts the message into the queue of every member and returns how many
@@ -181,9 +190,18 @@ func (g Group) Send(ctx context.Context, m Message) (int, error) {
 	if err := contextEnded(ctx); err != nil {
 		return 0, err
 	}
+	n := g.sendHere(m)
+	if g.h.opts.Engine == nil {
+		return n, nil
+	}
+	return g.sendElsewhere(ctx, n, m)
+}
+
+// sendHere sends a checked message to the members on this node.
+func (g Group) sendHere(m Message) int {
 	members := g.members()
 	if len(members) == 0 {
-		return 0, nil
+		return 0
 	}
 	f := &fanout{g: g, m: m, members: members}
 	f.plain = f.share(m.Data, false)
@@ -191,7 +209,7 @@ func (g Group) Send(ctx context.Context, m Message) (int, error) {
 	for _, r := range f.refused {
 		g.refused(r.id, r.err)
 	}
-	return int(f.accepted.Load()), nil
+	return int(f.accepted.Load())
 }
 
 func (g Group) members() []*membership {
@@ -282,12 +300,13 @@ func (gs *groups) shard(name string) *groupShard {
 	return &gs.shards[maphash.String(gs.seed, name)%shardCount]
 }
 
-func (gs *groups) add(m *membership) {
+// add reports whether the group is a new one.
+func (gs *groups) add(m *membership) (first bool) {
 	sh := gs.shard(m.name)
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
 	g := sh.byName[m.name]
-	if g == nil {
+	if first = g == nil; first {
 		if sh.byName == nil {
 			sh.byName = map[string]*group{}
 		}
@@ -295,9 +314,11 @@ func (gs *groups) add(m *membership) {
 		sh.byName[m.name] = g
 	}
 	g.add(m)
+	return first
 }
 
-func (gs *groups) left(name string) {
+// left reports whether the group is no more.
+func (gs *groups) left(name string) (last bool) {
 	sh := gs.shard(name)
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
@@ -306,7 +327,9 @@ func (gs *groups) left(name string) {
 		if len(sh.byName) == 0 {
 			sh.byName = nil // maps do not shrink
 		}
+		return true
 	}
+	return false
 }
 
 func (gs *groups) get(name string) *group {
@@ -354,24 +377,33 @@ func (gs *groups) count() (n int) {
 
 // join adds the socket to a group whose name was checked.
 func (s *Socket) join(name string) error {
+	first, err := s.enter(name)
+	if first {
+		s.h.interest(name)
+	}
+	return err
+}
+
+// enter is join; first says that the group had no member before.
+func (s *Socket) enter(name string) (first bool, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closing.Load() {
-		return ErrClosed
+		return false, ErrClosed
 	}
 	if s.memberLocked(name) >= 0 {
-		return nil
+		return false, nil
 	}
 	if most := s.h.opts.MaxGroupsPerSocket; most >= 0 && len(s.groups) >= most {
-		return invalidf("the socket is in %d groups, the limit", len(s.groups))
+		return false, invalidf("the socket is in %d groups, the limit", len(s.groups))
 	}
 	m := &membership{name: name}
 	m.socket.Store(s)
 	s.groups = append(s.groups, m)
 	s.route.stats.memberships.Add(1)
-	s.h.groups.add(m)
+	first = s.h.groups.add(m)
 	s.traceJoinedLocked(name)
-	return nil
+	return first, nil
 }
 
 // memberLocked returns the index of the group in s.groups, or -1.
@@ -381,18 +413,25 @@ func (s *Socket) memberLocked(name string) int {
 
 // leave ends the membership before any other join or leave of the socket goes on.
 func (s *Socket) leave(name string) {
+	if s.quit(name) {
+		s.h.interest(name)
+	}
+}
+
+// quit is leave; last says that the group has no members any more.
+func (s *Socket) quit(name string) (last bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	i := s.memberLocked(name)
 	if i < 0 || s.closing.Load() { // a closing socket has left all
-		return
+		return false
 	}
 	m := s.groups[i]
 	s.groups = slices.Delete(s.groups, i, i+1)
 	m.end(s)
-	s.h.groups.left(name)
 	s.traceLeft(name)
 	s.route.stats.memberships.Add(-1)
+	return s.h.groups.left(name)
 }
 
 // joinAdmitted joins the groups of the socket's admission.
@@ -414,17 +453,21 @@ func (s *Socket) joinAdmitted() {
 }
 
 // leaveAllLocked ends all memberships; closing has begun, so there come no new ones.
-// The names stay for the close event.
-func (s *Socket) leaveAllLocked() {
+// The names stay for the close event. It returns the groups of which an engine is to be
+// told that they have ended, once no lock is held.
+func (s *Socket) leaveAllLocked() (over []string) {
 	for _, m := range s.groups {
 		m.end(s)
-		s.h.groups.left(m.name)
+		if s.h.groups.left(m.name) && s.h.opts.Engine != nil {
+			over = append(over, m.name)
+		}
 	}
 	s.route.stats.memberships.Add(-int64(len(s.groups)))
 	if s.all.socket.Load() != nil {
 		s.all.end(s)
 		s.h.everyone.left()
 	}
+	return over
 }
 
 func groupNames(memberships []*membership) []string {

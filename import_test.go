@@ -26,6 +26,7 @@ func TestImports(t *testing.T) {
 		"./gatewaytest": {webSocketLibrary},
 		"./ticket":      {webSocketLibrary}, // through the gateway
 		"./lua":         {webSocketLibrary, luaMachine},
+		"./cluster":     {webSocketLibrary},
 	} {
 		used := map[string]bool{}
 		for _, dep := range nonStandardDeps(t, pkg) {
@@ -105,6 +106,11 @@ func TestForbiddenImports(t *testing.T) {
 			"scripts know operations, not how they travel": {"net/http", webSocketLibrary},
 			"the machine is behind lua/internal/vm":        {luaMachine},
 			"test helpers stay out of programs":            testHelpers,
+		},
+		"cluster": {
+			"the cluster knows operations, not what asks for them": {module + "/lua", webSocketLibrary},
+			"how bytes travel is a transport's":                    {"net", "net/http"},
+			"test helpers stay out of programs":                    testHelpers,
 		},
 		"ticket": {
 			"tickets know no sockets":           {webSocketLibrary},

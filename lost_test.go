@@ -41,7 +41,7 @@ func (c *shortConn) Write(p []byte) (int, error) {
 
 // Every message that was accepted was either written or is counted as lost, wherever a
 // write breaks off: in a chunk of small messages, at a boundary, in a large one.
-func TestLostCountsWhatWasNotWritten(t *testing.T) {
+func TestLostWhenAWriteFails(t *testing.T) {
 	for seed := range uint64(60) {
 		synctest.Test(t, func(t *testing.T) {
 			rnd := rand.New(rand.NewPCG(seed, 9))

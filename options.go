@@ -85,16 +85,27 @@ type Options struct {
 	// negative: no cap.
 	MaxGroupsPerSocket int
 
+	// Engine makes this process a node of a cluster: every operation then acts on the
+	// sockets of all nodes, see package cluster. Shutdown closes it. Nil: there is one
+	// node. An engine whose node name is not valid, or that serves another Handler,
+	// panics.
+	Engine Engine
+
 	// MaxQueuedBytes bounds the memory in bytes of all outgoing queues together, and of
 	// the latest messages and the long requests that are kept of sockets; a few kilobytes
-	// of each socket do not count. When it is short, sockets whose clients do not read
-	// are closed, those that hold most first; only where there are none is a message
-	// refused with ErrQueueFull. Zero means 256 MiB; negative: no bound.
+	// of each socket do not count. The fuller it is, the less each socket may have of it.
+	// When it is short, sockets whose clients have read nothing for a second are closed,
+	// those that hold most first; only where there are none is a message refused with
+	// ErrQueueFull. Kept messages and requests get half of it: beyond, a message is not
+	// kept, and an upgrade with more than 4 KiB of header and URI is refused with
+	// ErrTooMany. Zero means 256 MiB; negative: no bound.
 	MaxQueuedBytes int64
 
 	// MaxReceivingBytes bounds the memory in bytes of all messages together that have
-	// come in part; the first kilobytes of each do not count. When it is short, sockets
-	// whose clients have stopped in the middle are closed, those that hold most first.
+	// come in part; the first kilobytes of each do not count. The fuller it is, the less
+	// each may have of it. When it is short, sockets whose message has been arriving for
+	// more than a second are closed, those that hold most first; where there are none,
+	// clients are not read from until there is room, for Limits.MessageTimeout at most.
 	// Zero means 64 MiB; negative: no bound.
 	MaxReceivingBytes int64
 

@@ -35,6 +35,7 @@ type outbox struct {
 	progress chan struct{} // closed when something changed for a waiter; nil if nobody waits
 	since    int64         // when the client was last seen to take nothing; 0 if it is not waited for
 	full     int64         // since when senders are refused, without a time of relief; 0 if they are not
+	waits    int           // bytes that senders hold that wait for room
 	timer    *time.Timer   // bounds how long replies are collected; made when first needed
 	timed    bool          // timer runs
 	reported waiting       // what the route's counters show of the queue
@@ -62,49 +63,46 @@ func (o *outbox) order() frameq.Order {
 
 func (o *outbox) emptyLocked() bool { return o.queue.Empty() && len(o.control) == 0 }
 
-// An outgoing is a message on its way into an outbox: one encoded frame, a frame that
-// others get too, or a short payload that has no frame yet, for it may find room behind
-// the message before it.
+// An outgoing is a message on its way into an outbox: a frame that others get too, one
+// encoded frame, or a payload that has no frame yet, for it may find room behind the
+// message before it, or has to wait for room.
 type outgoing struct {
-	frame  *frameq.Frame
 	shared *frameq.Shared
-	first  byte
-	short  []byte
-	member *membership // that it is sent through, or nil
+	frame  *frameq.Frame
+	first  byte   // of the frame of payload
+	data   []byte // the payload, also where there is a frame
+	key    string
+	keep   bool           // is not dropped to make room for others
+	notice *frameq.Notice // who waits for it, or nil
+	member *membership    // that it is sent through, or nil
 }
 
-func (m *outgoing) size() int {
+func (m *outgoing) want() frameq.Want {
 	switch {
 	case m.frame != nil:
-		return len(m.frame.B)
+		return frameq.Want{N: len(m.frame.B), Key: m.key}
 	case m.shared != nil:
-		return m.shared.Len()
+		return frameq.Want{N: m.shared.Len(), Shared: m.shared, Key: m.shared.Key()}
 	}
-	return len(m.short) + ws.MaxHeader
+	return frameq.Want{N: len(m.data) + ws.MaxHeader, Key: m.key}
 }
 
-func (m *outgoing) key() string {
-	switch {
-	case m.frame != nil:
-		return m.frame.Key
-	case m.shared != nil:
-		return m.shared.Key()
-	}
-	return ""
-}
+// joins reports whether the message can share a buffer with others.
+func (m *outgoing) joins() bool { return m.key == "" && !m.keep && m.notice == nil }
 
 // free gives up what was not queued.
 func (m *outgoing) free() {
 	if m.frame != nil {
 		m.frame.Free()
+		m.frame = nil
 	}
 }
 
 // put queues a message, or refuses it at once.
 func (o *outbox) put(m *outgoing) error {
-	write, err := o.offer(m)
-	if err == errNoMemory && o.s.h.relieve(&o.s.h.memory.queued, o.s, m.size()) {
-		write, err = o.offer(m)
+	write, err := o.offer(m, false)
+	if err == errNoMemory && (o.s.h.relieve(&o.s.h.memory.queued, o.s) || o.order() != frameq.Nobody) {
+		write, err = o.offer(m, true)
 	}
 	if write {
 		o.appoint()
@@ -118,8 +116,9 @@ func (o *outbox) put(m *outgoing) error {
 
 // offer is put without what must not be done for many sockets one by one: write says
 // that the caller has become the writer. Through a membership that has ended it does
-// nothing.
-func (o *outbox) offer(m *outgoing) (write bool, err error) {
+// nothing. Only in the last resort do waiting messages give way because all sockets
+// together hold too much.
+func (o *outbox) offer(m *outgoing, lastResort bool) (write bool, err error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	switch {
@@ -128,7 +127,7 @@ func (o *outbox) offer(m *outgoing) (write bool, err error) {
 	case o.closed:
 		return false, ErrClosed
 	}
-	if err := o.pushLocked(m, o.order()); err != nil {
+	if err := o.pushLocked(m, o.order(), lastResort); err != nil {
 		if o.full == 0 && err != errNoMemory {
 			o.full = o.s.h.since(time.Now())
 		}
@@ -139,31 +138,28 @@ func (o *outbox) offer(m *outgoing) (write bool, err error) {
 
 // pushLocked queues a message if there is room, or can be made in the order. It changes
 // nothing otherwise.
-func (o *outbox) pushLocked(m *outgoing, order frameq.Order) error {
+func (o *outbox) pushLocked(m *outgoing, order frameq.Order, lastResort bool) error {
 	q := &o.queue
-	room, bound := q.Room(m.size(), m.key(), o.limits(), order)
+	w := m.want()
+	room, bound := q.Room(&w, o.limits(), order, lastResort)
 	if bound != frameq.None {
 		return fullErrors[bound]
 	}
-	extra := 0
-	if m.shared != nil {
-		extra = q.ExtraShared(m.shared, &room)
-	} else {
-		extra = q.Extra(m.size(), &room)
-	}
-	if !q.Budget.Fits(extra) {
-		return errNoMemory
-	}
 	q.Make(&room, o.gaveWayLocked)
-	join := o.order() == frameq.Nobody
-	switch {
-	case m.shared != nil:
+	if m.shared != nil {
 		q.PushShared(m.shared)
-	case m.frame != nil:
-		q.Push(m.frame, join)
-	case !join || !q.Write(m.first, m.short):
-		q.Push(frameq.New(m.first, m.short, ""), join)
+		return nil
 	}
+	join := o.order() == frameq.Nobody
+	if m.frame == nil {
+		if join && m.joins() && q.Write(m.first, m.data) {
+			return nil
+		}
+		defer q.Release(q.Reserve(w.N)) // a large one may have to wait for the memory itself
+		m.frame = frameq.New(m.first, m.data, m.key)
+	}
+	m.frame.Keep, m.frame.Notice = m.keep, m.notice
+	q.Push(m.frame, join)
 	return nil
 }
 
@@ -188,108 +184,6 @@ func (o *outbox) lostLocked(f *frameq.Frame, off int, why lostReason) {
 		o.changedLocked()
 	}
 	f.Free()
-}
-
-// putWait queues a message, and waits for room until ctx ends. It never makes others
-// give way.
-func (o *outbox) putWait(ctx context.Context, m *outgoing) error {
-	relieved := false
-	var short error
-	err := o.wait(ctx, func() bool {
-		short = nil
-		err := o.pushLocked(m, frameq.Nobody)
-		if err == errNoMemory && (relieved || o.emptyLocked()) {
-			short = err // what waits here is not what it waits for
-			return true
-		}
-		return err == nil
-	})
-	if short != nil && !relieved && o.s.h.relieve(&o.s.h.memory.queued, o.s, m.size()) {
-		relieved = true
-		err = o.wait(ctx, func() bool {
-			short = o.pushLocked(m, frameq.Nobody)
-			return short == nil || short == errNoMemory
-		})
-	}
-	if err == nil && short != nil {
-		err = o.s.refused(short)
-	}
-	if err != nil {
-		m.free()
-	}
-	return err
-}
-
-// putSync queues a frame like putWait, and waits until it is handed to the operating
-// system. It reports whether the frame was queued, whatever became of it.
-func (o *outbox) putSync(ctx context.Context, f *frameq.Frame) (queued bool, err error) {
-	sent := new(frameq.Notice)
-	f.Notice = sent
-	if err := o.putWait(ctx, &outgoing{frame: f}); err != nil {
-		return false, err
-	}
-	o.uncork()
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	for !sent.Written && !sent.Lost && !o.dead { // finish, which takes what is left, may be waiting for the caller
-		if err := o.waitLocked(ctx); err != nil {
-			return true, err
-		}
-	}
-	switch {
-	case sent.Written:
-		return true, nil
-	case o.closed:
-		return true, ErrClosed
-	}
-	return true, ErrDropped
-}
-
-// wait calls try, with o.mu held, until it returns true, again after every change. It
-// fails with ErrClosed when the outbox takes no more.
-func (o *outbox) wait(ctx context.Context, try func() bool) error {
-	o.mu.Lock()
-	for !o.closed && !try() {
-		if o.acquireLocked() { // nothing would change if nobody wrote
-			o.mu.Unlock()
-			o.appoint()
-			o.mu.Lock()
-			continue
-		}
-		if err := o.waitLocked(ctx); err != nil {
-			o.mu.Unlock()
-			return err
-		}
-	}
-	closed := o.closed
-	o.mu.Unlock()
-	if closed {
-		return ErrClosed
-	}
-	return nil
-}
-
-// waitLocked gives up o.mu until something changes.
-func (o *outbox) waitLocked(ctx context.Context) error {
-	if o.progress == nil {
-		o.progress = make(chan struct{})
-	}
-	ch := o.progress
-	o.mu.Unlock()
-	defer o.mu.Lock()
-	select {
-	case <-ch:
-		return nil
-	case <-ctx.Done():
-		return timeout(ctx)
-	}
-}
-
-func (o *outbox) changedLocked() {
-	if o.progress != nil {
-		close(o.progress)
-		o.progress = nil
-	}
 }
 
 // pong queues the answer to a ping: behind the replies to what came before the ping, as
@@ -410,10 +304,10 @@ func (o *outbox) pending() bool {
 	return !o.emptyLocked()
 }
 
-// holds returns about how many bytes wait here, and since when the client takes none of
-// them; 0 if it does.
-func (o *outbox) holds() (bytes int, since int64) {
+// holds returns how many bytes count for what waits here, how many senders hold that wait
+// for room, and since when the client takes nothing; 0 if it does.
+func (o *outbox) holds() (queued, waits int, since int64) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	return max(o.queue.Held(), o.queue.Size()), o.since
+	return o.queue.Counted(), o.waits, o.since
 }

@@ -3,6 +3,8 @@ package gateway
 import (
 	"context"
 	"time"
+
+	"github.com/wsgateway/gateway/internal/frameq"
 )
 
 // corkDelay is how long collected replies wait at most.
@@ -20,11 +22,11 @@ const (
 // collected until the event is over or corkDelay has passed. It waits for room, and a
 // policy that drops messages does not drop replies.
 func (o *outbox) reply(ctx context.Context, m *outgoing) error {
-	m.frame.Keep = o.order() != 0
+	m.keep = o.order() != frameq.Nobody
 	mode := o.mode.Load()
-	if mode == modeNow && o.beFirst() {
+	if mode == modeNow && o.beFirst(m) {
 		o.mode.CompareAndSwap(modeNow, modeCollect)
-		o.writeNow(m.frame)
+		o.writeNow(m)
 		return nil
 	}
 	if err := o.putWait(ctx, m); err != nil {
@@ -43,11 +45,12 @@ func (o *outbox) reply(ctx context.Context, m *outgoing) error {
 	return nil
 }
 
-// beFirst makes the caller the writer if it can write at once.
-func (o *outbox) beFirst() bool {
+// beFirst makes the caller the writer if it can write the message at once, and its frame
+// may wait if the client does not take all of it.
+func (o *outbox) beFirst(m *outgoing) bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	return o.s.conn.raw != nil && o.acquireIdleLocked()
+	return o.s.conn.raw != nil && o.queue.Takes(m.want().N) && o.acquireIdleLocked()
 }
 
 // startTimerLocked bounds how long collected replies wait, even if the event goes on for

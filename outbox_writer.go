@@ -80,16 +80,29 @@ func (o *outbox) fail(err error) {
 
 const batchSize = 64 << 10 // of what one write takes together
 
-var batchBufs = sync.Pool{New: func() any { return new([batchSize]byte) }}
+// Frames are put together in these. A write that can only block holds its buffer until its
+// client reads, so that one is small: TLS takes no more at a time.
+var batchBufs, blockingBufs = bufPool(batchSize), bufPool(frameq.MaxChunk)
+
+func bufPool(size int) *sync.Pool {
+	return &sync.Pool{New: func() any { b := make([]byte, size); return &b }}
+}
+
+func (b *batch) bufs() *sync.Pool {
+	if b.o.s.conn.raw == nil {
+		return blockingBufs
+	}
+	return batchBufs
+}
 
 // A batch is the writer's side of an outbox: what it writes at a time. It implements
 // rawio.Source.
 type batch struct {
 	o    *outbox
-	buf  *[batchSize]byte // frames are put together here
-	once bool             // stop after the first write even if there is more
-	more bool             // there is
-	n    int              // writes
+	buf  *[]byte // frames are put together here
+	once bool    // stop after the first write even if there is more
+	more bool    // there is
+	n    int     // writes
 }
 
 // batches are those of flush, which is called for every few messages.
@@ -136,7 +149,7 @@ func (b *batch) Blocked(written int) {
 
 func (b *batch) free() {
 	if b.buf != nil {
-		batchBufs.Put(b.buf)
+		b.bufs().Put(b.buf)
 		b.buf = nil
 	}
 }
@@ -159,9 +172,9 @@ func (b *batch) takeLocked() []byte {
 		}
 	}
 	if b.buf == nil {
-		b.buf = batchBufs.Get().(*[batchSize]byte)
+		b.buf = b.bufs().Get().(*[]byte)
 	}
-	p := b.buf[:0]
+	p := (*b.buf)[:0]
 	taken := 0
 	if off > 0 || o.opening {
 		p = append(p, frames[0].B[off:]...)
@@ -170,7 +183,7 @@ func (b *batch) takeLocked() []byte {
 	o.ctlTaken = copy(p[len(p):cap(p)], o.control)
 	p = p[:len(p)+o.ctlTaken]
 	for _, f := range frames {
-		if len(f.B) > frameq.MaxChunk || len(p)+len(f.B) > batchSize {
+		if len(f.B) > frameq.MaxChunk || len(p)+len(f.B) > cap(p) {
 			break
 		}
 		p = append(p, f.B...)
@@ -243,10 +256,12 @@ func (o *outbox) flush(once bool) (more bool) {
 	} else {
 		err = o.writeBlocking(b)
 	}
+	if err != nil {
+		b.free()
+	}
 	b.o = nil
 	switch {
 	case err != nil:
-		b.free()
 		o.fail(err)
 	case stuck:
 		go o.drain()
@@ -283,7 +298,13 @@ func (o *outbox) writeBlocking(b *batch) error {
 }
 
 // writeNow writes one message, for the writer, without queueing it.
-func (o *outbox) writeNow(f *frameq.Frame) {
+func (o *outbox) writeNow(m *outgoing) {
+	defer o.queue.Release(o.queue.Reserve(m.want().N))
+	f := m.frame
+	if f == nil {
+		f = frameq.New(m.first, m.data, m.key)
+	}
+	f.Keep = m.keep
 	n, err := o.s.conn.raw.TryWrite(f.B)
 	o.mu.Lock()
 	switch {

@@ -72,13 +72,18 @@ func (s *Socket) delay(wait time.Duration) bool {
 	return !s.isClosing()
 }
 
-// pause waits, at most until the socket begins to close.
-func (s *Socket) pause(d time.Duration) {
+// pause has the reader wait. Meanwhile nothing is read: TCP pushes back. It reports false
+// if the socket begins to close.
+func (s *Socket) pause(d time.Duration) bool {
+	s.out.flushOwn()
+	defer s.delays.Store(s.delays.Swap(true))
 	t := time.NewTimer(d)
 	defer t.Stop()
 	select {
 	case <-t.C:
+		return true
 	case <-s.ctx.Done():
+		return false
 	}
 }
 

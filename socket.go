@@ -31,6 +31,8 @@ type Socket struct {
 	req    request
 	opened time.Time
 
+	reqBytes int // of req that count in the pool; immutable
+
 	ctx socketContext // of open and data events
 
 	// Owned by the reader, the goroutine of run.
@@ -47,7 +49,7 @@ type Socket struct {
 	lastIn   atomic.Int64  // bytes came
 	lastMsg  atomic.Int64  // a message came or went
 	msgStart atomic.Int64  // the message that is arriving began; 0: none is
-	delays   atomic.Bool   // the rate delays a message; see readAhead
+	delays   atomic.Bool   // the reader waits, for the rate delays or memory is short; see readAhead
 	unsure   atomic.Bool   // there may have been more to read when the reader last went to wait; see rawio.Conn.Read
 	dozing   atomic.Bool   // the reader is to go to rest when it is woken
 	resting  atomic.Bool   // there is no reader, see rest.go

@@ -38,18 +38,27 @@ func (s *Socket) close(c Closed) bool {
 // outbox's writer. All of it happens before anybody can see that the socket is closing
 // and act on it: nothing is queued for it afterwards, and no close event comes earlier.
 func (s *Socket) startClose(c Closed, arm bool) (began, write bool) {
+	began, write, over := s.markClosing(c, arm)
+	for _, group := range over {
+		s.h.interest(group)
+	}
+	return began, write
+}
+
+// markClosing is startClose but for the groups that are over with this socket.
+func (s *Socket) markClosing(c Closed, arm bool) (began, write bool, over []string) {
 	if c.Reason == "" && c.Cause != CauseClient && c.Cause != CauseConnectionLost {
 		c.Reason = ws.CleanReason(string(c.Cause))
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closing.Load() {
-		return false, false
+		return false, false, nil
 	}
 	s.closing.Store(true)
 	s.keepLocked(nil)
 	s.last, s.size = Event{Type: EventClose, Time: time.Now(), Closed: c}, 0
-	s.leaveAllLocked()
+	over = s.leaveAllLocked()
 	send := c.Cause != CauseConnectionLost
 	write = s.out.close(ws.ClosePayload(c.Code, c.Reason), send, !send || c.Cause == CauseSlowConsumer)
 	s.ctx.finish() // whoever sees its end finds the socket closed
@@ -61,7 +70,7 @@ func (s *Socket) startClose(c Closed, arm bool) (began, write bool) {
 		s.armLocked()
 	}
 	s.Awake() // whoever rests is to learn of it
-	return true, write
+	return true, write, over
 }
 
 // armLocked starts the timer that cuts the connection if the close frame cannot be
@@ -212,6 +221,7 @@ func (s *Socket) forget() {
 	s.route.stats.open.Add(-1)
 	s.h.sweeper.remove(s)
 	s.h.hub.remove(s)
+	s.freeRequest()
 	s.h.hub.release(s.req.addr, s.req.exempt)
 }
 

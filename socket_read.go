@@ -79,7 +79,7 @@ func (s *Socket) loop() {
 
 // serveHere serves the messages that have come as a whole, and returns the error that
 // ends reading, or nil when it needs more to come. Inside the read that brought them it
-// never waits: a message in several frames is left to the reader then.
+// does not wait for more: a message in several frames is left to the reader then.
 func (s *Socket) serveHere() error {
 	c := &s.conn
 	if c.err != nil {
@@ -96,9 +96,9 @@ func (s *Socket) serveHere() error {
 				return nil
 			}
 			m, err = c.assemble()
-			if errors.Is(err, errAbandoned) {
-				continue
-			}
+		}
+		if errors.Is(err, errAbandoned) {
+			continue // what comes now is only counted
 		}
 		if err != nil {
 			return err

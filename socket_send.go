@@ -63,10 +63,11 @@ const shortSize = 1 << 10
 
 // outgoing makes a checked message what the outbox takes.
 func (s *Socket) outgoing(m Message) outgoing {
-	if m.Key == "" && len(m.Data) <= shortSize && !s.deflates(m) {
-		return outgoing{first: dataByte(m.Type, false), short: m.Data}
+	out := outgoing{first: dataByte(m.Type, false), data: m.Data, key: m.Key}
+	if m.Key != "" || len(m.Data) > shortSize || s.deflates(m) {
+		out.frame = s.encode(m)
 	}
-	return outgoing{frame: s.encode(m)}
+	return out
 }
 
 // send is Send after checkMessage.
@@ -78,10 +79,20 @@ func (s *Socket) send(ctx context.Context, m Message) error {
 		return err
 	}
 	if s.ownContext(ctx) {
-		return s.sent(m, s.out.reply(ctx, &outgoing{frame: s.encode(m)}))
+		return s.reply(ctx, m)
 	}
 	out := s.outgoing(m)
 	return s.sent(m, s.out.put(&out))
+}
+
+// reply is send with the context of one of the socket's own events. The frame is made
+// when it is known where it goes, but for one that is deflated.
+func (s *Socket) reply(ctx context.Context, m Message) error {
+	out := outgoing{first: dataByte(m.Type, false), data: m.Data, key: m.Key}
+	if s.deflates(m) {
+		out.frame = s.encode(m)
+	}
+	return s.sent(m, s.out.reply(ctx, &out))
 }
 
 // sendWait is SendWait after checkMessage.
@@ -89,7 +100,8 @@ func (s *Socket) sendWait(ctx context.Context, m Message) error {
 	if err := s.checkSize(m); err != nil {
 		return err
 	}
-	err := s.out.putWait(ctx, &outgoing{frame: s.encode(m)})
+	out := s.outgoing(m)
+	err := s.out.putWait(ctx, &out)
 	s.out.uncork()
 	return s.sent(m, err)
 }
@@ -98,7 +110,8 @@ func (s *Socket) sendSync(ctx context.Context, m Message) error {
 	if err := s.checkSize(m); err != nil {
 		return err
 	}
-	queued, err := s.out.putSync(ctx, s.encode(m))
+	out := s.outgoing(m)
+	queued, err := s.out.putSync(ctx, &out)
 	if !queued {
 		return s.sent(m, err)
 	}
@@ -136,7 +149,7 @@ func (s *Socket) refused(err error) error {
 	if !errors.Is(err, ErrQueueFull) {
 		return err
 	}
-	if s.route.lim.OnQueueFull == QueueClose {
+	if s.route.lim.OnQueueFull == QueueClose && (err != errNoMemory || s.queued().since != 0) {
 		s.close(Closed{Cause: CauseSlowConsumer, Code: closePolicy, Err: err})
 	}
 	return err

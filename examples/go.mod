@@ -10,8 +10,28 @@ require (
 )
 
 require (
+	github.com/antithesishq/antithesis-sdk-go v0.9.0-default-no-op // indirect
+	github.com/google/go-tpm v0.9.8 // indirect
+	github.com/klauspost/compress v1.20.4 // indirect
+	github.com/minio/highwayhash v1.0.4 // indirect
+	github.com/nats-io/jwt/v2 v2.8.3 // indirect
+	github.com/nats-io/nats-server/v2 v2.15.3 // indirect
+	github.com/nats-io/nats.go v1.55.0 // indirect
+	github.com/nats-io/nkeys v0.4.17 // indirect
+	github.com/nats-io/nuid v1.0.1 // indirect
+	golang.org/x/crypto v0.58.0 // indirect
+	golang.org/x/time v0.16.0 // indirect
+)
+
+require (
 	github.com/Shopify/go-lua v0.0.0-20250718183320-1e37f32ad7d0 // indirect
-	golang.org/x/sys v0.49.0 // indirect
+	github.com/wsgateway/gateway/cluster/nats v0.0.0
+	github.com/wsgateway/gateway/cluster/natsd v0.0.0
+	golang.org/x/sys v0.50.0 // indirect
 )
 
 replace github.com/wsgateway/gateway => ../
+
+replace github.com/wsgateway/gateway/cluster/nats => ../cluster/nats
+
+replace github.com/wsgateway/gateway/cluster/natsd => ../cluster/natsd

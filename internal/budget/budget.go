@@ -5,6 +5,10 @@ import "sync/atomic"
 
 // A Budget is a number of bytes that are held, and how many may be. Its methods are safe
 // from any goroutine. A nil Budget has no bound and counts nothing.
+//
+// The fuller it is, the less each holder may have, so that there is always room for those
+// who hold little: nobody is refused for what others hoard, until there are very many of
+// these. See [Budget.Grants].
 type Budget struct {
 	used atomic.Int64
 	most int64
@@ -13,17 +17,32 @@ type Budget struct {
 // New returns a Budget of most bytes; negative means no bound.
 func New(most int64) *Budget { return &Budget{most: most} }
 
-// Add counts n more bytes, or fewer where n is negative. It does not refuse: see Fits.
+// Add counts n more bytes, or fewer where n is negative. It does not refuse: see Grants.
 func (b *Budget) Add(n int) {
 	if b != nil && n != 0 {
 		b.used.Add(int64(n))
 	}
 }
 
-// Fits reports whether n more bytes are within the bound. Where several ask at the same
-// moment, each may be told yes for the same room.
-func (b *Budget) Fits(n int) bool {
-	return b == nil || b.most < 0 || n <= 0 || b.used.Load()+int64(n) <= b.most
+// Grants reports whether one whose mine bytes are counted may hold want bytes instead. That
+// may be all that the others leave free, times the square of the part which that is of the
+// bound: all of the bound while the others hold nothing, an eighth of it while they hold
+// half, a thousandth while they hold nine tenths. Fewer bytes than before are always
+// granted. Where several ask at the same moment, each may be told yes for the same room.
+func (b *Budget) Grants(mine, want int) bool {
+	return b == nil || b.most < 0 || want <= mine || grants(b.most, b.used.Load()-int64(mine), want)
+}
+
+// GrantsLasting is Grants for want bytes that stay for as long as their holder pleases,
+// and are of no use to others meanwhile: they get half of the bound at most.
+func (b *Budget) GrantsLasting(want int) bool {
+	return b == nil || b.most < 0 || want <= 0 || grants(b.most/2, b.used.Load(), want)
+}
+
+func grants(most, others int64, want int) bool {
+	free := float64(most - max(others, 0))
+	part := free / float64(most)
+	return free > 0 && float64(want) <= free*part*part
 }
 
 // Used returns how many bytes are held.

@@ -42,8 +42,9 @@ const MaxChunk = 16 << 10
 // pools recycle frames by the capacity of their buffers; larger ones are left to the
 // collector.
 var (
-	sizes = [...]int{128, 256, 512, 1 << 10, 2 << 10, 4 << 10, 8 << 10, MaxChunk, 32 << 10,
-		64<<10 + ws.MaxHeader}
+	sizes = [...]int{
+		128, 256, 512, 1 << 10, 2 << 10, 4 << 10, 8 << 10, MaxChunk, 32 << 10, 64<<10 + ws.MaxHeader,
+	}
 	pools [len(sizes)]sync.Pool
 )
 
@@ -68,6 +69,16 @@ func NewRaw(p []byte) *Frame {
 	f.B = append(f.B[:0], p...)
 	f.messages = 0
 	return f
+}
+
+// bufferFor is the capacity of a new frame's buffer for so many bytes.
+func bufferFor(size int) int {
+	for _, most := range sizes {
+		if size <= most {
+			return most
+		}
+	}
+	return size
 }
 
 func empty(size int) *Frame {
@@ -121,6 +132,22 @@ func (f *Frame) cost() int {
 	return cap(f.B) + frameOverhead
 }
 
+// common and held are the bytes of a shared frame: common where the budget does not count
+// them for its queue, held where it does.
+func (f *Frame) common() int {
+	if f.of == nil || f.counted {
+		return 0
+	}
+	return len(f.B)
+}
+
+func (f *Frame) held() int {
+	if !f.counted {
+		return 0
+	}
+	return len(f.B)
+}
+
 // joins reports whether the frame can share a buffer with others like it.
 func (f *Frame) joins() bool {
 	return f.of == nil && f.Key == "" && f.Notice == nil && !f.Keep && cap(f.B) <= MaxChunk
@@ -150,9 +177,6 @@ func (s *Shared) Len() int { return len(s.plain.B) }
 
 // Key returns the message's key.
 func (s *Shared) Key() string { return s.plain.Key }
-
-// Held reports whether the budget counts the buffer.
-func (s *Shared) Held() bool { return s.holders.Load() > 0 }
 
 // hold returns a frame for one queue that is counted.
 func (s *Shared) hold() *Frame {

@@ -23,8 +23,9 @@ type Queue struct {
 	size   int // bytes to be written
 	count  int // messages
 	own    int // bytes that its frames hold for this queue alone
-	common int // bytes of shared frames that are not counted
 	told   int // what the budget counts of own
+	common int // bytes of shared frames that the budget does not count for this queue
+	held   int // bytes of those that it does
 	few    [4]*Frame
 }
 
@@ -39,6 +40,10 @@ func (q *Queue) Count() int { return q.count }
 
 // Held returns about how many bytes of memory the queue holds for itself.
 func (q *Queue) Held() int { return q.own }
+
+// Counted returns how many bytes the budget counts for this queue. Those of a shared
+// frame are counted for each queue that holds it, though the budget has them once.
+func (q *Queue) Counted() int { return q.told + q.held }
 
 // Cap returns how many frames the queue has room for as it is.
 func (q *Queue) Cap() int { return cap(q.frames) }
@@ -75,14 +80,20 @@ func (q *Queue) Push(f *Frame, join bool) {
 // PushShared appends a message that others have too.
 func (q *Queue) PushShared(s *Shared) {
 	f := &s.plain
-	if q.common+len(f.B) > Allowance && q.Budget != nil {
+	if q.holds(s, q.common) {
 		f = s.hold()
-	} else {
-		q.common += len(f.B)
 	}
+	q.common += f.common()
+	q.held += f.held()
 	q.size += len(f.B)
 	q.count++
 	q.append(f)
+}
+
+// holds reports whether the budget would count a shared frame for the queue, with so many
+// common bytes before it.
+func (q *Queue) holds(s *Shared, common int) bool {
+	return q.Budget != nil && common+s.Len() > Allowance
 }
 
 func (q *Queue) append(f *Frame) {
@@ -101,14 +112,18 @@ func (q *Queue) append(f *Frame) {
 // reckon notes that the queue holds n bytes more.
 func (q *Queue) reckon(n int) {
 	q.own += n
-	told := q.own
-	if told <= Allowance {
-		told = 0
-	}
-	if told != q.told {
+	if told := counted(q.own); told != q.told {
 		q.Budget.Add(told - q.told)
 		q.told = told
 	}
+}
+
+// counted is what the budget counts of so many bytes.
+func counted(own int) int {
+	if own <= Allowance {
+		return 0
+	}
+	return own
 }
 
 // chunk returns the last frame if its buffer can be shared and the writer has not begun
@@ -189,9 +204,8 @@ func (q *Queue) Wrote(n int) (left int, done *Frame) {
 func (q *Queue) forget(f *Frame) {
 	q.size -= len(f.B)
 	q.count -= f.messages
-	if f.of != nil && !f.counted {
-		q.common -= len(f.B)
-	}
+	q.common -= f.common()
+	q.held -= f.held()
 	q.reckon(-f.cost())
 }
 

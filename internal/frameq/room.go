@@ -29,9 +29,17 @@ const (
 	Newest
 )
 
-// full returns the bound that n more bytes would exceed when some frames had left. An
-// empty queue takes any frame.
-func (q *Queue) full(n int, lim Limits, gone tally) Bound {
+// A Want is a frame that wants to be pushed: one of N bytes, or Shared where that is not
+// nil, with the key of a latest value or "".
+type Want struct {
+	N      int
+	Shared *Shared
+	Key    string
+}
+
+// full returns the bound that the frame would exceed when some frames had left. An empty
+// queue takes any frame.
+func (q *Queue) full(n int, lim Limits, gone *tally) Bound {
 	switch count := q.count - gone.messages; {
 	case count <= 0: // nothing waits, or only what is no message, as pongs
 		return None
@@ -45,13 +53,27 @@ func (q *Queue) full(n int, lim Limits, gone tally) Bound {
 	return None
 }
 
-// A tally is what frames would leave behind.
-type tally struct{ messages, size, own int }
+// granted reports whether the budget grants what the queue would hold with the frame.
+func (q *Queue) granted(w *Want, gone *tally) bool {
+	own, held := q.own-gone.own+frameOverhead, q.held-gone.held
+	switch {
+	case w.Shared == nil:
+		own += bufferFor(w.N)
+	case q.holds(w.Shared, q.common-gone.common):
+		held += w.N
+	}
+	return q.Budget.Grants(q.Counted(), counted(own)+held)
+}
+
+// A tally is what leaves with frames.
+type tally struct{ messages, size, own, common, held int }
 
 func (t *tally) add(f *Frame) {
 	t.messages += f.messages
 	t.size += len(f.B)
 	t.own += f.cost()
+	t.common += f.common()
+	t.held += f.held()
 }
 
 // A Room is how a frame finds room: which waiting ones have to go for it. It holds until
@@ -62,26 +84,24 @@ type Room struct {
 	gone    tally
 }
 
-// Room looks for room for a frame of n bytes and this key, and changes nothing. Bound is
-// None where there is, and what stands against it otherwise. The waiting frame of the
-// same key leaves in any case, and then as many as have to, in the order.
-func (q *Queue) Room(n int, key string, lim Limits, order Order) (r Room, b Bound) {
-	r.older = -1
+// Room looks for room for a frame, and changes nothing. Bound is None where there is, and
+// what stands against it otherwise. The waiting frame of the same key leaves in any case,
+// and then as many as have to, in the order. But for the budget, frames leave only in the
+// last resort: what is short may be what others hold.
+func (q *Queue) Room(w *Want, lim Limits, order Order, lastResort bool) (r Room, b Bound) {
 	first := q.untouched()
-	if key != "" {
-		for i := first; i < len(q.frames); i++ {
-			if q.frames[i].Key == key {
-				r.older = i
-				r.gone.add(q.frames[i])
-				break
-			}
-		}
+	r.older = q.older(w.Key, first)
+	if r.older >= 0 {
+		r.gone.add(q.frames[r.older])
 	}
-	b = q.full(n, lim, r.gone)
+	b = q.bound(w, lim, &r.gone)
 	if b == None || order == Nobody {
 		return r, b
 	}
 	for k := range len(q.frames) - first {
+		if b == ByBudget && !lastResort {
+			return r, b
+		}
 		i := first + k
 		if order == Newest {
 			i = len(q.frames) - 1 - k
@@ -89,7 +109,7 @@ func (q *Queue) Room(n int, key string, lim Limits, order Order) (r Room, b Boun
 		if f := q.frames[i]; i != r.older && f.messages > 0 && !f.Keep {
 			r.victims = append(r.victims, i)
 			r.gone.add(f)
-			if q.full(n, lim, r.gone) == None {
+			if b = q.bound(w, lim, &r.gone); b == None {
 				slices.Sort(r.victims)
 				return r, None
 			}
@@ -98,23 +118,42 @@ func (q *Queue) Room(n int, key string, lim Limits, order Order) (r Room, b Boun
 	return r, b
 }
 
-// Extra returns how many bytes more the budget would count after a frame of n bytes was
-// pushed, and those of the room had left.
-func (q *Queue) Extra(n int, r *Room) int {
-	own := q.own - r.gone.own + n + frameOverhead
-	if own <= Allowance {
-		return 0
-	}
-	return own - q.told
+// Takes reports whether the budget grants a frame of n bytes in addition to all that waits.
+func (q *Queue) Takes(n int) bool {
+	return q.Budget.Grants(q.Counted(), counted(q.own+bufferFor(n)+frameOverhead)+q.held)
 }
 
-// ExtraShared is Extra for a message that others have too.
-func (q *Queue) ExtraShared(s *Shared, r *Room) int {
-	n := 0
-	if q.common+s.Len() > Allowance && !s.Held() {
-		n = s.Len()
+// Reserve counts a frame of n bytes that is being made, so that nobody else is granted what
+// it needs. It returns what Release needs to end that. Small ones are not counted.
+func (q *Queue) Reserve(n int) int {
+	if n <= Allowance {
+		return 0
 	}
-	return n + q.Extra(0, r)
+	n = bufferFor(n)
+	q.Budget.Add(n)
+	return n
+}
+
+// Release is the opposite of Reserve.
+func (q *Queue) Release(n int) { q.Budget.Add(-n) }
+
+func (q *Queue) bound(w *Want, lim Limits, gone *tally) Bound {
+	if b := q.full(w.N, lim, gone); b != None || q.granted(w, gone) {
+		return b
+	}
+	return ByBudget
+}
+
+// older returns the index of the frame with the key, from first on, or -1.
+func (q *Queue) older(key string, first int) int {
+	if key != "" {
+		for i := first; i < len(q.frames); i++ {
+			if q.frames[i].Key == key {
+				return i
+			}
+		}
+	}
+	return -1
 }
 
 // Make makes the room: it removes the frames and calls lost with each, replaced for that

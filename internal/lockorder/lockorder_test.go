@@ -1,3 +1,5 @@
+//lint:file-ignore SA2001 What the locks guard does not matter here, only their order.
+
 package lockorder
 
 import (

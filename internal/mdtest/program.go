@@ -6,9 +6,16 @@ import (
 	"strings"
 )
 
-// What the fragments of Go in the documents may use without saying so.
+// What the fragments of Go in the documents may use without saying so, by the name under
+// which they do.
 var imports = map[string]string{
-	"context": "context", "errors": "errors", "fmt": "fmt", "http": "net/http",
+	"cluster": "github.com/wsgateway/gateway/cluster",
+	"nats":    "github.com/wsgateway/gateway/cluster/nats",
+	"natsd":   "github.com/wsgateway/gateway/cluster/natsd",
+	"natsgo":  "github.com/nats-io/nats.go",
+
+	"clustertest": "github.com/wsgateway/gateway/cluster/clustertest",
+	"context":     "context", "errors": "errors", "fmt": "fmt", "http": "net/http",
 	"json": "encoding/json", "log": "log", "netip": "net/netip", "os": "os",
 	"signal": "os/signal", "slog": "log/slog", "strings": "strings", "syscall": "syscall",
 	"testing": "testing", "time": "time",
@@ -45,7 +52,7 @@ func Program(code string) string {
 	b.WriteString("package main\n")
 	for name, path := range imports {
 		if regexp.MustCompile(`\b` + name + `\.[A-Z]`).MatchString(plain) {
-			fmt.Fprintf(&b, "import %q\n", path)
+			fmt.Fprintf(&b, "import %s %q\n", name, path)
 		}
 	}
 	return b.String() + body + "func main() {}\n"

@@ -189,8 +189,8 @@ func TestShutdown(t *testing.T) {
 
 // A source gives pieces until all is written.
 type source struct {
-	left, p []byte
-	stuck   int
+	left  []byte
+	stuck int
 }
 
 func (s *source) Next(written int) []byte {

@@ -11,122 +11,16 @@ import (
 	"time"
 
 	"github.com/wsgateway/gateway/lua/keystore"
+	"github.com/wsgateway/gateway/lua/keystore/internal/storetest"
 )
 
-// TestCommands runs transcripts: "command key arg... = result", the result in
-// JSON, each transcript in a store of its own.
+// TestCommands runs the transcripts that every store must pass.
 func TestCommands(t *testing.T) {
-	for name, transcript := range map[string]string{
-		"strings": `
-			get k = null
-			set k v = "OK"
-			get k = "v"
-			GET k = "v"
-			append k w = 2
-			strlen k = 2
-			getset k 7 = "vw"
-			incr k = 8
-			incrby k 2 = 10
-			decr k = 9
-			decrby k 4 = 5
-			incrbyfloat k 0.5 = 5.5
-			get k = "5.5"
-			setnx k x = 0
-			setnx other x = 1
-			set other y NX = null
-			set other y xx = "OK"
-			set absent y XX = null
-			get other = "y"
-			exists other = 1
-			type other = "string"
-			del other = 1
-			del other = 0
-			exists other = 0
-			type other = "none"
-			strlen other = 0`,
-		"hashes": `
-			hset h a 1 b 2 = 2
-			hset h a 3 c 4 = 1
-			hmset h d 5 = "OK"
-			hget h a = "3"
-			hget h x = null
-			hget absent x = null
-			hmget h a x d = ["3",null,"5"]
-			hgetall h = {"a":"3","b":"2","c":"4","d":"5"}
-			hgetall absent = {}
-			hkeys h = ["a","b","c","d"]
-			hvals h = ["3","2","4","5"]
-			hlen h = 4
-			hexists h b = 1
-			hexists h x = 0
-			hsetnx h b 9 = 0
-			hsetnx h e 9 = 1
-			hincrby h e 2 = 11
-			hincrby h new -1 = -1
-			hincrbyfloat h new 0.5 = -0.5
-			hget h new = "-0.5"
-			hdel h a b x = 2
-			hdel h c d e new = 4
-			exists h = 0
-			hdel h a = 0
-			hlen h = 0`,
-		"lists": `
-			lpush l a b c = 3
-			rpush l d = 4
-			lrange l 0 -1 = ["c","b","a","d"]
-			lrange l 1 2 = ["b","a"]
-			lrange l -2 99 = ["a","d"]
-			lrange l 3 1 = []
-			lrange absent 0 -1 = []
-			lindex l 0 = "c"
-			lindex l -1 = "d"
-			lindex l 9 = null
-			llen l = 4
-			lpop l = "c"
-			rpop l = "d"
-			lpush l a x a = 5
-			lrange l 0 -1 = ["a","x","a","b","a"]
-			lrem l -1 a = 1
-			lrange l 0 -1 = ["a","x","a","b"]
-			lrem l 1 a = 1
-			lrange l 0 -1 = ["x","a","b"]
-			lrem l 0 b = 1
-			ltrim l 0 0 = "OK"
-			lrange l 0 -1 = ["x"]
-			ltrim l 1 0 = "OK"
-			exists l = 0
-			ltrim l 0 1 = "OK"
-			lpop l = null
-			rpop l = null
-			lrem l 0 a = 0
-			llen l = 0`,
-		"sets": `
-			sadd s b a b = 2
-			sadd s a c = 1
-			smembers s = ["a","b","c"]
-			smembers absent = []
-			sismember s a = 1
-			sismember s x = 0
-			scard s = 3
-			srem s a x = 1
-			srem s b c = 2
-			exists s = 0
-			srem s a = 0
-			scard s = 0`,
-	} {
-		t.Run(name, func(t *testing.T) {
-			s := keystore.New(nil)
-			for line := range strings.Lines(strings.TrimSpace(transcript)) {
-				call, want, _ := strings.Cut(strings.TrimSpace(line), " = ")
-				got, err := run(t, s, strings.Fields(call)...)
-				b, _ := json.Marshal(got)
-				if err != nil || string(b) != want {
-					t.Errorf("%s = %s, %v; want %s", call, b, err, want)
-				}
-				audit(t, s, call)
-			}
-		})
-	}
+	storetest.Run(t, func(t *testing.T) storetest.Store {
+		s := keystore.New(nil)
+		t.Cleanup(func() { audit(t, s, "all commands") })
+		return s
+	})
 }
 
 func run(t *testing.T, s *keystore.Store, words ...string) (any, error) {
