@@ -402,8 +402,9 @@ func (s *Socket) enter(name string) (first bool, err error) {
 	m.socket.Store(s)
 	s.groups = append(s.groups, m)
 	s.route.stats.memberships.Add(1)
+	first = s.h.groups.add(m)
 	s.traceJoinedLocked(name)
-	return s.h.groups.add(m), nil
+	return first, nil
 }
 
 // memberLocked returns the index of the group in s.groups, or -1.

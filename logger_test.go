@@ -37,7 +37,8 @@ func TestSlowLoggerDelaysNobody(t *testing.T) {
 		bubble(t, fmt.Sprint(policy), func(t *testing.T) {
 			lines := new(atomic.Int64)
 			gw := gateway.New(&gateway.Options{
-				Logger: slog.New(slowLogger{10 * time.Second, lines}),
+				Logger:        slog.New(slowLogger{10 * time.Second, lines}),
+				LogsPerSecond: -1, // every line, of a logger that is slow with each
 				Limits: gateway.Limits{MessagesPerSecond: -1, QueueMessages: 1, OnQueueFull: policy,
 					WriteTimeout: 5 * time.Second},
 			})

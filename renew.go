@@ -53,7 +53,7 @@ func (s *Socket) RenewWith(expires time.Time, values map[string]string) error {
 }
 
 // Renew sets when what admitted the socket with the id runs out, like [Socket.Renew]. It
-// fails with ErrNotFound, too.
+// fails with ErrNotFound, too, also for a socket of another node.
 func (h *Handler) Renew(ctx context.Context, id string, expires time.Time) error {
 	s, err := h.find(id)
 	if err != nil {

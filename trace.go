@@ -69,7 +69,7 @@ type TraceRecord struct {
 // Trace follows one socket: its events, messages to it, refusals and its end, live. The
 // sequence begins when it is iterated over; nothing is seen of before. It ends when the
 // socket has ended or ctx does. An error is the last that it yields, with a zero record:
-// ErrInvalid or ErrNotFound for the id.
+// ErrInvalid for the id, or ErrNotFound, also for a socket of another node.
 //
 // Whoever reads too slowly loses records and is told how many, see [TraceRecord]. The
 // gateway waits for no trace, and one that nobody makes costs nothing. See TraceWith for

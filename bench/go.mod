@@ -9,8 +9,12 @@ require (
 	github.com/lxzan/gws v1.8.9
 	github.com/nats-io/nats.go v1.55.0
 	github.com/olahol/melody v1.1.4
+	github.com/prometheus/client_golang v1.25.0
 	github.com/wsgateway/gateway v0.0.0
+	github.com/wsgateway/gateway/otel v0.0.0
+	github.com/wsgateway/gateway/prometheus v0.0.0
 	github.com/yuin/gopher-lua v1.1.1
+	go.opentelemetry.io/otel/sdk v1.47.0
 )
 
 require (
@@ -32,11 +36,12 @@ require (
 	github.com/centrifugal/protocol v0.23.1 // indirect
 	github.com/cespare/xxhash/v2 v2.3.0 // indirect
 	github.com/dolthub/maphash v0.1.0 // indirect
+	github.com/go-logr/logr v1.4.4 // indirect
+	github.com/go-logr/stdr v1.2.2 // indirect
 	github.com/google/uuid v1.6.0 // indirect
 	github.com/klauspost/compress v1.20.4 // indirect
 	github.com/maypok86/otter/v2 v2.4.0 // indirect
 	github.com/munnerz/goautoneg v0.0.0-20191010083416-a7dc8b61c822 // indirect
-	github.com/prometheus/client_golang v1.25.0 // indirect
 	github.com/prometheus/client_model v0.6.3 // indirect
 	github.com/prometheus/common v0.72.1 // indirect
 	github.com/prometheus/procfs v0.22.0 // indirect
@@ -44,12 +49,21 @@ require (
 	github.com/redis/rueidis v1.0.79 // indirect
 	github.com/wsgateway/gateway/cluster/nats v0.0.0
 	github.com/wsgateway/gateway/cluster/natsd v0.0.0
+	go.opentelemetry.io/auto/sdk v1.2.1 // indirect
+	go.opentelemetry.io/otel v1.47.0 // indirect
+	go.opentelemetry.io/otel/log v1.47.0 // indirect
+	go.opentelemetry.io/otel/metric v1.47.0 // indirect
+	go.opentelemetry.io/otel/trace v1.47.0 // indirect
 	golang.org/x/sync v0.24.0 // indirect
 	golang.org/x/sys v0.50.0 // indirect
 	google.golang.org/protobuf v1.36.12 // indirect
 )
 
 replace github.com/wsgateway/gateway => ../
+
+replace github.com/wsgateway/gateway/prometheus => ../prometheus
+
+replace github.com/wsgateway/gateway/otel => ../otel
 
 replace github.com/wsgateway/gateway/cluster/nats => ../cluster/nats
 

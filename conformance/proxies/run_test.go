@@ -111,7 +111,7 @@ func modules(t *testing.T, p proxy) string {
 }
 
 // start runs the proxy until the test ends, and returns when it listens.
-func start(t *testing.T, p proxy, path, front, lines string) {
+func start(t *testing.T, p proxy, path, front, lines string) *exec.Cmd {
 	t.Helper()
 	if old, _ := exec.Command(path,
 		"version").Output(); regexp.MustCompile(`^v?2\.[0-6]\.`).Match(old) {
@@ -153,7 +153,7 @@ func start(t *testing.T, p proxy, path, front, lines string) {
 		conn, err := net.Dial("tcp", front)
 		if err == nil {
 			conn.Close()
-			return
+			return cmd
 		}
 		select {
 		case <-ended:

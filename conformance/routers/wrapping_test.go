@@ -47,6 +47,7 @@ func TestHiddenHijacker(t *testing.T) {
 		}, "routers.hiding"},
 		"echo's Timeout": {func(h http.Handler) http.Handler {
 			r := echo.New()
+			//lint:ignore SA1019 programs have it still, and its answer is what is tested
 			r.Use(echomiddleware.TimeoutWithConfig(echomiddleware.TimeoutConfig{Timeout: time.Minute}))
 			r.Any("/*", echo.WrapHandler(h))
 			return r

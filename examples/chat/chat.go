@@ -9,6 +9,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/wsgateway/gateway"
+	"github.com/wsgateway/gateway/prometheus"
 )
 
 const (
@@ -20,8 +21,9 @@ const (
 
 // A chat is the rooms and who is in them.
 type chat struct {
-	gw   *gateway.Handler
-	wake chan struct{} // holds one value while there is something to publish
+	gw       *gateway.Handler
+	measured *prometheus.Metrics
+	wake     chan struct{} // holds one value while there is something to publish
 
 	mu      sync.Mutex
 	rooms   map[string]*room // guarded by mu, like all that follows

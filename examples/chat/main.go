@@ -23,6 +23,7 @@ import (
 	"time"
 
 	"github.com/wsgateway/gateway"
+	"github.com/wsgateway/gateway/prometheus"
 )
 
 //go:embed page
@@ -32,10 +33,12 @@ func main() {
 	addr := flag.String("addr", "127.0.0.1:8080", "address to serve on")
 	drain := flag.Duration("drain", 5*time.Second,
 		"`time` over which the sockets are sent away when the program is to end")
+	metrics := flag.String("metrics", "",
+		"`address` of its own on which to serve /metrics to Prometheus; without it, nobody")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop) // a second Ctrl-C ends the program at once
-	if err := serve(ctx, *addr, *drain); err != nil {
+	if err := serve(ctx, *addr, *metrics, *drain); err != nil {
 		slog.Error("chat", "error", err)
 		os.Exit(1)
 	}
@@ -44,8 +47,11 @@ func main() {
 // newApp returns the app's handler, the gateway in it, and the chat, which is to
 // be run.
 func newApp() (http.Handler, *gateway.Handler, *chat) {
-	gw := gateway.New(nil)
+	measured := prometheus.New(nil)
+	gw := gateway.New(&gateway.Options{Observer: measured.Observer()})
+	measured.Watch(gw)
 	c := newChat(gw)
+	c.measured = measured
 	gw.HandleRoute(c.route())
 	page, err := fs.Sub(files, "page")
 	if err != nil {
@@ -70,12 +76,17 @@ func secureHeaders(next http.Handler) http.Handler {
 }
 
 // serve runs the app until ctx ends, and then sends its sockets away over some time.
-func serve(ctx context.Context, addr string, drain time.Duration) error {
+func serve(ctx context.Context, addr, metrics string, drain time.Duration) error {
 	app, gw, c := newApp()
 	ln, err := net.Listen("tcp", addr)
 	if err != nil {
 		return err
 	}
+	stopMetrics, err := c.serveMetrics(metrics)
+	if err != nil {
+		return errors.Join(err, ln.Close())
+	}
+	defer stopMetrics()
 	stop := c.start()
 	defer stop()
 	srv := &http.Server{

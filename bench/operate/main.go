@@ -1,0 +1,182 @@
+// Command operate measures what watching and draining a gateway cost. Run it from the root
+// of the repository:
+//
+//	go run ./bench/operate echo     CPU of an echo: plain, observed, Prometheus, OpenTelemetry
+//	go run ./bench/operate scrape   a scrape with 100 routes and 100,000 sockets in memory
+//	go run ./bench/operate drain    a drain of 10,000 sockets, with one that talks
+//
+// The servers of echo and drain are processes of their own, and all clients are in this one.
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"runtime"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	prom "github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+	sdktrace "go.opentelemetry.io/otel/sdk/trace"
+
+	"github.com/wsgateway/gateway"
+	"github.com/wsgateway/gateway/otel"
+	"github.com/wsgateway/gateway/prometheus"
+)
+
+func main() {
+	if mode := os.Getenv("OPERATE_SERVER"); mode != "" {
+		check(serve(mode))
+		return
+	}
+	what := "help"
+	if len(os.Args) == 2 {
+		what = os.Args[1]
+	}
+	switch what {
+	case "echo":
+		measureEcho()
+	case "scrape":
+		measureScrape()
+	case "drain":
+		measureDrain()
+	default:
+		fmt.Fprintln(os.Stderr, "usage: operate echo|scrape|drain")
+		os.Exit(2)
+	}
+}
+
+func check(err error) {
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "operate:", err)
+		os.Exit(1)
+	}
+}
+
+var echo = gateway.Callbacks{
+	OnData: func(ctx context.Context, s *gateway.Socket, m gateway.Message) error {
+		return s.Send(ctx, m)
+	},
+}
+
+// newGateway returns a gateway that is watched as the mode says, and its exporter or nil.
+func newGateway(mode string) (*gateway.Handler, http.Handler, error) {
+	o := gateway.Options{
+		Logger: slog.New(slog.DiscardHandler), MaxSockets: -1, MaxSocketsPerAddr: -1,
+		Limits: gateway.Limits{MessagesPerSecond: -1},
+	}
+	switch mode {
+	case "observer":
+		var events atomic.Uint64
+		o.Observer = gateway.Observer{EventServed: func(gateway.EventServed) { events.Add(1) }}
+	case "prometheus":
+		metrics := prometheus.New(nil)
+		o.Observer = metrics.Observer()
+		gw := gateway.New(&o)
+		metrics.Watch(gw)
+		registry := prom.NewRegistry()
+		registry.MustRegister(metrics)
+		return gw, promhttp.HandlerFor(registry, promhttp.HandlerOpts{}), nil
+	case "otel":
+		t, err := otel.New(&otel.Options{TracerProvider: sdktrace.NewTracerProvider(
+			sdktrace.WithSampler(sdktrace.TraceIDRatioBased(0.01)))})
+		if err != nil {
+			return nil, nil, err
+		}
+		o.Observer = t.Observer()
+		gw := gateway.New(&o)
+		gw.Use(t.Middleware)
+		return gw, nil, nil
+	}
+	return gateway.New(&o), nil, nil
+}
+
+// usage is what a server tells of itself.
+type usage struct {
+	CPU  time.Duration
+	RSS  int64 // KiB, at most so far
+	Open int
+}
+
+func cpu() (u usage) {
+	var r syscall.Rusage
+	check(syscall.Getrusage(syscall.RUSAGE_SELF, &r))
+	return usage{CPU: time.Duration(r.Utime.Nano() + r.Stime.Nano()), RSS: r.Maxrss}
+}
+
+func serve(mode string) error {
+	gw, exporter, err := newGateway(mode)
+	if err != nil {
+		return err
+	}
+	gw.Handle("/echo", echo)
+	mux := http.NewServeMux()
+	mux.Handle("/echo", gw)
+	if exporter != nil {
+		mux.Handle("/metrics", exporter)
+	}
+	mux.HandleFunc("/usage", func(w http.ResponseWriter, _ *http.Request) {
+		u := cpu()
+		u.Open = gw.Stats().Open
+		check(json.NewEncoder(w).Encode(u))
+	})
+	mux.HandleFunc("/drain", func(w http.ResponseWriter, r *http.Request) {
+		over, err := time.ParseDuration(r.FormValue("over"))
+		if err == nil {
+			err = gw.Drain(r.Context(), over)
+		}
+		fmt.Fprint(w, err)
+	})
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return err
+	}
+	fmt.Println(ln.Addr())
+	return http.Serve(ln, mux) // ends with the process
+}
+
+// A server is one in a process of its own.
+type server struct {
+	addr string
+	cmd  *exec.Cmd
+}
+
+func start(mode string) *server {
+	cmd := exec.Command(os.Args[0])
+	cmd.Env = append(os.Environ(), "OPERATE_SERVER="+mode)
+	cmd.Stderr = os.Stderr
+	out, err := cmd.StdoutPipe()
+	check(err)
+	check(cmd.Start())
+	s := &server{cmd: cmd}
+	_, err = fmt.Fscan(out, &s.addr)
+	check(err)
+	return s
+}
+
+func (s *server) stop() {
+	check(s.cmd.Process.Kill())
+	s.cmd.Wait() // it was killed
+}
+
+func (s *server) usage() (u usage) {
+	resp, err := http.Get("http://" + s.addr + "/usage")
+	check(err)
+	defer resp.Body.Close()
+	check(json.NewDecoder(resp.Body).Decode(&u))
+	return u
+}
+
+func memory() uint64 {
+	runtime.GC()
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return m.Sys - m.HeapReleased
+}

@@ -1,0 +1,213 @@
+package main
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+const handshake = "GET %s HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n" +
+	"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+
+// upgrade opens a socket on a connection.
+func upgrade(conn net.Conn, path string) error {
+	if _, err := fmt.Fprintf(conn, handshake, path); err != nil {
+		return err
+	}
+	resp, err := http.ReadResponse(bufio.NewReaderSize(conn, 256), nil)
+	if err == nil && resp.StatusCode != http.StatusSwitchingProtocols {
+		err = fmt.Errorf("upgrade of %s: %s", path, resp.Status)
+	}
+	return err
+}
+
+func dial(addr string) net.Conn {
+	conn, err := net.Dial("tcp", addr)
+	check(err)
+	check(upgrade(conn, "/echo"))
+	return conn
+}
+
+var (
+	message = append([]byte{0x81, 0x80 | 64, 0, 0, 0, 0}, strings.Repeat("x", 64)...)
+	reply   = 2 + 64 // bytes
+)
+
+// echoes sends messages over some connections for a time, each when the one before it has
+// come back, and returns how many.
+func echoes(conns []net.Conn, d time.Duration) (n int64) {
+	var total atomic.Int64
+	end := time.Now().Add(d)
+	var wg sync.WaitGroup
+	for _, conn := range conns {
+		wg.Go(func() {
+			buf := make([]byte, reply)
+			for time.Now().Before(end) {
+				_, err := conn.Write(message)
+				check(err)
+				_, err = io.ReadFull(conn, buf)
+				check(err)
+				total.Add(1)
+			}
+		})
+	}
+	wg.Wait()
+	return total.Load()
+}
+
+// measureEcho compares the CPU time of the server for an echo, in turns.
+func measureEcho() {
+	const rounds, sockets = 15, 16
+	modes := []string{"plain", "plain again", "observer", "prometheus", "otel"}
+	servers := map[string]*server{}
+	conns := map[string][]net.Conn{}
+	for _, mode := range modes {
+		servers[mode] = start(mode)
+		defer servers[mode].stop()
+		for range sockets {
+			conns[mode] = append(conns[mode], dial(servers[mode].addr))
+		}
+		echoes(conns[mode], 300*time.Millisecond)
+	}
+	costs := map[string][]float64{} // µs
+	ratios := map[string][]float64{}
+	for range rounds {
+		for _, mode := range modes {
+			before := servers[mode].usage()
+			n := echoes(conns[mode], time.Second)
+			cost := float64(servers[mode].usage().CPU-before.CPU) / float64(n) / 1e3
+			costs[mode] = append(costs[mode], cost)
+			ratios[mode] = append(ratios[mode], cost/costs["plain"][len(costs["plain"])-1])
+		}
+	}
+	fmt.Println("CPU of the server for an echo of 64 bytes; medians of", rounds, "rounds in turns")
+	for _, mode := range modes {
+		fmt.Printf("%-12s %6.2f µs  %5.3f × plain\n", mode, median(costs[mode]), median(ratios[mode]))
+	}
+}
+
+func median(v []float64) float64 {
+	v = slices.Sorted(slices.Values(v))
+	return v[len(v)/2]
+}
+
+// A pipes is a listener whose connections are in memory.
+type pipes chan net.Conn
+
+func (p pipes) Accept() (net.Conn, error) { return <-p, nil }
+func (p pipes) Close() error              { return nil }
+func (p pipes) Addr() net.Addr            { return &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1)} }
+
+func (p pipes) dial(path string) net.Conn {
+	client, server := net.Pipe()
+	p <- server
+	check(upgrade(client, path))
+	return client
+}
+
+// measureScrape shows what a scrape takes with many routes, without and with many sockets.
+func measureScrape() {
+	const routes, sockets = 100, 100_000
+	gw, exporter, err := newGateway("prometheus")
+	check(err)
+	for i := range routes {
+		gw.Handle(fmt.Sprintf("/%d/{id}", i), echo)
+	}
+	p := make(pipes)
+	go http.Serve(p, gw) // until the process ends
+	for i := range routes {
+		conn := p.dial(fmt.Sprintf("/%d/first", i))
+		_, err := conn.Write(message)
+		check(err)
+		_, err = io.ReadFull(conn, make([]byte, reply))
+		check(err)
+	}
+	report := func() {
+		var took []float64
+		var series int
+		for range 21 {
+			w := httptest.NewRecorder()
+			began := time.Now()
+			exporter.ServeHTTP(w, httptest.NewRequest("GET", "/metrics", nil))
+			took = append(took, float64(time.Since(began).Microseconds())/1e3)
+			series = 0
+			for line := range strings.Lines(w.Body.String()) {
+				if !strings.HasPrefix(line, "#") {
+					series++
+				}
+			}
+		}
+		fmt.Printf("%d routes, %6d sockets: %d series, a scrape takes %.1f ms\n",
+			routes, gw.Stats().Open, series, median(took))
+	}
+	report()
+	for i := range sockets - routes {
+		p.dial(fmt.Sprintf("/%d/%d", i%routes, i))
+	}
+	report()
+	fmt.Printf("memory of this process: %d MB\n", memory()>>20)
+}
+
+// measureDrain drains a server with many sockets, all but one of them silent.
+func measureDrain() {
+	const sockets, over = 10_000, 20 * time.Second
+	s := start("plain")
+	defer s.stop()
+	var left sync.WaitGroup
+	for range sockets {
+		conn := dial(s.addr)
+		left.Go(func() {
+			defer conn.Close()
+			var frame [2]byte
+			if _, err := io.ReadFull(conn, frame[:]); err == nil && frame[0] == 0x88 {
+				rest := make([]byte, frame[1])
+				if _, err := io.ReadFull(conn, rest); err == nil {
+					conn.Write(append([]byte{0x88, 0x80 | 2, 0, 0, 0, 0}, rest[:2]...))
+				}
+				io.Copy(io.Discard, conn)
+			}
+		})
+	}
+	talker := dial(s.addr)
+	stall := func(d time.Duration) (longest time.Duration, n int) {
+		buf := make([]byte, reply)
+		for end := time.Now().Add(d); time.Now().Before(end); n++ {
+			began := time.Now()
+			if _, err := talker.Write(message); err != nil {
+				return longest, n
+			}
+			if _, err := io.ReadFull(talker, buf); err != nil {
+				return longest, n
+			}
+			longest = max(longest, time.Since(began))
+			time.Sleep(time.Millisecond)
+		}
+		return longest, n
+	}
+	before, n := stall(over)
+	fmt.Printf("before: the longest of %d echoes took %v\n", n, before)
+	start := s.usage()
+	drained := make(chan time.Duration, 1)
+	began := time.Now()
+	go func() {
+		resp, err := http.Get("http://" + s.addr + "/drain?over=" + over.String())
+		check(err)
+		resp.Body.Close()
+		drained <- time.Since(began)
+	}()
+	during, n := stall(over)
+	talker.Close()
+	end := s.usage()
+	fmt.Printf("%d sockets drained in %v: %v of CPU, memory at most %d MB (before %d MB)\n",
+		sockets+1, <-drained, end.CPU-start.CPU, end.RSS>>10, start.RSS>>10)
+	fmt.Printf("during: the longest of %d echoes took %v\n", n, during)
+	left.Wait()
+}
