@@ -20,22 +20,26 @@ import (
 // say why; one that lowers it lowers it here too.
 func TestAllocs(t *testing.T) {
 	if raceEnabled {
-		t.Skip("SKIPPED: the race detector makes sync.Pool forget, and allocations cannot be counted; run without -race too")
+		t.Skip("SKIPPED: the race detector makes sync.Pool forget, and allocations cannot be counted; " +
+			"run without -race too")
 	}
-	unlimited, timed := gateway.Limits{MessagesPerSecond: -1}, gateway.Limits{MessagesPerSecond: 1e9, IdleTimeout: time.Hour}
+	unlimited, timed := gateway.Limits{MessagesPerSecond: -1}, gateway.Limits{MessagesPerSecond: 1e9,
+		IdleTimeout: time.Hour}
 	for name, c := range map[string]struct {
 		want  float64 // allocations
 		of    float64 // for each of so many; what is less than one for each does not count
 		setup func(t *testing.T) (run func())
 	}{
 		// The message that the endpoint is given, and may keep; nothing else.
-		"echo":                           {1, 1, echoRun(unlimited, masked(0x81, payload))},
-		"echo of 64 KiB":                 {1, 1, echoRun(unlimited, masked(0x82, strings.Repeat("x", 64<<10)))},
+		"echo": {1, 1, echoRun(unlimited, masked(0x81, payload))},
+		"echo of 64 KiB": {1, 1,
+			echoRun(unlimited, masked(0x82, strings.Repeat("x", 64<<10)))},
 		"echo, rate and idle timeout on": {1, 1, echoRun(timed, masked(0x81, payload))},
 		// Who observes allocates what it does; telling it does not.
 		"echo, observed": {1, 1, observedRun},
 		// And the queue that the replies are collected in, which grows.
-		"echo of 100 at once":         {1, 100, echoRun(unlimited, bytes.Repeat(masked(0x81, payload), 100))},
+		"echo of 100 at once": {1, 100,
+			echoRun(unlimited, bytes.Repeat(masked(0x81, payload), 100))},
 		"ping":                        {0, 1, pingRun},
 		"an unknown id":               {0, 1, unknownRun},
 		"the rate limiter":            {0, 1, limiterRun},
@@ -160,15 +164,18 @@ func noteRun(sizes ...int) func(t *testing.T) func() {
 	return func(t *testing.T) func() {
 		c := newCrowd(t, 0)
 		sockets := make(chan *gateway.Socket, 1)
-		c.gw.Handle("/one/socket", gateway.Callbacks{OnOpen: func(_ context.Context, s *gateway.Socket) error {
-			sockets <- s
-			return nil
-		}})
+		c.gw.Handle("/one/socket",
+			gateway.Callbacks{OnOpen: func(_ context.Context, s *gateway.Socket) error {
+				sockets <- s
+				return nil
+			}})
 		c.connect(t, "/one/socket")
 		s := <-sockets
 		var events []gateway.Event
 		for _, n := range sizes {
-			events = append(events, gateway.Event{Type: gateway.EventData, Time: time.Now(), Message: gateway.Text(strings.Repeat("x", n))})
+			events = append(events,
+				gateway.Event{Type: gateway.EventData, Time: time.Now(),
+					Message: gateway.Text(strings.Repeat("x", n))})
 		}
 		return func() {
 			for _, ev := range events {

@@ -37,9 +37,11 @@ const frameSize = 2 + 64
 // BenchmarkEcho is one message to an echo endpoint and back.
 func BenchmarkEcho(b *testing.B) {
 	for _, size := range []int{64, 1 << 10, 64 << 10} {
-		b.Run(fmt.Sprintf("tcp/size=%d", size), func(b *testing.B) { benchEcho(b, benchDial(b, "tcp", echo()), size, 1) })
+		b.Run(fmt.Sprintf("tcp/size=%d", size),
+			func(b *testing.B) { benchEcho(b, benchDial(b, "tcp", echo()), size, 1) })
 	}
-	b.Run("tcp/pipelined=100", func(b *testing.B) { benchEcho(b, benchDial(b, "tcp", echo()), 64, 100) })
+	b.Run("tcp/pipelined=100",
+		func(b *testing.B) { benchEcho(b, benchDial(b, "tcp", echo()), 64, 100) })
 	b.Run("tls/size=64", func(b *testing.B) { benchEcho(b, benchDial(b, "tls", echo()), 64, 1) })
 	b.Run("memory/size=64", func(b *testing.B) { benchEcho(b, benchDial(b, "memory", echo()), 64, 1) })
 }
@@ -335,7 +337,8 @@ func BenchmarkIdle(b *testing.B) {
 		gw := quiet()
 		gw.Handle("/", echo())
 		srv := serveTCP(b, gw, false)
-		request := []byte("GET / HTTP/1.1\r\nHost: gateway.test\r\n" + upgradeFields + browserFields + "\r\n")
+		request := []byte("GET / HTTP/1.1\r\nHost: gateway.test\r\n" + upgradeFields + browserFields +
+			"\r\n")
 		answer := make([]byte, 4<<10)
 		benchIdle(b, sockets, func(b *testing.B) (done func()) {
 			var conns []net.Conn

@@ -7,9 +7,8 @@ import (
 	"github.com/wsgateway/gateway/internal/ws"
 )
 
-// A CloseError is the verdict of an endpoint, or of the caller of CloseWith,
-// that a socket is to be closed, with the code and reason for the close frame
-// (RFC 6455, section 7.4).
+// An endpoint returns a CloseError to close its socket, with the code and reason for the
+// close frame (RFC 6455, section 7.4).
 //
 // Code 0 means 1000. A code that may not be sent (below 1000, reserved, or
 // above 4999) becomes 1011. A reason of more than 123 bytes, or a cause where it
@@ -36,13 +35,17 @@ type Cause string
 const (
 	CauseClient         Cause = "client"          // the peer closed; its code, 1005 if it sent none
 	CauseConnectionLost Cause = "connection_lost" // TCP ended without a close frame; 1006
-	CauseOperation      Cause = "operation"       // Close, CloseWith or CloseAll, also of a Group; 1000 or the caller's
-	CauseEndpoint       Cause = "endpoint"        // the endpoint's verdict; its code, 1011 for a plain error
-	CausePanic          Cause = "panic"           // the endpoint panicked; 1011
-	CauseScriptError    Cause = "script_error"    // a script failed, and its solution closes then; 1011
-	CauseRouteRemoved   Cause = "route_removed"   // its pattern was removed; 1012
-	CauseRateLimited    Cause = "rate_limited"    // above the rate, policy RateClose; 1008
-	CauseSlowConsumer   Cause = "slow_consumer"   // its queue stayed full, or a write did not finish; 1008
+	// Close, CloseWith or CloseAll, also of a Group; 1000 or the caller's
+	CauseOperation Cause = "operation"
+	// the endpoint's verdict; its code, 1011 for a plain error
+	CauseEndpoint Cause = "endpoint"
+	CausePanic    Cause = "panic" // the endpoint panicked; 1011
+	// a script failed, and the host closes sockets then; 1011
+	CauseScriptError  Cause = "script_error"
+	CauseRouteRemoved Cause = "route_removed" // its pattern was removed; 1012
+	CauseRateLimited  Cause = "rate_limited"  // above the rate, policy RateClose; 1008
+	// its queue stayed full, or a write did not finish; 1008
+	CauseSlowConsumer   Cause = "slow_consumer"
 	CauseTooLarge       Cause = "too_large"       // a message above the read limit; 1009
 	CauseProtocolError  Cause = "protocol_error"  // not RFC 6455; 1002
 	CauseInvalidUTF8    Cause = "invalid_utf8"    // text that is not UTF-8; 1007

@@ -40,7 +40,8 @@ func TestWaitingMessagesOfAllKinds(t *testing.T) {
 			for _, text := range want {
 				wantText(t, p, text)
 			}
-			if st := gw.Stats(); st.MessagesOut != uint64(len(want)) || len(st.Lost) > 0 && st.Lost["closed"] != 0 {
+			if st := gw.Stats(); st.MessagesOut != uint64(len(want)) ||
+				len(st.Lost) > 0 && st.Lost["closed"] != 0 {
 				t.Errorf("Stats: %d out, lost %v, want %d and none", st.MessagesOut, st.Lost, len(want))
 			}
 		})

@@ -21,28 +21,52 @@ func TestCloseByTheClient(t *testing.T) {
 		code  int // that the client reads; 0: the connection just ends
 		text  string
 	}{
-		"with a code":         {func(p *rawPeer) { p.write(masked(0x88, "\x0f\xa1bye")) }, `close client 4001 "bye"`, 4001, "bye"},
-		"without a code":      {func(p *rawPeer) { p.write(masked(0x88, "")) }, `close client 1005 ""`, 1005, ""},
-		"without a reason":    {func(p *rawPeer) { p.write(masked(0x88, "\x03\xe8")) }, `close client 1000 ""`, 1000, ""},
-		"end of TCP":          {func(p *rawPeer) { p.conn.Close() }, `close connection_lost 1006 ""`, 0, ""},
-		"half a frame":        {func(p *rawPeer) { p.write([]byte{0x81}); p.conn.Close() }, `close connection_lost 1006 ""`, 0, ""},
-		"half a message":      {func(p *rawPeer) { p.write(masked(0x01, "half")); p.conn.Close() }, `close connection_lost 1006 ""`, 0, ""},
-		"half a close frame":  {func(p *rawPeer) { p.write([]byte{0x88, 0x82, 0}); p.conn.Close() }, `close connection_lost 1006 ""`, 0, ""},
-		"one byte of a code":  {func(p *rawPeer) { p.write(masked(0x88, "\x03")) }, `close protocol_error 1002 "protocol_error"`, 1002, "protocol_error"},
-		"a code never sent":   {func(p *rawPeer) { p.write(masked(0x88, "\x03\xed")) }, `close protocol_error 1002 "protocol_error"`, 1002, "protocol_error"},
-		"a code below 1000":   {func(p *rawPeer) { p.write(masked(0x88, "\x03\xe7")) }, `close protocol_error 1002 "protocol_error"`, 1002, "protocol_error"},
-		"reason not UTF-8":    {func(p *rawPeer) { p.write(masked(0x88, "\x03\xe8\xff")) }, `close invalid_utf8 1007 "invalid_utf8"`, 1007, "invalid_utf8"},
-		"unmasked":            {func(p *rawPeer) { p.write([]byte{0x81, 1, 'x'}) }, `close protocol_error 1002 "protocol_error"`, 1002, "protocol_error"},
-		"reserved opcode":     {func(p *rawPeer) { p.write(masked(0x83, "x")) }, `close protocol_error 1002 "protocol_error"`, 1002, "protocol_error"},
-		"reserved bit":        {func(p *rawPeer) { p.write(masked(0xc1, "x")) }, `close protocol_error 1002 "protocol_error"`, 1002, "protocol_error"},
-		"stray continuation":  {func(p *rawPeer) { p.write(masked(0x80, "x")) }, `close protocol_error 1002 "protocol_error"`, 1002, "protocol_error"},
-		"long ping":           {func(p *rawPeer) { p.write(masked(0x89, strings.Repeat("x", 126))) }, `close protocol_error 1002 "protocol_error"`, 1002, "protocol_error"},
-		"length above 2^63":   {func(p *rawPeer) { p.write([]byte{0x82, 0xff, 0x80, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}) }, `close protocol_error 1002 "protocol_error"`, 1002, "protocol_error"},
-		"announced too large": {func(p *rawPeer) { p.write(maskedHeader(0x82, 64<<10+1)) }, `close too_large 1009 "too_large"`, 1009, "too_large"},
-		"text not UTF-8":      {func(p *rawPeer) { p.write(masked(0x81, "a\xff")) }, `close invalid_utf8 1007 "invalid_utf8"`, 1007, "invalid_utf8"},
-		"cut character": {func(p *rawPeer) { p.write(masked(0x01, "\xe2\x82")); p.write(masked(0x80, "")) },
+		"with a code": {func(p *rawPeer) { p.write(masked(0x88, "\x0f\xa1bye")) },
+			`close client 4001 "bye"`, 4001, "bye"},
+		"without a code": {func(p *rawPeer) { p.write(masked(0x88, "")) }, `close client 1005 ""`,
+			1005, ""},
+		"without a reason": {func(p *rawPeer) { p.write(masked(0x88, "\x03\xe8")) },
+			`close client 1000 ""`, 1000, ""},
+		"end of TCP": {func(p *rawPeer) { p.conn.Close() }, `close connection_lost 1006 ""`, 0,
+			""},
+		"half a frame": {func(p *rawPeer) { p.write([]byte{0x81}); p.conn.Close() },
+			`close connection_lost 1006 ""`, 0, ""},
+		"half a message": {func(p *rawPeer) { p.write(masked(0x01, "half")); p.conn.Close() },
+			`close connection_lost 1006 ""`, 0, ""},
+		"half a close frame": {func(p *rawPeer) { p.write([]byte{0x88, 0x82, 0}); p.conn.Close() },
+			`close connection_lost 1006 ""`, 0, ""},
+		"one byte of a code": {func(p *rawPeer) { p.write(masked(0x88, "\x03")) },
+			`close protocol_error 1002 "protocol_error"`, 1002, "protocol_error"},
+		"a code never sent": {func(p *rawPeer) { p.write(masked(0x88, "\x03\xed")) },
+			`close protocol_error 1002 "protocol_error"`, 1002, "protocol_error"},
+		"a code below 1000": {func(p *rawPeer) { p.write(masked(0x88, "\x03\xe7")) },
+			`close protocol_error 1002 "protocol_error"`, 1002, "protocol_error"},
+		"reason not UTF-8": {func(p *rawPeer) { p.write(masked(0x88, "\x03\xe8\xff")) },
 			`close invalid_utf8 1007 "invalid_utf8"`, 1007, "invalid_utf8"},
-		"early bad fragment": {func(p *rawPeer) { p.write(masked(0x01, "\xff")) }, `close invalid_utf8 1007 "invalid_utf8"`, 1007, "invalid_utf8"},
+		"unmasked": {func(p *rawPeer) { p.write([]byte{0x81, 1, 'x'}) },
+			`close protocol_error 1002 "protocol_error"`, 1002, "protocol_error"},
+		"reserved opcode": {func(p *rawPeer) { p.write(masked(0x83, "x")) },
+			`close protocol_error 1002 "protocol_error"`, 1002, "protocol_error"},
+		"reserved bit": {func(p *rawPeer) { p.write(masked(0xc1, "x")) },
+			`close protocol_error 1002 "protocol_error"`, 1002, "protocol_error"},
+		"stray continuation": {func(p *rawPeer) { p.write(masked(0x80, "x")) },
+			`close protocol_error 1002 "protocol_error"`, 1002, "protocol_error"},
+		"long ping": {func(p *rawPeer) { p.write(masked(0x89, strings.Repeat("x", 126))) },
+			`close protocol_error 1002 "protocol_error"`, 1002, "protocol_error"},
+		"length above 2^63": {func(p *rawPeer) {
+			p.write([]byte{0x82, 0xff, 0x80, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0})
+		}, `close protocol_error 1002 "protocol_error"`, 1002, "protocol_error"},
+		"announced too large": {func(p *rawPeer) { p.write(maskedHeader(0x82, 64<<10+1)) },
+			`close too_large 1009 "too_large"`, 1009, "too_large"},
+		"text not UTF-8": {func(p *rawPeer) { p.write(masked(0x81, "a\xff")) },
+			`close invalid_utf8 1007 "invalid_utf8"`, 1007, "invalid_utf8"},
+		"cut character": {func(p *rawPeer) {
+			p.write(masked(0x01, "\xe2\x82"))
+			p.write(masked(0x80, ""))
+		},
+			`close invalid_utf8 1007 "invalid_utf8"`, 1007, "invalid_utf8"},
+		"early bad fragment": {func(p *rawPeer) { p.write(masked(0x01, "\xff")) },
+			`close invalid_utf8 1007 "invalid_utf8"`, 1007, "invalid_utf8"},
 	} {
 		bubble(t, name, func(t *testing.T) {
 			gw, r := quiet(), &recorder{}
@@ -175,14 +199,16 @@ func TestEndpointIsToldOfTheClose(t *testing.T) {
 		for _, in := range []gateway.EventType{gateway.EventOpen, gateway.EventData} {
 			bubble(t, name+" in "+in.String(), func(t *testing.T) {
 				gw := quiet()
-				s, p := open(t, gw, &recorder{on: func(ctx context.Context, s *gateway.Socket, ev gateway.Event) error {
-					if ev.Type == in {
-						<-ctx.Done()
-						wantErr(t, "Send in an event that was ended", s.Send(ctx, gateway.Text("x")), gateway.ErrClosed)
-						return ctx.Err()
-					}
-					return nil
-				}})
+				s, p := open(t, gw,
+					&recorder{on: func(ctx context.Context, s *gateway.Socket, ev gateway.Event) error {
+						if ev.Type == in {
+							<-ctx.Done()
+							wantErr(t, "Send in an event that was ended", s.Send(ctx, gateway.Text("x")),
+								gateway.ErrClosed)
+							return ctx.Err()
+						}
+						return nil
+					}})
 				p.Send(gateway.Text("x"))
 				synctest.Wait()
 				end(gw, s)
@@ -229,8 +255,10 @@ func TestCloseInTheMiddleOfALongMessage(t *testing.T) {
 		"above the limit":  {limit + 1, false, 1009, "too_large"},
 	} {
 		for kind, part := range map[string]func(first byte, n int) []byte{
-			"one frame":     maskedHeader,
-			"several parts": func(first byte, n int) []byte { return append(masked(first&0x0f, "x"), maskedHeader(0x80, n-1)...) },
+			"one frame": maskedHeader,
+			"several parts": func(first byte, n int) []byte {
+				return append(masked(first&0x0f, "x"), maskedHeader(0x80, n-1)...)
+			},
 		} {
 			bubble(t, name+", "+kind, func(t *testing.T) {
 				gw := withLimits(gateway.Limits{ReadLimit: limit})
@@ -259,7 +287,8 @@ func TestCloseInTheMiddleOfALongMessage(t *testing.T) {
 // Gateway and client close at the same time. Whoever is first, the client reads a
 // close frame before the connection ends.
 func TestCloseFromBothSides(t *testing.T) {
-	for name, inEvent := range map[string]bool{"while reading": false, "while an endpoint runs": true} {
+	for name, inEvent := range map[string]bool{"while reading": false,
+		"while an endpoint runs": true} {
 		for range 30 {
 			synctest.Test(t, func(t *testing.T) {
 				gw, r := quiet(), &recorder{}
@@ -302,11 +331,15 @@ func TestCloseRaces(t *testing.T) {
 		p  *rawPeer
 	}
 	acts := map[string]func(c scene){
-		"Close":      func(c scene) { c.s.CloseWith(4000, "x") },
-		"Send":       func(c scene) { c.s.Send(context.Background(), gateway.Text("x")) },
-		"big Send":   func(c scene) { c.s.Send(context.Background(), gateway.Text(strings.Repeat("x", 100_000))) },
-		"SendSync":   func(c scene) { c.s.SendSync(context.Background(), gateway.Text("x")) },
-		"Go":         func(c scene) { c.s.Go(func(ctx context.Context) error { <-ctx.Done(); return nil }) },
+		"Close": func(c scene) { c.s.CloseWith(4000, "x") },
+		"Send":  func(c scene) { c.s.Send(context.Background(), gateway.Text("x")) },
+		"big Send": func(c scene) {
+			c.s.Send(context.Background(), gateway.Text(strings.Repeat("x", 100_000)))
+		},
+		"SendSync": func(c scene) { c.s.SendSync(context.Background(), gateway.Text("x")) },
+		"Go": func(c scene) {
+			c.s.Go(func(ctx context.Context) error { <-ctx.Done(); return nil })
+		},
 		"bad Go":     func(c scene) { c.s.Go(func(ctx context.Context) error { panic("boom") }) },
 		"CloseAll":   func(c scene) { c.gw.CloseAll(context.Background()) },
 		"Shutdown":   func(c scene) { c.gw.Shutdown(context.Background()) },
@@ -370,7 +403,8 @@ func TestCloseRaces(t *testing.T) {
 // messages leaves nothing.
 func TestClientCutAtEveryMoment(t *testing.T) {
 	stream := "GET /echo HTTP/1.1\r\nHost: gateway.test\r\n" + upgradeFields + "\r\n" +
-		string(masked(0x81, "hello")) + string(masked(0x01, "wor")) + string(masked(0x89, "ping")) + string(masked(0x80, "ld")) +
+		string(masked(0x81, "hello")) + string(masked(0x01, "wor")) + string(masked(0x89, "ping")) +
+		string(masked(0x80, "ld")) +
 		string(masked(0x88, "\x03\xe8bye"))
 	for n := range len(stream) + 1 {
 		synctest.Test(t, func(t *testing.T) {

@@ -216,8 +216,8 @@ func (c *conn) freeBuf() {
 }
 
 // maxDiscarded, and a message of the read limit, bound what is read from a client whose
-// socket closes. It is there for what was on its way when the close frame left; who
-// sends more does not listen.
+// socket closes. It covers what was on its way when the close frame left. A client that
+// sends more is not listening.
 const maxDiscarded = 4 << 20
 
 var (

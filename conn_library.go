@@ -45,7 +45,8 @@ func newLibrary(c *conn) *library {
 	}
 	r := &http.Request{Method: http.MethodGet, ProtoMajor: 1, ProtoMinor: 1, Header: header}
 	conn, err := websocket.Accept(acceptWriter{lib, http.Header{}}, r,
-		&websocket.AcceptOptions{InsecureSkipVerify: true, CompressionMode: websocket.CompressionDisabled})
+		&websocket.AcceptOptions{InsecureSkipVerify: true,
+			CompressionMode: websocket.CompressionDisabled})
 	if err != nil {
 		panic(fmt.Sprintf("gateway: the WebSocket library refuses a handshake that is right: %v", err))
 	}

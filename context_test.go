@@ -30,12 +30,14 @@ func TestEventContexts(t *testing.T) {
 				t.Cleanup(cancel)
 				context.AfterFunc(ctx, func() { stopped = true })
 				if _, ok := ctx.Deadline(); ok || ctx.Err() != nil || ctx != s.Context() {
-					t.Errorf("in open the context is %v with error %v, want the socket's, alive and without deadline", ctx, ctx.Err())
+					t.Errorf("in open the context is %v with error %v, want the socket's, alive and without "+
+						"deadline", ctx, ctx.Err())
 				}
 			case gateway.EventClose:
 				closing = ctx
 				if ctx.Err() != nil || s.Context().Err() == nil {
-					t.Errorf("in close: Err() = %v and that of the socket's context %v, want nil and an error", ctx.Err(), s.Context().Err())
+					t.Errorf("in close: Err() = %v and that of the socket's context %v, want nil and an error",
+						ctx.Err(), s.Context().Err())
 				}
 			}
 			return nil
@@ -46,7 +48,8 @@ func TestEventContexts(t *testing.T) {
 		}
 		p.Close(1000, "")
 		synctest.Wait()
-		for name, ctx := range map[string]context.Context{"open": early, "derived": derived, "socket": s.Context()} {
+		for name, ctx := range map[string]context.Context{"open": early, "derived": derived,
+			"socket": s.Context()} {
 			select {
 			case <-ctx.Done():
 			default:
@@ -95,11 +98,13 @@ func TestContextValues(t *testing.T) {
 		OnClose: func(ctx context.Context, s *gateway.Socket, _ gateway.Closed) { got <- ctx },
 	}
 	gw.Handle("/base", ep)
-	admitted, endAdmitted := context.WithCancel(context.WithValue(context.Background(), key{}, "admitted"))
+	admitted, endAdmitted := context.WithCancel(context.WithValue(context.Background(), key{},
+		"admitted"))
 	defer endAdmitted()
-	gw.HandleRoute(gateway.Route{Pattern: "/admitted", Endpoint: ep, Authorize: func(*http.Request) (*gateway.Admission, error) {
-		return &gateway.Admission{Context: admitted}, nil
-	}})
+	gw.HandleRoute(gateway.Route{Pattern: "/admitted", Endpoint: ep,
+		Authorize: func(*http.Request) (*gateway.Admission, error) {
+			return &gateway.Admission{Context: admitted}, nil
+		}})
 	type requestKey struct{}
 	srv := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		gw.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), requestKey{}, "pooled")))
@@ -120,7 +125,8 @@ func TestContextValues(t *testing.T) {
 		endBase()
 		endAdmitted()
 		if v := open.Value(key{}); v != path[1:] || open.Value(requestKey{}) != nil || open.Err() != nil {
-			t.Errorf("%s: the event's context has the value %v, the request's %v and the error %v, want %s, nil and nil",
+			t.Errorf("%s: the event's context has the value %v, the request's %v and the error %v, want "+
+				"%s, nil and nil",
 				path, v, open.Value(requestKey{}), open.Err(), path[1:])
 		}
 		p.conn.Close()
@@ -182,8 +188,10 @@ func TestContextOfTheListenerAndConnection(t *testing.T) {
 	type connKey struct{}
 	type pooledKey struct{}
 	wraps := map[string]func(context.Context) context.Context{
-		"bare":   func(ctx context.Context) context.Context { return ctx },
-		"values": func(ctx context.Context) context.Context { return context.WithValue(ctx, pooledKey{}, 1) },
+		"bare": func(ctx context.Context) context.Context { return ctx },
+		"values": func(ctx context.Context) context.Context {
+			return context.WithValue(ctx, pooledKey{}, 1)
+		},
 		"timeout": func(ctx context.Context) context.Context {
 			ctx, cancel := context.WithTimeout(context.WithValue(ctx, pooledKey{}, 1), time.Hour)
 			context.AfterFunc(ctx, cancel)

@@ -50,7 +50,8 @@ func newCrowd(tb testing.TB, n int) *crowd {
 		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 		defer cancel()
 		if err := c.gw.Shutdown(ctx); err != nil || c.open.Load() != 0 {
-			tb.Errorf("Shutdown of a crowd = %v, %d close events are missing, want nil and 0", err, c.open.Load())
+			tb.Errorf("Shutdown of a crowd = %v, %d close events are missing, want nil and 0", err,
+				c.open.Load())
 		}
 	})
 	for i := range n {
@@ -68,7 +69,8 @@ func newCrowd(tb testing.TB, n int) *crowd {
 // connect opens one socket, as a server does for an upgrade request.
 func (c *crowd) connect(tb testing.TB, path string) {
 	tb.Helper()
-	w := &sinkWriter{ResponseRecorder: httptest.NewRecorder(), sink: &sink{taken: &c.taken, ended: make(chan struct{})}}
+	w := &sinkWriter{ResponseRecorder: httptest.NewRecorder(),
+		sink: &sink{taken: &c.taken, ended: make(chan struct{})}}
 	if c.gw.ServeHTTP(w, sinkRequest(path)); w.Body.Len() > 0 {
 		tb.Fatalf("a socket of a crowd is refused: %s", w.Body)
 	}
@@ -96,9 +98,12 @@ func sinkRequest(path string) *http.Request {
 }
 
 // browserFields is what a browser sends besides.
-const browserFields = "User-Agent: Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0.0.0 Safari/537.36\r\n" +
-	"Origin: http://gateway.test\r\nAccept-Encoding: gzip, deflate\r\nAccept-Language: en-US,en;q=0.9\r\n" +
-	"Cache-Control: no-cache\r\nPragma: no-cache\r\nSec-WebSocket-Extensions: permessage-deflate; client_max_window_bits\r\n" +
+const browserFields = "User-Agent: Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, " +
+	"like Gecko) Chrome/140.0.0.0 Safari/537.36\r\n" +
+	"Origin: http://gateway.test\r\nAccept-Encoding: gzip, deflate\r\nAccept-Language: " +
+	"en-US,en;q=0.9\r\n" +
+	"Cache-Control: no-cache\r\nPragma: no-cache\r\nSec-WebSocket-Extensions: permessage-deflate; " +
+	"client_max_window_bits\r\n" +
 	"Cookie: session=0123456789abcdef0123456789abcdef\r\n"
 
 // A sinkWriter is the ResponseWriter whose connection is a sink.
@@ -110,7 +115,9 @@ type sinkWriter struct {
 // nothingRead is what net/http has read of a request beyond its head.
 var nothingRead = bufio.NewReadWriter(bufio.NewReaderSize(strings.NewReader(""), 16), nil)
 
-func (w *sinkWriter) Hijack() (net.Conn, *bufio.ReadWriter, error) { return w.sink, nothingRead, nil }
+func (w *sinkWriter) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	return w.sink, nothingRead, nil
+}
 
 // A sink is the connection of a client that takes everything and says nothing.
 type sink struct {
@@ -134,8 +141,12 @@ func (s *sink) Close() error {
 	return nil
 }
 
-func (*sink) LocalAddr() net.Addr              { return &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 80} }
-func (*sink) RemoteAddr() net.Addr             { return &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 1} }
+func (*sink) LocalAddr() net.Addr {
+	return &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 80}
+}
+func (*sink) RemoteAddr() net.Addr {
+	return &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 1}
+}
 func (*sink) SetDeadline(time.Time) error      { return nil }
 func (*sink) SetReadDeadline(time.Time) error  { return nil }
 func (*sink) SetWriteDeadline(time.Time) error { return nil }

@@ -16,7 +16,8 @@ const wantDeflate = "Sec-WebSocket-Extensions: permessage-deflate"
 
 // deflateGateway echoes, deflated on request.
 func deflateGateway() *gateway.Handler {
-	gw := gateway.New(&gateway.Options{Compression: true, Logger: slog.New(slog.DiscardHandler), Limits: unlimited})
+	gw := gateway.New(&gateway.Options{Compression: true, Logger: slog.New(slog.DiscardHandler),
+		Limits: unlimited})
 	gw.Handle("/", echo())
 	return gw
 }
@@ -45,7 +46,8 @@ func inflated(first byte, payload string) string {
 	if first&0x40 == 0 {
 		return payload
 	}
-	b, err := io.ReadAll(flate.NewReader(strings.NewReader(payload + "\x00\x00\xff\xff\x01\x00\x00\xff\xff")))
+	b, err := io.ReadAll(flate.NewReader(strings.NewReader(payload +
+		"\x00\x00\xff\xff\x01\x00\x00\xff\xff")))
 	if err != nil {
 		return err.Error()
 	}
@@ -69,7 +71,8 @@ func TestInflateGoesOnBehindALastBlock(t *testing.T) {
 			p := rawDial(t, serve(t, deflateGateway()), "/", wantDeflate, "")
 			p.write(masked(0xc1, payload))
 			if first, got := p.read(); inflated(first, got) != want {
-				t.Errorf("%.60q becomes %.20q of %d bytes, want %.20q of %d", payload, got, len(got), want, len(want))
+				t.Errorf("%.60q becomes %.20q of %d bytes, want %.20q of %d", payload, got, len(got), want,
+					len(want))
 			}
 		})
 	}
@@ -88,7 +91,8 @@ func TestInflateGoesOnBehindALastBlock(t *testing.T) {
 // Bytes behind the last block of one message are no part of any other: neither of
 // the same socket, nor of another that is read by what read the first.
 func TestInflateKeepsNothing(t *testing.T) {
-	for name, behind := range map[string]string{"nothing": "", "a little": "rest", "much": strings.Repeat("rest", 5000)} {
+	for name, behind := range map[string]string{"nothing": "", "a little": "rest",
+		"much": strings.Repeat("rest", 5000)} {
 		payload := finalBlock("last") + behind
 		for frames, first := range map[string][][]byte{
 			"one frame": {masked(0xc1, payload)},
@@ -103,7 +107,8 @@ func TestInflateKeepsNothing(t *testing.T) {
 					p.want(0x81, "last")
 					p.write(masked(0xc1, next))
 					p.want(0x81, "next")
-					p.write(bytes.Join([][]byte{masked(0x41, next[:2]), masked(0x89, "p"), masked(0x80, next[2:])}, nil))
+					p.write(bytes.Join([][]byte{masked(0x41, next[:2]), masked(0x89, "p"), masked(0x80, next[2:])},
+						nil))
 					p.want(0x8a, "p")
 					p.want(0x81, "next")
 					p.write(masked(0x81, "plain"))
@@ -121,15 +126,18 @@ func TestInflateRefuses(t *testing.T) {
 		code   int
 		cause  string
 	}{
-		"noise":                 {string(masked(0xc2, "\xfe\x37\xfe\x37")), 1002, "protocol_error"},
-		"half of a block":       {string(masked(0xc2, good[:len(good)/2])), 1002, "protocol_error"},
-		"not UTF-8":             {string(masked(0xc1, deflated("\xff"))), 1007, "invalid_utf8"},
-		"half of a character":   {string(masked(0xc1, deflated("\xc3"))), 1007, "invalid_utf8"},
-		"RSV1 on a ping":        {string(masked(0xc9, "")), 1002, "protocol_error"},
-		"RSV1 on the second":    {string(masked(0x41, good[:2])) + string(masked(0xc0, good[2:])), 1002, "protocol_error"},
-		"RSV1 in the middle":    {string(masked(0x02, good[:2])) + string(masked(0xc0, good[2:])), 1002, "protocol_error"},
-		"RSV2 too":              {string(masked(0xe1, good)), 1002, "protocol_error"},
-		"too large in fragment": {string(masked(0x42, deflated(strings.Repeat("a", 64<<10+1)))) + string(masked(0x80, "")), 1009, "too_large"},
+		"noise":               {string(masked(0xc2, "\xfe\x37\xfe\x37")), 1002, "protocol_error"},
+		"half of a block":     {string(masked(0xc2, good[:len(good)/2])), 1002, "protocol_error"},
+		"not UTF-8":           {string(masked(0xc1, deflated("\xff"))), 1007, "invalid_utf8"},
+		"half of a character": {string(masked(0xc1, deflated("\xc3"))), 1007, "invalid_utf8"},
+		"RSV1 on a ping":      {string(masked(0xc9, "")), 1002, "protocol_error"},
+		"RSV1 on the second": {string(masked(0x41, good[:2])) + string(masked(0xc0, good[2:])), 1002,
+			"protocol_error"},
+		"RSV1 in the middle": {string(masked(0x02, good[:2])) + string(masked(0xc0, good[2:])), 1002,
+			"protocol_error"},
+		"RSV2 too": {string(masked(0xe1, good)), 1002, "protocol_error"},
+		"too large in fragment": {string(masked(0x42, deflated(strings.Repeat("a", 64<<10+1)))) +
+			string(masked(0x80, "")), 1009, "too_large"},
 	} {
 		bubble(t, name, func(t *testing.T) {
 			p := rawDial(t, serve(t, deflateGateway()), "/", wantDeflate, "")

@@ -7,9 +7,9 @@ import (
 	"net/http"
 )
 
-// An Error is what an operation, or a refused upgrade, reports. It marshals to
-// exactly {"type", "error", "status"}, the error object, with "nodes" of a partial
-// result of a cluster; everything that leaves the process goes through it.
+// An Error is what an operation, or a refused upgrade, reports. It marshals to exactly
+// {"type", "error", "status"}, the error object, with "nodes" of a partial result of a
+// cluster; whatever leaves the process is made by it.
 //
 // errors.Is compares the Type, so errors.Is(err, gateway.ErrNotFound) holds for
 // every error of type not_found whatever its text.
@@ -34,24 +34,33 @@ var (
 	ErrForbidden    = sentinel("forbidden", http.StatusForbidden, "not allowed")
 	ErrNotFound     = sentinel("not_found", http.StatusNotFound, "no socket has this id")
 	ErrNoRoute      = sentinel("no_route", http.StatusNotFound, "no route for this path")
-	ErrMethod       = sentinel("method_not_allowed", http.StatusMethodNotAllowed, "an upgrade is a GET request")
-	ErrClosed       = sentinel("closed", http.StatusGone, "the socket is closing or closed")
-	ErrTooLarge     = sentinel("too_large", http.StatusRequestEntityTooLarge, "the message is above the limit")
-	ErrUpgrade      = sentinel("upgrade_required", http.StatusUpgradeRequired, "this is a WebSocket endpoint (RFC 6455, version 13)")
-	ErrTooMany      = sentinel("too_many_sockets", http.StatusServiceUnavailable, "too many sockets")
-	ErrQueueFull    = sentinel("queue_full", http.StatusTooManyRequests, "the socket's outbound queue is full")
-	ErrDropped      = sentinel("dropped", http.StatusConflict, "the message gave way to a newer one before it was written")
-	ErrInternal     = sentinel("internal", http.StatusInternalServerError, "internal error")
-	ErrUnsupported  = sentinel("not_implemented", http.StatusNotImplemented, "not supported")
-	ErrShutdown     = sentinel("shutting_down", http.StatusServiceUnavailable, "the gateway is shutting down")
-	ErrUnreachable  = sentinel("unreachable", http.StatusServiceUnavailable, "the node that owns the socket does not answer")
-	ErrTimeout      = sentinel("timeout", http.StatusGatewayTimeout, "the caller's context ended first")
+	ErrMethod       = sentinel("method_not_allowed", http.StatusMethodNotAllowed,
+		"an upgrade is a GET request")
+	ErrClosed   = sentinel("closed", http.StatusGone, "the socket is closing or closed")
+	ErrTooLarge = sentinel("too_large", http.StatusRequestEntityTooLarge,
+		"the message is above the limit")
+	ErrUpgrade = sentinel("upgrade_required", http.StatusUpgradeRequired,
+		"this is a WebSocket endpoint (RFC 6455, version 13)")
+	ErrTooMany   = sentinel("too_many_sockets", http.StatusServiceUnavailable, "too many sockets")
+	ErrQueueFull = sentinel("queue_full", http.StatusTooManyRequests,
+		"the socket's outbound queue is full")
+	ErrDropped = sentinel("dropped", http.StatusConflict,
+		"the message gave way to a newer one before it was written")
+	ErrInternal    = sentinel("internal", http.StatusInternalServerError, "internal error")
+	ErrUnsupported = sentinel("not_implemented", http.StatusNotImplemented, "not supported")
+	ErrShutdown    = sentinel("shutting_down", http.StatusServiceUnavailable,
+		"the gateway is shutting down")
+	ErrUnreachable = sentinel("unreachable", http.StatusServiceUnavailable,
+		"the node that owns the socket does not answer")
+	ErrTimeout = sentinel("timeout", http.StatusGatewayTimeout, "the caller's context ended first")
 )
 
 // allErrors are those above.
 var allErrors = []*Error{
-	ErrInvalid, ErrUnauthorized, ErrForbidden, ErrNotFound, ErrNoRoute, ErrMethod, ErrClosed, ErrTooLarge,
-	ErrUpgrade, ErrTooMany, ErrQueueFull, ErrDropped, ErrInternal, ErrUnsupported, ErrShutdown, ErrUnreachable, ErrTimeout,
+	ErrInvalid, ErrUnauthorized, ErrForbidden, ErrNotFound, ErrNoRoute, ErrMethod, ErrClosed,
+	ErrTooLarge,
+	ErrUpgrade, ErrTooMany, ErrQueueFull, ErrDropped, ErrInternal, ErrUnsupported, ErrShutdown,
+	ErrUnreachable, ErrTimeout,
 }
 
 func sentinel(typ string, status int, text string) *Error {
@@ -146,11 +155,12 @@ func ErrorOf(err error) Error {
 	return *NewError(ErrInternal, "%w", err)
 }
 
-// fromOperation reports whether err is the failure of an operation on some
-// socket that an endpoint merely passed on. It says nothing against the
-// endpoint's own socket, which stays open.
+// fromOperation reports whether err is the failure of an operation on some socket that an
+// endpoint merely passed on. Such an error is no reason to close the endpoint's own
+// socket.
 func fromOperation(err error) bool {
-	for _, target := range []*Error{ErrNotFound, ErrClosed, ErrQueueFull, ErrDropped, ErrUnreachable, ErrTimeout, ErrShutdown} {
+	for _, target := range []*Error{ErrNotFound, ErrClosed, ErrQueueFull, ErrDropped, ErrUnreachable,
+		ErrTimeout, ErrShutdown} {
 		if errors.Is(err, target) {
 			return true
 		}

@@ -25,7 +25,8 @@ func TestEventOrder(t *testing.T) {
 		}
 		p.Send(gateway.Binary([]byte{1}))
 		p.Close(4001, "enough")
-		r.expect(t, "open", `data-text "0"`, `data-text "1"`, `data-text "2"`, `data-binary "\x01"`, `close client 4001 "enough"`)
+		r.expect(t, "open", `data-text "0"`, `data-text "1"`, `data-text "2"`, `data-binary "\x01"`,
+			`close client 4001 "enough"`)
 	})
 }
 
@@ -73,7 +74,8 @@ func TestOperationsInsideOpen(t *testing.T) {
 			ids, err := gw.List(ctx)
 			info, infoErr := gw.Info(ctx, s.ID())
 			if len(ids) != 1 || err != nil || infoErr != nil || info.Last.Type != gateway.EventOpen {
-				t.Errorf("in open: List = %q, %v, Info = %v, %v, want the socket in both", ids, err, info.Last.Type, infoErr)
+				t.Errorf("in open: List = %q, %v, Info = %v, %v, want the socket in both", ids, err,
+					info.Last.Type, infoErr)
 			}
 			return gw.Send(ctx, s.ID(), gateway.Text("welcome"))
 		}})
@@ -97,7 +99,8 @@ func TestOperationsInsideClose(t *testing.T) {
 			wantErr(t, "Close", gw.Close(ctx, s.ID()), gateway.ErrClosed)
 			wantErr(t, "Socket.Close", s.Close(), gateway.ErrClosed)
 			info := s.Info()
-			if info.URI != "ws://gateway.test/x?a=b" || info.Last.Closed.Cause != gateway.CauseClient || info.Parameters.Get("a") != "b" {
+			if info.URI != "ws://gateway.test/x?a=b" || info.Last.Closed.Cause != gateway.CauseClient ||
+				info.Parameters.Get("a") != "b" {
 				t.Errorf("in close: Info = %+v, want all of it", info)
 			}
 			s.Go(func(context.Context) error { t.Error("Go ran in a close event"); return nil })
@@ -125,31 +128,48 @@ func TestVerdicts(t *testing.T) {
 		reason string
 		cause  gateway.Cause // "" if the socket stays open
 	}{
-		"nil":                   {func() error { return nil }, 0, "", ""},
-		"close error":           {func() error { return &gateway.CloseError{Code: 4003, Reason: "not a member"} }, 4003, "not a member", "endpoint"},
-		"close error, wrapped":  {func() error { return fmt.Errorf("x: %w", &gateway.CloseError{Code: 4003}) }, 4003, "endpoint", "endpoint"},
-		"close error without":   {func() error { return &gateway.CloseError{} }, 1000, "endpoint", "endpoint"},
-		"close error, bad code": {func() error { return &gateway.CloseError{Code: 1006, Reason: "x"} }, 1011, "x", "endpoint"},
-		"close error, long reason": {func() error { return &gateway.CloseError{Code: 4000, Reason: strings.Repeat("é", 80)} },
+		"nil": {func() error { return nil }, 0, "", ""},
+		"close error": {func() error {
+			return &gateway.CloseError{Code: 4003, Reason: "not a member"}
+		}, 4003, "not a member", "endpoint"},
+		"close error, wrapped": {func() error {
+			return fmt.Errorf("x: %w", &gateway.CloseError{Code: 4003})
+		}, 4003, "endpoint", "endpoint"},
+		"close error without": {func() error { return &gateway.CloseError{} }, 1000, "endpoint",
+			"endpoint"},
+		"close error, bad code": {func() error { return &gateway.CloseError{Code: 1006, Reason: "x"} },
+			1011, "x", "endpoint"},
+		"close error, long reason": {func() error {
+			return &gateway.CloseError{Code: 4000, Reason: strings.Repeat("é", 80)}
+		},
 			4000, strings.Repeat("é", 61), "endpoint"},
-		"close error, bad reason": {func() error { return &gateway.CloseError{Code: 4000, Reason: "a\xffb"} }, 4000, "a\uFFFDb", "endpoint"},
-		"plain error":             {func() error { return errPlain }, 1011, "endpoint", "endpoint"},
-		"invalid_request":         {func() error { return gateway.ErrInvalid }, 1011, "endpoint", "endpoint"},
-		"not_found":               {func() error { return gateway.ErrNotFound }, 0, "", ""},
-		"not_found, wrapped":      {func() error { return fmt.Errorf("x: %w", gateway.ErrNotFound) }, 0, "", ""},
-		"closed":                  {func() error { return gateway.ErrClosed }, 0, "", ""},
-		"queue_full":              {func() error { return gateway.ErrQueueFull }, 0, "", ""},
-		"unreachable":             {func() error { return gateway.ErrUnreachable }, 0, "", ""},
-		"timeout":                 {func() error { return gateway.ErrTimeout }, 0, "", ""},
-		"shutting_down":           {func() error { return gateway.ErrShutdown }, 0, "", ""},
-		"panic":                   {func() error { panic("boom") }, 1011, "panic", "panic"},
-		"panic(error)":            {func() error { panic(io.EOF) }, 1011, "panic", "panic"},
-		"panic(nil)":              {func() error { panic(nil) }, 1011, "panic", "panic"},
-		"panic(CloseError)":       {func() error { panic(&gateway.CloseError{Code: 4000}) }, 1011, "panic", "panic"},
-		"nil dereference":         {func() error { var s *gateway.Socket; _ = s.ID(); return nil }, 1011, "panic", "panic"},
-		"Goexit":                  {func() error { runtime.Goexit(); return nil }, 1011, "panic", "panic"},
-		"typed nil *CloseError":   {func() error { var e *gateway.CloseError; return e }, 1011, "panic", "panic"},
-		"error whose text panics": {func() error { var e *brokenError; return e }, 1011, "panic", "panic"},
+		"close error, bad reason": {func() error {
+			return &gateway.CloseError{Code: 4000, Reason: "a\xffb"}
+		}, 4000, "a\uFFFDb", "endpoint"},
+		"plain error": {func() error { return errPlain }, 1011, "endpoint", "endpoint"},
+		"invalid_request": {func() error { return gateway.ErrInvalid }, 1011, "endpoint",
+			"endpoint"},
+		"not_found": {func() error { return gateway.ErrNotFound }, 0, "", ""},
+		"not_found, wrapped": {func() error { return fmt.Errorf("x: %w", gateway.ErrNotFound) }, 0,
+			"", ""},
+		"closed":        {func() error { return gateway.ErrClosed }, 0, "", ""},
+		"queue_full":    {func() error { return gateway.ErrQueueFull }, 0, "", ""},
+		"unreachable":   {func() error { return gateway.ErrUnreachable }, 0, "", ""},
+		"timeout":       {func() error { return gateway.ErrTimeout }, 0, "", ""},
+		"shutting_down": {func() error { return gateway.ErrShutdown }, 0, "", ""},
+		"panic":         {func() error { panic("boom") }, 1011, "panic", "panic"},
+		"panic(error)":  {func() error { panic(io.EOF) }, 1011, "panic", "panic"},
+		"panic(nil)":    {func() error { panic(nil) }, 1011, "panic", "panic"},
+		"panic(CloseError)": {func() error { panic(&gateway.CloseError{Code: 4000}) }, 1011,
+			"panic", "panic"},
+		"nil dereference": {func() error { var s *gateway.Socket; _ = s.ID(); return nil }, 1011,
+			"panic", "panic"},
+		"Goexit": {func() error { runtime.Goexit(); return nil }, 1011, "panic",
+			"panic"},
+		"typed nil *CloseError": {func() error { var e *gateway.CloseError; return e }, 1011, "panic",
+			"panic"},
+		"error whose text panics": {func() error { var e *brokenError; return e }, 1011, "panic",
+			"panic"},
 	} {
 		for _, in := range []string{"open", "data", "go", "middleware"} {
 			bubble(t, name+" in "+in, func(t *testing.T) {
@@ -185,14 +205,17 @@ func TestVerdicts(t *testing.T) {
 				}
 				synctest.Wait()
 				if c.cause == "" {
-					wantErr(t, "Send after the verdict", r.socket().Send(t.Context(), gateway.Text("still here")), nil)
+					wantErr(t, "Send after the verdict", r.socket().Send(t.Context(), gateway.Text("still here")),
+						nil)
 					wantText(t, p, "still here")
 					return
 				}
 				wantClosed(t, p, c.code, c.reason)
 				synctest.Wait()
-				if r.closed.Cause != c.cause || r.closed.Code != c.code || r.closed.Reason != c.reason || r.closed.Code == 1011 && r.closed.Err == nil {
-					t.Errorf("close event has %+v, want cause %s, code %d, reason %q", r.closed, c.cause, c.code, c.reason)
+				if r.closed.Cause != c.cause || r.closed.Code != c.code || r.closed.Reason != c.reason ||
+					r.closed.Code == 1011 && r.closed.Err == nil {
+					t.Errorf("close event has %+v, want cause %s, code %d, reason %q", r.closed, c.cause, c.code,
+						c.reason)
 				}
 				if in == "data" {
 					wantErr(t, "the neighbour's Send", r.sockets[0].Send(t.Context(), gateway.Text("fine")), nil)
@@ -213,12 +236,13 @@ func TestCloseEventThatFails(t *testing.T) {
 	} {
 		bubble(t, name, func(t *testing.T) {
 			gw := quiet()
-			gw.Handle("/", &recorder{on: func(ctx context.Context, s *gateway.Socket, ev gateway.Event) error {
-				if ev.Type == gateway.EventClose {
-					return fail()
-				}
-				return nil
-			}})
+			gw.Handle("/",
+				&recorder{on: func(ctx context.Context, s *gateway.Socket, ev gateway.Event) error {
+					if ev.Type == gateway.EventClose {
+						return fail()
+					}
+					return nil
+				}})
 			p := serve(t, gw).Dial(t, "/")
 			p.Close(1000, "")
 			synctest.Wait()
@@ -284,7 +308,9 @@ func TestGo(t *testing.T) {
 	bubble(t, "its verdict", func(t *testing.T) {
 		r := &recorder{}
 		s, p := open(t, quiet(), r)
-		s.Go(func(ctx context.Context) error { return &gateway.CloseError{Code: 4000, Reason: "pushed out"} })
+		s.Go(func(ctx context.Context) error {
+			return &gateway.CloseError{Code: 4000, Reason: "pushed out"}
+		})
 		wantClosed(t, p, 4000, "pushed out")
 		r.expect(t, "open", `close endpoint 4000 "pushed out"`)
 	})
@@ -300,20 +326,27 @@ func TestPerSocket(t *testing.T) {
 				return next, next.ServeEvent(ctx, s, gateway.Event{Type: gateway.EventOpen})
 			})
 		})
-		gw.Handle("/", gateway.PerSocket(func(ctx context.Context, s *gateway.Socket) (gateway.Endpoint, error) {
-			n := 0
-			return gateway.Callbacks{
-				OnData: func(ctx context.Context, s *gateway.Socket, m gateway.Message) error {
-					n++
-					return s.Send(ctx, gateway.Text(fmt.Sprint(n)))
-				},
-				OnClose: func(ctx context.Context, s *gateway.Socket, c gateway.Closed) { ends <- n },
-			}, nil
-		}))
-		gw.Handle("/none", gateway.PerSocket(func(context.Context, *gateway.Socket) (gateway.Endpoint, error) { return nil, nil }))
-		gw.Handle("/refuse", gateway.PerSocket(func(context.Context, *gateway.Socket) (gateway.Endpoint, error) {
-			return gateway.Callbacks{OnClose: func(context.Context, *gateway.Socket, gateway.Closed) { ends <- -1 }}, &gateway.CloseError{Code: 4003}
-		}))
+		gw.Handle("/",
+			gateway.PerSocket(func(ctx context.Context, s *gateway.Socket) (gateway.Endpoint, error) {
+				n := 0
+				return gateway.Callbacks{
+					OnData: func(ctx context.Context, s *gateway.Socket, m gateway.Message) error {
+						n++
+						return s.Send(ctx, gateway.Text(fmt.Sprint(n)))
+					},
+					OnClose: func(ctx context.Context, s *gateway.Socket, c gateway.Closed) { ends <- n },
+				}, nil
+			}))
+		gw.Handle("/none",
+			gateway.PerSocket(func(context.Context, *gateway.Socket) (gateway.Endpoint, error) {
+				return nil, nil
+			}))
+		gw.Handle("/refuse",
+			gateway.PerSocket(func(context.Context, *gateway.Socket) (gateway.Endpoint, error) {
+				return gateway.Callbacks{OnClose: func(context.Context, *gateway.Socket, gateway.Closed) {
+					ends <- -1
+				}}, &gateway.CloseError{Code: 4003}
+			}))
 		srv := serve(t, gw)
 		a, b := srv.Dial(t, "/"), srv.Dial(t, "/")
 		for _, want := range []string{"1", "2"} {
@@ -434,7 +467,8 @@ func TestEndpointErrorsAreLogged(t *testing.T) {
 		wantClosed(t, p, 1011, "panic")
 		synctest.Wait()
 		text := logs.String()
-		for _, want := range []string{"socket_id=", "route=/{id}", "queue_full", "panic: boom\\nlevel", "level=ERROR", "level=WARN"} {
+		for _, want := range []string{"socket_id=", "route=/{id}", "queue_full", "panic: boom\\nlevel",
+			"level=ERROR", "level=WARN"} {
 			if !strings.Contains(text, want) {
 				t.Errorf("the log lacks %q:\n%s", want, text)
 			}

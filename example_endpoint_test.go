@@ -88,15 +88,16 @@ func ExampleCloseError() {
 // State that belongs to one socket needs no lock: its events never overlap.
 func ExamplePerSocket() {
 	gw := gateway.New(nil)
-	gw.Handle("/count", gateway.PerSocket(func(context.Context, *gateway.Socket) (gateway.Endpoint, error) {
-		n := 0
-		return gateway.Callbacks{
-			OnData: func(ctx context.Context, s *gateway.Socket, _ gateway.Message) error {
-				n++
-				return s.Send(ctx, gateway.Text(fmt.Sprint(n)))
-			},
-		}, nil
-	}))
+	gw.Handle("/count",
+		gateway.PerSocket(func(context.Context, *gateway.Socket) (gateway.Endpoint, error) {
+			n := 0
+			return gateway.Callbacks{
+				OnData: func(ctx context.Context, s *gateway.Socket, _ gateway.Message) error {
+					n++
+					return s.Send(ctx, gateway.Text(fmt.Sprint(n)))
+				},
+			}, nil
+		}))
 	page := browse(gw, "/count")
 	defer page.leave()
 	page.say("tick")
@@ -136,7 +137,9 @@ func ExampleHandler_Replace() {
 	gw := gateway.New(nil)
 	routes := func(version string) []gateway.Route {
 		return []gateway.Route{{Pattern: "/version", Endpoint: gateway.Callbacks{
-			OnOpen: func(ctx context.Context, s *gateway.Socket) error { return s.Send(ctx, gateway.Text(version)) },
+			OnOpen: func(ctx context.Context, s *gateway.Socket) error {
+				return s.Send(ctx, gateway.Text(version))
+			},
 		}}}
 	}
 	fmt.Println(gw.Replace("plugin", routes("1")))

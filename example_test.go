@@ -115,7 +115,9 @@ func ExampleHandler_Info() {
 	ctx := context.Background()
 	gw := gateway.New(nil)
 	gw.Handle("/rooms/{room}", gateway.Callbacks{
-		OnData: func(ctx context.Context, s *gateway.Socket, m gateway.Message) error { return s.Send(ctx, m) },
+		OnData: func(ctx context.Context, s *gateway.Socket, m gateway.Message) error {
+			return s.Send(ctx, m)
+		},
 	})
 	page := browse(gw, "/rooms/blue?color=dark&color=light")
 	defer page.leave()
@@ -321,7 +323,9 @@ func ExampleHandler_ServeHealth() {
 func ExampleHandler_Stats() {
 	gw := gateway.New(nil)
 	gw.Handle("/echo", gateway.Callbacks{
-		OnData: func(ctx context.Context, s *gateway.Socket, m gateway.Message) error { return s.Send(ctx, m) },
+		OnData: func(ctx context.Context, s *gateway.Socket, m gateway.Message) error {
+			return s.Send(ctx, m)
+		},
 	})
 	page := browse(gw, "/echo")
 	page.say("hello")
@@ -354,5 +358,6 @@ func ExampleInfo_LogValue() {
 	}
 	log.Info("hello", "socket", info)
 	// Output:
-	// level=INFO msg=hello socket.socket_id=s1 socket.route=/rooms/{room} socket.remote_addr=192.0.2.1:1234 socket.type=open
+	// level=INFO msg=hello socket.socket_id=s1 socket.route=/rooms/{room}
+	// socket.remote_addr=192.0.2.1:1234 socket.type=open
 }

@@ -23,7 +23,8 @@ func Leftovers(h *Handler) []string {
 	h.hub.mu.Lock()
 	defer h.hub.mu.Unlock()
 	if h.hub.n != 0 || h.hub.pending != 0 {
-		left = append(left, fmt.Sprintf("%d sockets are counted, %d of them to come", h.hub.n, h.hub.pending))
+		left = append(left,
+			fmt.Sprintf("%d sockets are counted, %d of them to come", h.hub.n, h.hub.pending))
 	}
 	for addr, n := range h.hub.perAddr {
 		left = append(left, fmt.Sprintf("%d sockets are counted for %v", n, addr))
@@ -34,7 +35,9 @@ func Leftovers(h *Handler) []string {
 	for _, c := range []*crew{&h.flusher.quick, &h.flusher.patient} {
 		c.mu.Lock()
 		if c.waiting != 0 || c.workers != 0 || c.stuck != 0 || len(c.writing) != 0 || c.looked {
-			left = append(left, fmt.Sprintf("the flusher has %d sockets and %d workers, and is looked at: %v", c.waiting, c.workers, c.looked))
+			left = append(left,
+				fmt.Sprintf("the flusher has %d sockets and %d workers, and is looked at: %v", c.waiting,
+					c.workers, c.looked))
 		}
 		c.mu.Unlock()
 	}
@@ -44,7 +47,8 @@ func Leftovers(h *Handler) []string {
 // leftInMemory names what is still counted, and who still sweeps.
 func leftInMemory(h *Handler) []string {
 	var left []string
-	for name, n := range map[string]int64{"queued": h.memory.queued.Used(), "waiting": h.memory.waiting.Used(), "received": h.memory.received.Used()} {
+	for name, n := range map[string]int64{"queued": h.memory.queued.Used(),
+		"waiting": h.memory.waiting.Used(), "received": h.memory.received.Used()} {
 		if n != 0 {
 			left = append(left, fmt.Sprintf("%d bytes are counted as %s", n, name))
 		}
@@ -129,7 +133,9 @@ func ReadBufferTwice(n int) bool {
 }
 
 // SweepInterval returns how often a socket with this shortest timeout is looked at.
-func SweepInterval(shortest time.Duration) time.Duration { return sweepInterval(sweepClass(shortest)) }
+func SweepInterval(shortest time.Duration) time.Duration {
+	return sweepInterval(sweepClass(shortest))
+}
 
 // SweptEvery returns how often the socket is looked at.
 func SweptEvery(s *Socket) time.Duration { return sweepInterval(s.route.sweepClass) }

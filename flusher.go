@@ -34,10 +34,10 @@ type flusher struct {
 	patient crew           // writes where a write can only block: under TLS, in memory
 }
 
-// A crew is workers, and the sockets that wait for them. Workers live only while
-// there is work; a socket with more than one write's worth goes to the end of the
-// line in between, so a long queue delays nobody else's; and a single message waits
-// for one write of a large fan-out at most.
+// A crew is a set of workers with the sockets that wait for them. Workers live only while
+// there is work; a socket with more than one write's worth goes to the end of the line in
+// between, so a long queue delays nobody else's; and a single message waits for one write
+// of a large fan-out at most.
 type crew struct {
 	mu      lockorder.Mutex[rankCrew]
 	lines   [2]line // of single sends, and of large fan-outs; served in turn
@@ -141,7 +141,7 @@ func (c *crew) mostQuickLocked() int {
 	return max(cores-c.fanouts, cores/2, 1)
 }
 
-// beginFanout and endFanout tell of a large fan-out.
+// beginFanout and endFanout enclose a large fan-out.
 func (f *flusher) beginFanout() {
 	f.quick.mu.Lock()
 	defer f.quick.mu.Unlock()
@@ -240,7 +240,7 @@ func (f *flusher) take(c *crew, w *worker) *Socket {
 	return s
 }
 
-// lookLocked has the patient crew looked at.
+// lookLocked starts the timer that checks the patient crew.
 func (f *flusher) lookLocked(c *crew) {
 	if c != &f.patient || c.looked {
 		return

@@ -30,7 +30,8 @@ func TestManyStalledWhereWritesBlock(t *testing.T) {
 		}
 		fast := dial(healthy)
 		start := time.Now()
-		if n, err := gw.All().Send(t.Context(), gateway.Text(blocker)); n != stalled+healthy || err != nil {
+		if n, err := gw.All().Send(t.Context(), gateway.Text(blocker)); n != stalled+healthy ||
+			err != nil {
 			t.Fatalf("Send to all = %d, %v, want %d", n, err, stalled+healthy)
 		}
 		for i := range 3 {
@@ -47,7 +48,8 @@ func TestManyStalledWhereWritesBlock(t *testing.T) {
 			}
 			if p == fast[healthy-1] {
 				if took := time.Since(start); took > 50*time.Millisecond {
-					t.Errorf("those who read have all messages after %v, want them not to wait for the others", took)
+					t.Errorf("those who read have all messages after %v, want them not to wait for the others",
+						took)
 				}
 			}
 		}

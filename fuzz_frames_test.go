@@ -52,7 +52,8 @@ func FuzzFrames(f *testing.F) {
 		}
 		compare("with the request", play(gw, deflate, stream))
 		compare("byte by byte", play(gw, deflate, nil, slices.Collect(slices.Chunk(stream, 1))...))
-		compare("in pieces", play(gw, deflate, nil, slices.Collect(slices.Chunk(stream, int(piece)+1))...))
+		compare("in pieces",
+			play(gw, deflate, nil, slices.Collect(slices.Chunk(stream, int(piece)+1))...))
 		half := len(stream) / 2
 		compare("half of it with the request", play(gw, deflate, stream[:half], stream[half:]))
 		if !deflate {
@@ -78,7 +79,8 @@ func (s sight) String() string {
 	if len(s.events) > 0 {
 		last = s.events[len(s.events)-1]
 	}
-	if strings.HasPrefix(last, "close connection_lost") { // the pongs of the last moment may be lost with it
+	// the pongs of the last moment may be lost with it
+	if strings.HasPrefix(last, "close connection_lost") {
 		return fmt.Sprintf("events %q", s.events)
 	}
 	return fmt.Sprintf("events %q, frames to the client %q", s.events, s.frames)
@@ -336,7 +338,8 @@ func frameSeeds() [][]byte {
 		nil,
 		keyed,
 		text(keyed, keyed, masked(0x82, "\x00\xff"), masked(0x81, ""), masked(0x88, "\x03\xe8bye")),
-		text(masked(0x01, "a"), masked(0x89, "ping"), masked(0x00, "b"), masked(0x80, "c"), masked(0x81, "d")),
+		text(masked(0x01, "a"), masked(0x89, "ping"), masked(0x00, "b"), masked(0x80, "c"),
+			masked(0x81, "d")),
 		text(masked(0x81, long), masked(0x81, long+"x")),
 		text(masked(0x01, long), masked(0x80, "x")),
 		text(masked(0x02, long), masked(0x80, "")),
@@ -345,17 +348,22 @@ func frameSeeds() [][]byte {
 		text(masked(0x81, "\xf0\x9f\x98\x80\xed\xa0\x80")),
 		masked(0x81, "\xff")[:7], masked(0x82, "cut off")[:9], masked(0x82, "cut off")[:4],
 		masked(0x89, strings.Repeat("p", 125)), masked(0x89, strings.Repeat("p", 126)),
-		masked(0x09, "in pieces"), masked(0x80, "of nothing"), masked(0x83, "unknown"), masked(0x8b, "unknown"),
+		masked(0x09, "in pieces"), masked(0x80, "of nothing"), masked(0x83, "unknown"),
+		masked(0x8b, "unknown"),
 		text(masked(0x01, "one"), masked(0x81, "two")),
 		text(masked(0x8a, "pong"), masked(0x88, "")),
-		masked(0x88, "\x03"), masked(0x88, "\x03\xed"), masked(0x88, "\x0f\xa1\xff"), masked(0x88, "\x03\xf2"),
+		masked(0x88, "\x03"), masked(0x88, "\x03\xed"), masked(0x88, "\x0f\xa1\xff"),
+		masked(0x88, "\x03\xf2"),
 		masked(0xc1, "\xf2\x48\xcd\xc9\xc9\x07\x00"), // Hello, of RFC 7692, section 7.2.3.1
-		text(masked(0x41, "\xf2\x48\xcd"), masked(0x80, "\xc9\xc9\x07\x00"), masked(0xc1, "\xf2\x48\xcd\xc9\xc9\x07\x00")),
+		text(masked(0x41, "\xf2\x48\xcd"), masked(0x80, "\xc9\xc9\x07\x00"),
+			masked(0xc1, "\xf2\x48\xcd\xc9\xc9\x07\x00")),
 		masked(0xc1, "not deflated"), masked(0xa1, "rsv2"), masked(0xc9, "deflated ping"),
 		{0x02, 0xff, 0x80, 0, 0, 0, 0, 0, 0, 0}, // a bad length, and nothing more
 		{0x81, 0x01, 'x'}, maskedHeader(0x82, 1<<20), {0x82, 0xff, 0x80, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0},
-		{0x81, 0xfe, 0, 5, 0, 0, 0, 0, 'h', 'e', 'l', 'l', 'o'},                   // a length that is not minimal
-		slices.Concat(masked(0x01, "a"), maskedHeader(0x00, 39), []byte("\xb1b")), // a bad start of a fragment, and no more
+		// a length that is not minimal
+		{0x81, 0xfe, 0, 5, 0, 0, 0, 0, 'h', 'e', 'l', 'l', 'o'},
+		// a bad start of a fragment, and no more
+		slices.Concat(masked(0x01, "a"), maskedHeader(0x00, 39), []byte("\xb1b")),
 	}
 }
 
@@ -377,7 +385,8 @@ func TestMessageThatIsCut(t *testing.T) {
 			}
 			next := append(masked(0x01, "a"), masked(0x80, "b")...)
 			if got := play(gw, true, nil, next); len(got.events) != 2 || got.events[0] != `data-text "ab"` {
-				t.Errorf("%q, %d bytes at a time: the next socket's events are %q, want its message", stream, size, got.events)
+				t.Errorf("%q, %d bytes at a time: the next socket's events are %q, want its message", stream,
+					size, got.events)
 			}
 		}
 	}

@@ -33,8 +33,10 @@ func passed(*http.Request) (*gateway.Admission, error) {
 // FuzzRequest serves any path, query and header: the answer is an error object,
 // and what passes has the parameters that its path and query say.
 func FuzzRequest(f *testing.F) {
-	for _, target := range []string{"/rooms/blue", "/rooms/a%2Fb?x=1&x=2", "/rooms/%00", "/rooms/%ff?%zz", "/rooms/..%2f", "/rooms/é?ü=%C3%BC",
-		"/rooms/x?a=b;c&+=+&=&&d", "/rooms/+?room=other", "//rooms/x", "/rooms//", "/rooms/x/y/", "?", "/rooms/%25zz", "/rooms/{room}"} {
+	for _, target := range []string{"/rooms/blue", "/rooms/a%2Fb?x=1&x=2", "/rooms/%00",
+		"/rooms/%ff?%zz", "/rooms/..%2f", "/rooms/é?ü=%C3%BC",
+		"/rooms/x?a=b;c&+=+&=&&d", "/rooms/+?room=other", "//rooms/x", "/rooms//", "/rooms/x/y/", "?",
+		"/rooms/%25zz", "/rooms/{room}"} {
 		f.Add(target, "websocket", "13")
 	}
 	f.Add("/rooms/x", "h2c, WebSocket", " 13 ")
@@ -45,18 +47,21 @@ func FuzzRequest(f *testing.F) {
 		}
 		gw := gateway.New(&gateway.Options{Logger: slog.New(slog.DiscardHandler)})
 		var room string
-		gw.HandleRoute(gateway.Route{Pattern: "/rooms/{room}", Endpoint: echo(), Authorize: func(r *http.Request) (*gateway.Admission, error) {
-			room = r.PathValue("room")
-			return passed(r)
-		}})
+		gw.HandleRoute(gateway.Route{Pattern: "/rooms/{room}", Endpoint: echo(),
+			Authorize: func(r *http.Request) (*gateway.Admission, error) {
+				room = r.PathValue("room")
+				return passed(r)
+			}})
 		r := sinkRequest("/")
 		r.URL, r.RequestURI = u, target
 		r.Header.Set("Upgrade", upgrade)
 		r.Header.Set("Sec-WebSocket-Version", version)
 		w := asked(gw, r)
 		var e gateway.Error
-		if err := json.Unmarshal(w.Body.Bytes(), &e); err != nil || e.Status != w.Code || e.Type == "" || w.Code < 400 || w.Code >= 500 && w.Code != 501 {
-			t.Fatalf("%q: the answer is %d %s (%v), want an error object and its status", target, w.Code, w.Body, err)
+		if err := json.Unmarshal(w.Body.Bytes(), &e); err != nil || e.Status != w.Code || e.Type == "" ||
+			w.Code < 400 || w.Code >= 500 && w.Code != 501 {
+			t.Fatalf("%q: the answer is %d %s (%v), want an error object and its status", target, w.Code,
+				w.Body, err)
 		}
 		if w.Code == http.StatusPaymentRequired {
 			checkParameters(t, u, room)
@@ -94,7 +99,8 @@ func checkParameters(t *testing.T, u *url.URL, room string) {
 // samePath reports whether two escaped paths are equal once decoded, slash by
 // slash, but for the one that may begin them.
 func samePath(a, b string) bool {
-	as, bs := strings.Split(strings.TrimPrefix(a, "/"), "/"), strings.Split(strings.TrimPrefix(b, "/"), "/")
+	as, bs := strings.Split(strings.TrimPrefix(a, "/"), "/"), strings.Split(strings.TrimPrefix(b, "/"),
+		"/")
 	for i := range as {
 		if len(as) != len(bs) {
 			return false
@@ -111,23 +117,29 @@ func samePath(a, b string) bool {
 // FuzzOrigin: whatever Origin and Host are, pages of other hosts do not pass, as
 // net/url reads their origin; those of the same host do.
 func FuzzOrigin(f *testing.F) {
-	for _, o := range []string{"http://gateway.test", "https://gateway.test:443", "ws://gateway.test:80", "http://gateway.test.evil.example", "null",
-		"http://evil.example#gateway.test", "http://gateway.test@evil.example", "http://evil.example\\@gateway.test", "//gateway.test", "http://", "file://", "HTTP://GATEWAY.TEST",
-		"http://gateway.test:80:80", "https://listed.example", "https://listed.example:443", "http://listed.example", "https://listed.example.evil.example"} {
+	for _, o := range []string{"http://gateway.test", "https://gateway.test:443",
+		"ws://gateway.test:80", "http://gateway.test.evil.example", "null",
+		"http://evil.example#gateway.test", "http://gateway.test@evil.example",
+		"http://evil.example\\@gateway.test", "//gateway.test", "http://", "file://",
+		"HTTP://GATEWAY.TEST",
+		"http://gateway.test:80:80", "https://listed.example", "https://listed.example:443",
+		"http://listed.example", "https://listed.example.evil.example"} {
 		f.Add(o, "gateway.test")
 	}
 	f.Add("http://[::1]:8080", "[::1]:8080")
 	f.Add("https://gateway.test", "gateway.test:443")
 	f.Add("http://gateway.test:8080", "gateway.test")
 	f.Fuzz(func(t *testing.T, origin, host string) {
-		gw := gateway.New(&gateway.Options{Logger: slog.New(slog.DiscardHandler), AllowOrigins: []string{"https://listed.example"}, Authorize: passed})
+		gw := gateway.New(&gateway.Options{Logger: slog.New(slog.DiscardHandler),
+			AllowOrigins: []string{"https://listed.example"}, Authorize: passed})
 		gw.Handle("/", echo())
 		r := sinkRequest("/")
 		r.Host = host
 		r.Header["Origin"] = []string{origin}
 		w := asked(gw, r)
 		if w.Code != http.StatusPaymentRequired && w.Code != http.StatusForbidden {
-			t.Fatalf("origin %q, host %q: the answer is %d %s, want 402 for passed or 403", origin, host, w.Code, w.Body)
+			t.Fatalf("origin %q, host %q: the answer is %d %s, want 402 for passed or 403", origin, host,
+				w.Code, w.Body)
 		}
 		u, err := url.Parse(strings.TrimSpace(origin))
 		if err != nil {
@@ -136,11 +148,14 @@ func FuzzOrigin(f *testing.F) {
 		authority := strings.ToLower(u.Host)
 		same := authority != "" && authority == strings.ToLower(host)
 		ofPage := u.Scheme == "http" || u.Scheme == "https"
-		plain := u.User == nil && u.Path == "" && u.RawQuery == "" && u.Fragment == "" && !u.ForceQuery && !strings.HasSuffix(origin, "#")
+		plain := u.User == nil && u.Path == "" && u.RawQuery == "" && u.Fragment == "" && !u.ForceQuery &&
+			!strings.HasSuffix(origin, "#")
 		switch {
-		case w.Code == http.StatusPaymentRequired && !sameButForPort(authority, strings.ToLower(host)) && !(u.Scheme == "https" && sameButForPort(authority, "listed.example")):
+		case w.Code == http.StatusPaymentRequired && !sameButForPort(authority, strings.ToLower(host)) &&
+			!(u.Scheme == "https" && sameButForPort(authority, "listed.example")):
 			t.Errorf("origin %q passes at host %q", origin, host)
-		case w.Code == http.StatusForbidden && same && ofPage && plain && !strings.ContainsAny(origin+host, " \t\r\n%") && isASCII(origin+host):
+		case w.Code == http.StatusForbidden && same && ofPage && plain &&
+			!strings.ContainsAny(origin+host, " \t\r\n%") && isASCII(origin+host):
 			t.Errorf("origin %q does not pass at host %q", origin, host)
 		}
 	})
@@ -169,7 +184,8 @@ func FuzzForwarded(f *testing.F) {
 	f.Fuzz(func(t *testing.T, forwarded, xFor, xProto, xHost string) {
 		for _, proxies := range [][]netip.Prefix{nil, {netip.MustParsePrefix("10.0.0.0/8")}} {
 			r := sinkRequest("/?q")
-			for name, v := range map[string]string{"Forwarded": forwarded, "X-Forwarded-For": xFor, "X-Forwarded-Proto": xProto, "X-Forwarded-Host": xHost} {
+			for name, v := range map[string]string{"Forwarded": forwarded, "X-Forwarded-For": xFor,
+				"X-Forwarded-Proto": xProto, "X-Forwarded-Host": xHost} {
 				r.Header.Set(name, v)
 			}
 			r.Header.Del("Origin")
@@ -180,12 +196,14 @@ func FuzzForwarded(f *testing.F) {
 			}
 			info := infoOf(t, o, r)
 			if proxies == nil && (info.RemoteAddr != r.RemoteAddr || info.URI != "ws://gateway.test/?q") {
-				t.Errorf("from an address that is not trusted: remote address %q, URI %q", info.RemoteAddr, info.URI)
+				t.Errorf("from an address that is not trusted: remote address %q, URI %q", info.RemoteAddr,
+					info.URI)
 			}
 			if _, err := netip.ParseAddrPort(info.RemoteAddr); err != nil {
 				t.Errorf("the remote address is %q: %v", info.RemoteAddr, err)
 			}
-			if !strings.HasPrefix(info.URI, "ws://") && !strings.HasPrefix(info.URI, "wss://") || !strings.HasSuffix(info.URI, "/?q") {
+			if !strings.HasPrefix(info.URI, "ws://") && !strings.HasPrefix(info.URI, "wss://") ||
+				!strings.HasSuffix(info.URI, "/?q") {
 				t.Errorf("the URI is %q", info.URI)
 			}
 			if text, err := json.Marshal(info); err != nil || bytes.ContainsAny(text, "\r\n") {

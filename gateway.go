@@ -98,9 +98,9 @@ func New(opts *Options) *Handler {
 // since returns the time in nanoseconds since New, at least 1.
 func (h *Handler) since(t time.Time) int64 { return max(1, int64(t.Sub(h.epoch))) }
 
-// ServeHTTP upgrades the request to a socket, or answers with the error object
-// as JSON, see [Error]. It returns right after the upgrade; the socket lives on in
-// a goroutine of its own. It never redirects.
+// ServeHTTP upgrades the request to a socket, or answers with the error object as JSON,
+// see [Error]. It returns right after the upgrade; the socket continues in a goroutine of
+// its own. It never redirects.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if err := h.upgrade(w, r); err != nil {
 		h.refuse(w, r, err)
@@ -166,7 +166,8 @@ func (h *Handler) upgrade(w http.ResponseWriter, r *http.Request) *Error {
 	return nil
 }
 
-func (h *Handler) newSocket(rt *boundRoute, req request, admit *Admission, base context.Context) *Socket {
+func (h *Handler) newSocket(rt *boundRoute, req request, admit *Admission,
+	base context.Context) *Socket {
 	if admit != nil && admit.Context != nil {
 		base = admit.Context
 	}
@@ -195,8 +196,8 @@ func (h *Handler) newID() string {
 	return string(id[:])
 }
 
-// open registers the socket, completes the handshake and starts the socket's
-// life. What goes wrong from here on is the socket's end and not an answer.
+// open registers the socket, completes the handshake and starts the socket's life. From
+// here on a failure ends the socket; there is no HTTP answer any more.
 func (h *Handler) open(s *Socket, answer []byte) {
 	s.out.queue.Push(frameq.NewRaw(answer), false)
 	s.out.opening = true // nothing goes before the answer
@@ -228,14 +229,15 @@ func (h *Handler) ServeHealth(w http.ResponseWriter, r *http.Request) {
 	fmt.Fprint(w, text)
 }
 
-// SetReady sets what ServeHealth says and nothing else: sockets come and stay.
+// SetReady sets what ServeHealth says, and nothing else: new sockets are accepted and open
+// ones stay.
 func (h *Handler) SetReady(ready bool) { h.notReady.Store(!ready) }
 
-// Send puts a message into the queue of the socket with the id. Nil means that
-// it is there, in order; it does not wait for the client. It fails with
-// ErrInvalid, ErrNotFound, ErrClosed, ErrTooLarge, ErrQueueFull, or ErrTimeout if
-// ctx had ended. With the context of one of the socket's own events it waits
-// while the queue is full, see [Socket.Send].
+// Send puts a message into the queue of the socket with the id. Nil means that it is in
+// the queue, in order. Send does not wait for the client. It fails with ErrInvalid,
+// ErrNotFound, ErrClosed, ErrTooLarge, ErrQueueFull, or ErrTimeout if ctx has ended. With
+// the context of one of the socket's own events it waits while the queue is full, see
+// [Socket.Send].
 func (h *Handler) Send(ctx context.Context, id string, m Message) error {
 	if err := checkMessage(m); err != nil {
 		return err
@@ -345,9 +347,8 @@ func (h *Handler) List(ctx context.Context) (ids []string, err error) {
 	return ids, err
 }
 
-// ListSeq yields the ids that List returns, in no order and without holding all
-// of them. An error is the last that it yields, with an empty id; on one node
-// there is none.
+// ListSeq yields the ids that List returns, in no order and without holding all of them.
+// It yields an error last, with an empty id; on one node there is none.
 func (h *Handler) ListSeq(ctx context.Context) iter.Seq2[string, error] {
 	return func(yield func(string, error) bool) {
 		for s := range h.hub.all() {

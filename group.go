@@ -15,9 +15,9 @@ import (
 
 const maxGroupName = 256 // bytes
 
-// A Group is a named set of sockets: a room, a topic, the devices of a user, or
-// everyone. It exists while it has members. The zero Group, like Group(""), is
-// ErrInvalid in every method.
+// A Group is a named set of sockets: a room, a topic, the devices of a user, or everyone.
+// It exists while it has members. Every method of the zero Group, and of Group(""), fails
+// with ErrInvalid.
 type Group struct {
 	h       *Handler
 	name    string
@@ -80,9 +80,9 @@ func (g Group) Join(ctx context.Context, id string) error {
 	return s.join(g.name)
 }
 
-// Leave removes the socket from the group; if it is no member, that is no error.
-// After Leave returns, nothing that is sent to the group is queued for the
-// socket any more. It fails with ErrInvalid or ErrNotFound.
+// Leave removes the socket from the group; if it is no member, that is no error. After
+// Leave returns, nothing more that is sent to the group is queued for the socket. It fails
+// with ErrInvalid or ErrNotFound.
 func (g Group) Leave(ctx context.Context, id string) error {
 	s, err := g.socket(id)
 	if err != nil {
@@ -113,8 +113,8 @@ func (g Group) check() error {
 	return nil
 }
 
-// Len returns the number of members, those that Except leaves out among them. It
-// fails with ErrInvalid for the name.
+// Len returns the number of members, including those that Except leaves out. It fails with
+// ErrInvalid for the name.
 func (g Group) Len(ctx context.Context) (int, error) {
 	if err := g.check(); err != nil {
 		return 0, err
@@ -168,18 +168,19 @@ func (g Group) CloseWith(ctx context.Context, code int, reason string) (int, err
 func (g Group) closeHere(code int, reason string) (n int) {
 	for _, m := range g.members() {
 		s := m.socket.Load()
-		if s != nil && !g.excepts(s.id) && s.close(Closed{Cause: CauseOperation, Code: code, Reason: reason}) {
+		if s != nil && !g.excepts(s.id) &&
+			s.close(Closed{Cause: CauseOperation, Code: code, Reason: reason}) {
 			n++
 		}
 	}
 	return n
 }
 
-// Send puts the message into the queue of every member and returns how many
-// accepted it. A member that does not is no error, see [Group.OnRefused] and
-// [Stats]. The error is ErrInvalid for the name or the message, or ErrTimeout if
-// ctx had ended. It waits for no member, not even with the context of a member's own
-// event. The message is encoded once for all.
+// Send puts the message into the queue of every member and returns how many accepted it. A
+// member that does not is no error, see [Group.OnRefused] and [Stats]. The error is
+// ErrInvalid for the name or the message, or ErrTimeout if ctx has ended. It waits for no
+// member, not even with the context of a member's own event. The message is encoded once
+// for all.
 func (g Group) Send(ctx context.Context, m Message) (int, error) {
 	if err := g.check(); err != nil {
 		return 0, err
@@ -452,9 +453,9 @@ func (s *Socket) joinAdmitted() {
 	}
 }
 
-// leaveAllLocked ends all memberships; closing has begun, so there come no new ones.
-// The names stay for the close event. It returns the groups of which an engine is to be
-// told that they have ended, once no lock is held.
+// leaveAllLocked ends all memberships; closing has begun, so no new ones can come. The
+// names stay for the close event. It returns the groups of which an engine is to be told
+// that they have ended, once no lock is held.
 func (s *Socket) leaveAllLocked() (over []string) {
 	for _, m := range s.groups {
 		m.end(s)

@@ -20,7 +20,8 @@ import (
 )
 
 // dialAll opens n sockets at / and returns them by their ids, which are sorted.
-func dialAll(t *testing.T, gw *gateway.Handler, n int) (ids []string, peers map[string]*gatewaytest.Peer) {
+func dialAll(t *testing.T, gw *gateway.Handler,
+	n int) (ids []string, peers map[string]*gatewaytest.Peer) {
 	t.Helper()
 	peers = map[string]*gatewaytest.Peer{}
 	srv := serve(t, gw)
@@ -133,7 +134,8 @@ func TestGroupFailures(t *testing.T) {
 			return err
 		}
 		bad := map[string]gateway.Group{
-			"the zero Group": {}, "an empty name": gw.Group(""), "a long name": gw.Group(strings.Repeat("x", 257)), "a name that is not UTF-8": gw.Group("\xff"),
+			"the zero Group": {}, "an empty name": gw.Group(""),
+			"a long name": gw.Group(strings.Repeat("x", 257)), "a name that is not UTF-8": gw.Group("\xff"),
 		}
 		for name, g := range bad {
 			_, lenErr := g.Len(ctx)
@@ -141,7 +143,8 @@ func TestGroupFailures(t *testing.T) {
 			var memberErr error
 			for _, memberErr = range g.Members(ctx) {
 			}
-			for call, err := range map[string]error{"Join": g.Join(ctx, ids[0]), "Leave": g.Leave(ctx, ids[0]), "Send": send(g, ctx, gateway.Text("x")),
+			for call, err := range map[string]error{"Join": g.Join(ctx, ids[0]),
+				"Leave": g.Leave(ctx, ids[0]), "Send": send(g, ctx, gateway.Text("x")),
 				"Len": lenErr, "CloseWith": closeErr, "Members": memberErr} {
 				wantErr(t, call+" of "+name, err, gateway.ErrInvalid)
 			}
@@ -223,7 +226,8 @@ func TestGroupsOfAnAdmission(t *testing.T) {
 		book := new(logbook)
 		gw := gateway.New(&gateway.Options{Logger: book.logger(), MaxGroupsPerSocket: 2,
 			Authorize: func(*http.Request) (*gateway.Admission, error) {
-				return &gateway.Admission{Values: map[string]string{"user": "ann"}, Groups: []string{"one", "", "two", "three"}}, nil
+				return &gateway.Admission{Values: map[string]string{"user": "ann"},
+					Groups: []string{"one", "", "two", "three"}}, nil
 			}})
 		r := &recorder{}
 		var inOpen []string
@@ -241,7 +245,8 @@ func TestGroupsOfAnAdmission(t *testing.T) {
 			t.Errorf("%d groups are logged as not joined, want 2:\n%s", n, book)
 		}
 		for m, err := range gw.Group("one").Members(t.Context()) {
-			if err != nil || m.SocketID != s.ID() || m.Values["user"] != "ann" || !m.Opened.Equal(s.Info().Opened) {
+			if err != nil || m.SocketID != s.ID() || m.Values["user"] != "ann" ||
+				!m.Opened.Equal(s.Info().Opened) {
 				t.Errorf("Members yields %+v, %v, want the socket with its values", m, err)
 			}
 			m.Values["user"] = "changed"
@@ -266,15 +271,18 @@ func TestGroupOnRefused(t *testing.T) {
 		refused := map[string]error{}
 		g := gw.All().OnRefused(func(id string, err error) { refused[id] = err })
 		n, err := g.Send(t.Context(), gateway.Text("hello"))
-		if n != 2 || err != nil || len(refused) != 1 || !errors.Is(refused[ids[1]], gateway.ErrQueueFull) {
+		if n != 2 || err != nil || len(refused) != 1 ||
+			!errors.Is(refused[ids[1]], gateway.ErrQueueFull) {
 			t.Errorf("Send = %d, %v, refused %v, want 2 and queue_full for %s", n, err, refused, ids[1])
 		}
 		if st := gw.Stats(); st.QueueFull != 1 || st.MessagesOut != 3 {
 			t.Errorf("Stats: %d refused, %d sent, want 1 and 3", st.QueueFull, st.MessagesOut)
 		}
 		clear(refused)
-		if n, err := g.Send(t.Context(), gateway.Text(strings.Repeat("x", 200_001))); n != 0 || err != nil || len(refused) != 3 || !errors.Is(refused[ids[0]], gateway.ErrTooLarge) {
-			t.Errorf("Send above the limit = %d, %v, refused %v, want 0 and too_large for each", n, err, refused)
+		if n, err := g.Send(t.Context(), gateway.Text(strings.Repeat("x", 200_001))); n != 0 ||
+			err != nil || len(refused) != 3 || !errors.Is(refused[ids[0]], gateway.ErrTooLarge) {
+			t.Errorf("Send above the limit = %d, %v, refused %v, want 0 and too_large for each", n, err,
+				refused)
 		}
 		slow.Resume()
 		wantText(t, peers[ids[0]], "hello")

@@ -121,7 +121,8 @@ func (r *recorder) ServeEvent(ctx context.Context, s *gateway.Socket, ev gateway
 	case gateway.EventData:
 		r.events = append(r.events, fmt.Sprintf("%s %.40q", ev.Message.Type, ev.Message.Data))
 	case gateway.EventClose:
-		r.events = append(r.events, fmt.Sprintf("close %s %d %q", ev.Closed.Cause, ev.Closed.Code, ev.Closed.Reason))
+		r.events = append(r.events,
+			fmt.Sprintf("close %s %d %q", ev.Closed.Cause, ev.Closed.Code, ev.Closed.Reason))
 		r.closed = ev.Closed
 	}
 	r.mu.Unlock()
@@ -198,7 +199,8 @@ func bubble(t *testing.T, name string, fn func(t *testing.T)) {
 }
 
 // wantRefused checks the answer to an upgrade: status, error object, fields.
-func wantRefused(t *testing.T, srv *gatewaytest.Server, path string, header http.Header, status int, typ string, fields ...string) {
+func wantRefused(t *testing.T, srv *gatewaytest.Server, path string, header http.Header, status int,
+	typ string, fields ...string) {
 	t.Helper()
 	r, err := http.NewRequest(http.MethodGet, "http://gateway.test"+path, nil)
 	if err != nil {
@@ -226,8 +228,10 @@ func wantErrorObject(t *testing.T, resp *http.Response, status int, typ string) 
 	var obj map[string]any
 	err := json.NewDecoder(resp.Body).Decode(&obj)
 	text, _ := obj["error"].(string)
-	if resp.StatusCode != status || err != nil || len(obj) != 3 || obj["type"] != typ || obj["status"] != float64(status) || text == "" {
-		t.Errorf("the answer is %s with %v (%v), want %d with type %s, an error text and the status", resp.Status, obj, err, status, typ)
+	if resp.StatusCode != status || err != nil || len(obj) != 3 || obj["type"] != typ ||
+		obj["status"] != float64(status) || text == "" {
+		t.Errorf("the answer is %s with %v (%v), want %d with type %s, an error text and the status",
+			resp.Status, obj, err, status, typ)
 	}
 	if got := resp.Header.Get("Content-Type"); got != "application/json" {
 		t.Errorf("Content-Type = %q, want application/json", got)
@@ -301,7 +305,8 @@ func rawDial(tb testing.TB, srv *gatewaytest.Server, path string, fields ...stri
 // upgrade opens a socket on a connection.
 func (p *rawPeer) upgrade(path string, fields ...string) *http.Response {
 	p.tb.Helper()
-	resp := p.request("GET " + path + " HTTP/1.1\r\nHost: gateway.test\r\n" + upgradeFields + strings.Join(fields, "\r\n") + "\r\n")
+	resp := p.request("GET " + path + " HTTP/1.1\r\nHost: gateway.test\r\n" + upgradeFields +
+		strings.Join(fields, "\r\n") + "\r\n")
 	if resp.StatusCode != http.StatusSwitchingProtocols {
 		p.tb.Fatalf("upgrade of %s = %s, want 101", path, resp.Status)
 	}
@@ -393,7 +398,8 @@ func readFrame(r io.Reader) (first byte, payload string, err error) {
 func (p *rawPeer) want(first byte, payload string) {
 	p.tb.Helper()
 	if f, got := p.read(); f != first || got != payload {
-		p.tb.Fatalf("frame %#x with %d bytes (%.20q), want %#x with %d (%.20q)", f, len(got), got, first, len(payload), payload)
+		p.tb.Fatalf("frame %#x with %d bytes (%.20q), want %#x with %d (%.20q)", f, len(got), got, first,
+			len(payload), payload)
 	}
 }
 

@@ -44,8 +44,8 @@ func viewOf(r *http.Request, rt *boundRoute, path []string, c *forwarded.Client)
 	return v
 }
 
-// refusal is what the client is told of a hook's error: all of an *Error that
-// was meant for it, nothing of another, whose text may name what is inside.
+// refusal is what the client sees of a hook's error: the whole of an *Error, which was
+// meant for it, and nothing of any other error, whose text may name internals.
 func (h *Handler) refusal(err error) *Error {
 	e := ErrorOf(err)
 	own := (*Error)(nil)

@@ -183,7 +183,7 @@ func (b *hub) count() (open, pending int) {
 	return b.n - b.pending, b.pending
 }
 
-// close takes no more sockets.
+// close makes the hub refuse new sockets.
 func (b *hub) close() {
 	b.mu.Lock()
 	defer b.mu.Unlock()

@@ -78,7 +78,10 @@ func TestLibraryIsBehindOneFile(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if !slices.ContainsFunc(f.Imports, func(i *ast.ImportSpec) bool { return within(strings.Trim(i.Path.Value, `"`), webSocketLibrary) }) {
+		if !slices.ContainsFunc(f.Imports,
+			func(i *ast.ImportSpec) bool {
+				return within(strings.Trim(i.Path.Value, `"`), webSocketLibrary)
+			}) {
 			continue
 		}
 		importers = append(importers, name)
@@ -96,7 +99,8 @@ func TestLibraryIsBehindOneFile(t *testing.T) {
 // What a package must not import itself, with the reason. Test files do not count.
 func TestForbiddenImports(t *testing.T) {
 	const module = "github.com/wsgateway/gateway"
-	testHelpers := []string{"testing", module + "/gatewaytest", module + "/internal/leaktest", module + "/internal/mdtest"}
+	testHelpers := []string{"testing", module + "/gatewaytest", module + "/internal/leaktest",
+		module + "/internal/mdtest"}
 	for dir, forbidden := range map[string]map[string][]string{
 		".": {
 			"test helpers stay out of programs":         testHelpers,
@@ -116,18 +120,21 @@ func TestForbiddenImports(t *testing.T) {
 			"tickets know no sockets":           {webSocketLibrary},
 			"test helpers stay out of programs": testHelpers,
 		},
-		"lua/keystore":        {"test helpers stay out of programs": testHelpers},
-		"lua/internal/vm":     {"the machine knows no gateway": {module}, "test helpers stay out of programs": testHelpers},
-		"lua/internal/source": {"reading files needs no gateway": {module}, "test helpers stay out of programs": testHelpers},
-		"internal/pattern":    {"patterns know no gateway": {module}},
-		"internal/forwarded":  {"headers know no gateway": {module}},
+		"lua/keystore": {"test helpers stay out of programs": testHelpers},
+		"lua/internal/vm": {"the machine knows no gateway": {module},
+			"test helpers stay out of programs": testHelpers},
+		"lua/internal/source": {"reading files needs no gateway": {module},
+			"test helpers stay out of programs": testHelpers},
+		"internal/pattern":   {"patterns know no gateway": {module}},
+		"internal/forwarded": {"headers know no gateway": {module}},
 	} {
 		for _, imported := range importsOf(t, dir) {
 			if dir == "." && within(imported, module) && !within(imported, module+"/internal") {
 				t.Errorf("the root imports %s, and knows nothing below it but what is internal", imported)
 			}
 			for why, names := range forbidden {
-				if slices.Contains(names, imported) || slices.Contains(names, module) && within(imported, module) {
+				if slices.Contains(names, imported) ||
+					slices.Contains(names, module) && within(imported, module) {
 					t.Errorf("%s imports %s: %s", dir, imported, why)
 				}
 			}

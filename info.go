@@ -44,8 +44,9 @@ type Event struct {
 
 // Closed says how a socket ended.
 type Closed struct {
-	Cause  Cause  // why; what Stats counts it under
-	Code   int    // of the first close frame in either direction; 1005 if it had none, 1006 if there was none
+	Cause Cause // why; what Stats counts it under
+	// of the first close frame in either direction; 1005 if it had none, 1006 if there was none
+	Code   int
 	Reason string // always valid UTF-8
 	Err    error  // what the endpoint returned or the network reported; may be nil
 }
@@ -180,9 +181,11 @@ func (info Info) MarshalJSON() ([]byte, error) { return info.redacted().JSONWith
 func (info Info) JSONWithCredentials() ([]byte, error) {
 	j := infoJSON{
 		SocketID: info.SocketID, Type: info.Last.Type.String(), URI: info.URI, Route: info.Route,
-		Headers: make(map[string]string, len(info.Header)), Parameters: make(map[string]paramJSON, len(info.Parameters)),
-		Timestamp: info.Last.Time.UnixMilli(), ServerIP: info.Node, RemoteAddr: info.RemoteAddr,
-		Opened: info.Opened.UnixMilli(), Subprotocol: info.Subprotocol, Groups: info.Groups, Values: info.Values,
+		Headers:    make(map[string]string, len(info.Header)),
+		Parameters: make(map[string]paramJSON, len(info.Parameters)),
+		Timestamp:  info.Last.Time.UnixMilli(), ServerIP: info.Node, RemoteAddr: info.RemoteAddr,
+		Opened: info.Opened.UnixMilli(), Subprotocol: info.Subprotocol, Groups: info.Groups,
+		Values: info.Values,
 	}
 	for name, values := range info.Header {
 		j.Headers[strings.ToLower(name)] = joinHeader(name, values)
@@ -200,7 +203,8 @@ func (info Info) JSONWithCredentials() ([]byte, error) {
 			j.MessageSize = info.LastSize
 		}
 	case EventClose:
-		j.CloseCode, j.CloseReason, j.CloseCause = info.Last.Closed.Code, &info.Last.Closed.Reason, info.Last.Closed.Cause
+		c := &info.Last.Closed
+		j.CloseCode, j.CloseReason, j.CloseCause = c.Code, &c.Reason, c.Cause
 	}
 	return json.Marshal(&j)
 }

@@ -24,25 +24,32 @@ func TestInfoJSON(t *testing.T) {
 		gw := gateway.New(&gateway.Options{
 			Logger: slog.New(slog.DiscardHandler), RedactHeaders: []string{"x-api-key"}, Limits: unlimited,
 			Authorize: func(*http.Request) (*gateway.Admission, error) {
-				return &gateway.Admission{Values: map[string]string{"user": "ann"}, Groups: []string{"b", "a"}}, nil
+				return &gateway.Admission{Values: map[string]string{"user": "ann"}, Groups: []string{"b", "a"}},
+					nil
 			},
 		})
 		r := &recorder{}
-		gw.HandleRoute(gateway.Route{Pattern: "/rooms/{id}/{rest...}", Endpoint: r, Subprotocols: []string{"v1"}})
+		gw.HandleRoute(gateway.Route{Pattern: "/rooms/{id}/{rest...}", Endpoint: r,
+			Subprotocols: []string{"v1"}})
 		p := rawDial(t, serve(t, gw), "/rooms/a%2Fb/c/d?id=fake&x=1&x=2&y=%C3%BC+z&empty=",
-			"Cookie: a=1", "Cookie: b=2", "Accept: x", "Accept: y", "Authorization: Bearer t", "Proxy-Authorization: p", "X-Api-Key: k",
+			"Cookie: a=1", "Cookie: b=2", "Accept: x", "Accept: y", "Authorization: Bearer t",
+			"Proxy-Authorization: p", "X-Api-Key: k",
 			"Sec-WebSocket-Protocol: v1", "")
 		synctest.Wait()
 		s, opened := r.socket(), time.Now()
 		want := map[string]any{
 			"socket_id": s.ID(), "server_ip": s.ID()[:10], "type": "open", "route": "/rooms/{id}/{rest...}",
 			"uri": "ws://gateway.test/rooms/a%2Fb/c/d?id=fake&x=1&x=2&y=%C3%BC+z&empty=",
-			"headers": map[string]any{"host": "gateway.test", "cookie": "a=1; b=2", "accept": "x, y", "authorization": "Bearer t",
+			"headers": map[string]any{"host": "gateway.test", "cookie": "a=1; b=2", "accept": "x, y",
+				"authorization":       "Bearer t",
 				"proxy-authorization": "p", "x-api-key": "k", "upgrade": "websocket", "connection": "Upgrade",
-				"sec-websocket-version": "13", "sec-websocket-key": "dGhlIHNhbXBsZSBub25jZQ==", "sec-websocket-protocol": "v1"},
-			"parameters": map[string]any{"id": "a/b", "rest": "c/d", "x": []any{"1", "2"}, "y": "ü z", "empty": ""},
-			"timestamp":  float64(opened.UnixMilli()), "opened": float64(opened.UnixMilli()), "subprotocol": "v1",
-			"values": map[string]any{"user": "ann"}, "groups": []any{"a", "b"},
+				"sec-websocket-version": "13", "sec-websocket-key": "dGhlIHNhbXBsZSBub25jZQ==",
+				"sec-websocket-protocol": "v1"},
+			"parameters": map[string]any{"id": "a/b", "rest": "c/d", "x": []any{"1", "2"}, "y": "ü z",
+				"empty": ""},
+			"timestamp": float64(opened.UnixMilli()), "opened": float64(opened.UnixMilli()),
+			"subprotocol": "v1",
+			"values":      map[string]any{"user": "ann"}, "groups": []any{"a", "b"},
 		}
 		check := func(when string) {
 			t.Helper()
@@ -141,13 +148,16 @@ func TestKeepMessage(t *testing.T) {
 		-1: {1: false, 100: false},
 	} {
 		bubble(t, fmt.Sprint(keep), func(t *testing.T) {
-			gw := gateway.New(&gateway.Options{KeepMessage: keep, Logger: slog.New(slog.DiscardHandler), Limits: unlimited})
+			gw := gateway.New(&gateway.Options{KeepMessage: keep, Logger: slog.New(slog.DiscardHandler),
+				Limits: unlimited})
 			s, p := open(t, gw, &recorder{})
 			for size, ok := range kept {
 				p.Send(gateway.Text(strings.Repeat("x", size)))
 				synctest.Wait()
-				if info := s.Info(); (len(info.Last.Message.Data) == size) != ok || info.LastSize != size || info.Last.Type != gateway.EventData {
-					t.Errorf("after %d bytes Info has %d and size %d, want them kept: %v", size, len(info.Last.Message.Data), info.LastSize, ok)
+				if info := s.Info(); (len(info.Last.Message.Data) == size) != ok || info.LastSize != size ||
+					info.Last.Type != gateway.EventData {
+					t.Errorf("after %d bytes Info has %d and size %d, want them kept: %v", size,
+						len(info.Last.Message.Data), info.LastSize, ok)
 				}
 			}
 		})
@@ -157,9 +167,10 @@ func TestKeepMessage(t *testing.T) {
 // An Info is a copy: changing it changes nothing.
 func TestInfoIsACopy(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		gw := gateway.New(&gateway.Options{Logger: slog.New(slog.DiscardHandler), Authorize: func(*http.Request) (*gateway.Admission, error) {
-			return &gateway.Admission{Values: map[string]string{"a": "1"}, Groups: []string{"g"}}, nil
-		}})
+		gw := gateway.New(&gateway.Options{Logger: slog.New(slog.DiscardHandler),
+			Authorize: func(*http.Request) (*gateway.Admission, error) {
+				return &gateway.Admission{Values: map[string]string{"a": "1"}, Groups: []string{"g"}}, nil
+			}})
 		s, p := open(t, gw, &recorder{})
 		p.Send(gateway.Text("hello"))
 		synctest.Wait()
@@ -194,7 +205,8 @@ func TestPathValueAndParameters(t *testing.T) {
 		synctest.Wait()
 		s := r.socket()
 		params := s.Info().Parameters
-		for name, want := range map[string]string{"user": "ann", "other": "x;y", " a ": "+", "flag": "", "none": ""} {
+		for name, want := range map[string]string{"user": "ann", "other": "x;y", " a ": "+", "flag": "",
+			"none": ""} {
 			if got := params.Get(name); got != want {
 				t.Errorf("Parameters.Get(%q) = %q, want %q", name, got, want)
 			}
@@ -210,31 +222,41 @@ func TestPathValueAndParameters(t *testing.T) {
 func TestInfoOverTLS(t *testing.T) {
 	gw := quiet()
 	got := make(chan gateway.Info, 1)
-	gw.Handle("/", gateway.Callbacks{OnOpen: func(_ context.Context, s *gateway.Socket) error { got <- s.Info(); return nil }})
+	gw.Handle("/",
+		gateway.Callbacks{OnOpen: func(_ context.Context, s *gateway.Socket) error {
+			got <- s.Info()
+			return nil
+		}})
 	p := dialTCP(t, serveTCP(t, gw, true))
 	p.upgrade("/?a=b")
-	if info := <-got; info.URI != "wss://gateway.test/?a=b" || info.RemoteAddr != p.conn.LocalAddr().String() {
-		t.Errorf("Info has URI %q and RemoteAddr %q, want wss and %s", info.URI, info.RemoteAddr, p.conn.LocalAddr())
+	if info := <-got; info.URI != "wss://gateway.test/?a=b" ||
+		info.RemoteAddr != p.conn.LocalAddr().String() {
+		t.Errorf("Info has URI %q and RemoteAddr %q, want wss and %s", info.URI, info.RemoteAddr,
+			p.conn.LocalAddr())
 	}
 }
 
 // Logging an Info shows no header, no query and no message.
 func TestInfoLogs(t *testing.T) {
-	info := gateway.Info{SocketID: "id-1", Route: "/r", RemoteAddr: "1.2.3.4:5", URI: "ws://h/?token=secret",
+	info := gateway.Info{SocketID: "id-1", Route: "/r", RemoteAddr: "1.2.3.4:5",
+		URI:    "ws://h/?token=secret",
 		Header: http.Header{"Cookie": {"secret"}}, Values: map[string]string{"k": "secret"},
 		Last: gateway.Event{Type: gateway.EventData, Message: gateway.Text("secret")}}
 	var b bytes.Buffer
 	slog.New(slog.NewJSONHandler(&b, nil)).Info("x", "socket", info)
-	if text := b.String(); strings.Contains(text, "secret") || !strings.Contains(text, "id-1") || !strings.Contains(text, "1.2.3.4") {
+	if text := b.String(); strings.Contains(text, "secret") || !strings.Contains(text, "id-1") ||
+		!strings.Contains(text, "1.2.3.4") {
 		t.Errorf("a logged Info is %s, want the id and the address and nothing secret", text)
 	}
 }
 
 // A close event has all of its fields, also where the client gave no reason.
 func TestInfoOfACloseWithoutReason(t *testing.T) {
-	info := gateway.Info{Last: gateway.Event{Type: gateway.EventClose, Closed: gateway.Closed{Cause: gateway.CauseClient, Code: 1000}}}
+	info := gateway.Info{Last: gateway.Event{Type: gateway.EventClose,
+		Closed: gateway.Closed{Cause: gateway.CauseClient, Code: 1000}}}
 	got := unmarshal(t, must(info.MarshalJSON()))
-	for name, want := range map[string]any{"close_code": 1000.0, "close_reason": "", "close_cause": "client"} {
+	for name, want := range map[string]any{"close_code": 1000.0, "close_reason": "",
+		"close_cause": "client"} {
 		if v, ok := got[name]; !ok || v != want {
 			t.Errorf("%s is %v (there: %v), want %v", name, v, ok, want)
 		}
@@ -251,8 +273,10 @@ func FuzzInfoJSON(f *testing.F) {
 			*s = strings.ToValidUTF8(*s, "?") // as everything in a socket's Info is, or json makes it
 		}
 		in := gateway.Info{SocketID: id, URI: uri, Route: "/{x}", Header: http.Header{name: {value}},
-			Parameters: gateway.Parameters{name: {value}, "list": {value, id}}, Values: map[string]string{name: value},
-			Opened: time.UnixMilli(5), Last: gateway.Event{Type: gateway.EventOpen, Time: time.UnixMilli(int64(code))}}
+			Parameters: gateway.Parameters{name: {value}, "list": {value, id}},
+			Values:     map[string]string{name: value},
+			Opened:     time.UnixMilli(5),
+			Last:       gateway.Event{Type: gateway.EventOpen, Time: time.UnixMilli(int64(code))}}
 		switch typ {
 		case "data":
 			in.Last.Type, in.LastSize = gateway.EventData, len(message)
@@ -285,8 +309,10 @@ func FuzzInfoJSON(f *testing.F) {
 // Whatever JSON comes, UnmarshalJSON does not panic, and what it takes it can
 // write.
 func FuzzInfoUnmarshal(f *testing.F) {
-	for _, s := range []string{`{}`, `null`, `{"type":"open"}`, `{"type":"data","message":"x","message_type":"data-binary"}`,
-		`{"type":"close","close_code":1e3,"parameters":{"a":null,"b":"x","c":["y"],"d":[]}}`, `{"type":"data","message_size":-1}`} {
+	for _, s := range []string{`{}`, `null`, `{"type":"open"}`,
+		`{"type":"data","message":"x","message_type":"data-binary"}`,
+		`{"type":"close","close_code":1e3,"parameters":{"a":null,"b":"x","c":["y"],"d":[]}}`,
+		`{"type":"data","message_size":-1}`} {
 		f.Add([]byte(s))
 	}
 	f.Fuzz(func(t *testing.T, b []byte) {

@@ -51,7 +51,8 @@ func TestPingFlood(t *testing.T) {
 			}
 		}
 		if written > 1<<20 {
-			t.Errorf("%d bytes of pings were taken from a client that reads no pong, want it pushed back", written)
+			t.Errorf("%d bytes of pings were taken from a client that reads no pong, want it pushed back",
+				written)
 		}
 		time.Sleep(time.Minute)
 		r.expect(t, "open", `close slow_consumer 1008 "slow_consumer"`)
@@ -74,7 +75,8 @@ func TestPing(t *testing.T) {
 		p := rawDial(t, serve(t, gw), "/")
 		start := time.Now()
 		first, payload := p.read()
-		if d := time.Since(start); first != 0x89 || payload != "" || d < 30*time.Second || d > 32*time.Second {
+		if d := time.Since(start); first != 0x89 || payload != "" || d < 30*time.Second ||
+			d > 32*time.Second {
 			t.Errorf("after %v came %#x %q, want an empty ping after 30s", d, first, payload)
 		}
 		p.write(masked(0x8a, ""))
@@ -138,7 +140,8 @@ func TestPing(t *testing.T) {
 // for a ping that nobody could answer or hear, not for a message that waits.
 func TestBusyEndpointIsNotClosed(t *testing.T) {
 	for name, limits := range map[string]gateway.Limits{
-		"default": {}, "short": {PingInterval: time.Second, MessageTimeout: time.Second}, "idle": {IdleTimeout: time.Minute},
+		"default": {}, "short": {PingInterval: time.Second, MessageTimeout: time.Second},
+		"idle": {IdleTimeout: time.Minute},
 	} {
 		for _, in := range []gateway.EventType{gateway.EventOpen, gateway.EventData} {
 			bubble(t, name+" in "+in.String(), func(t *testing.T) {

@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// defaultLimits are what zero fields mean; the README has them as a table.
+// defaultLimits are what zero fields mean; docs/limits.md has them as a table.
 var defaultLimits = Limits{
 	MessagesPerSecond: 5,
 	Burst:             defaultBurst,
@@ -81,11 +81,12 @@ func (l Limits) unbounded() Limits {
 	return l
 }
 
-// check finds what can only be a mistake.
+// check refuses what can only be a mistake.
 func (l Limits) check() error {
 	switch {
 	case math.IsNaN(l.MessagesPerSecond) || math.IsInf(l.MessagesPerSecond, 0):
-		return fmt.Errorf("Limits.MessagesPerSecond is %v; negative switches the limit off", l.MessagesPerSecond)
+		return fmt.Errorf("Limits.MessagesPerSecond is %v; negative switches the limit off",
+			l.MessagesPerSecond)
 	case l.Burst < 0:
 		return fmt.Errorf("Limits.Burst is negative; a negative MessagesPerSecond switches the limit off")
 	case l.OnRateExceeded > RateClose:
@@ -99,7 +100,8 @@ func (l Limits) check() error {
 // shortest returns the shortest timeout that the sweeper watches.
 func (l Limits) shortest() time.Duration {
 	d := longest
-	for _, t := range []time.Duration{l.PingInterval, l.IdleTimeout, l.WriteTimeout, l.MessageTimeout} {
+	for _, t := range []time.Duration{l.PingInterval, l.IdleTimeout, l.WriteTimeout,
+		l.MessageTimeout} {
 		if t > 0 {
 			d = min(d, t)
 		}

@@ -70,14 +70,16 @@ func TestSendLimitDefaultAndOff(t *testing.T) {
 		p := srv.Dial(t, "/")
 		synctest.Wait()
 		s := r.socket()
-		wantErr(t, "Send of 1 MiB + 1", s.Send(t.Context(), gateway.Binary(make([]byte, 1<<20+1))), gateway.ErrTooLarge)
+		wantErr(t, "Send of 1 MiB + 1", s.Send(t.Context(), gateway.Binary(make([]byte, 1<<20+1))),
+			gateway.ErrTooLarge)
 		wantErr(t, "Send of 1 MiB", s.Send(t.Context(), gateway.Binary(make([]byte, 1<<20))), nil)
 		if n := len(p.Receive().Data); n != 1<<20 {
 			t.Errorf("the client got %d bytes, want 1 MiB", n)
 		}
 		p = srv.Dial(t, "/off")
 		synctest.Wait()
-		wantErr(t, "Send of 3 MiB without limit", r.socket().Send(t.Context(), gateway.Binary(make([]byte, 3<<20))), nil)
+		wantErr(t, "Send of 3 MiB without limit",
+			r.socket().Send(t.Context(), gateway.Binary(make([]byte, 3<<20))), nil)
 		if n := len(p.Receive().Data); n != 3<<20 {
 			t.Errorf("the client got %d bytes, want 3 MiB", n)
 		}
@@ -102,8 +104,11 @@ func TestTimeouts(t *testing.T) {
 		cause  gateway.Cause
 		code   int
 	}{
-		"message":             {gateway.Limits{}, func(p *rawPeer) { drip(p, 10*time.Second, maskedHeader(0x82, 1000)) }, 70 * time.Second, "message_timeout", 1008},
-		"message, half frame": {gateway.Limits{MessageTimeout: time.Second}, func(p *rawPeer) { p.write([]byte{0x81}) }, time.Second, "message_timeout", 1008},
+		"message": {gateway.Limits{},
+			func(p *rawPeer) { drip(p, 10*time.Second, maskedHeader(0x82, 1000)) }, 70 * time.Second,
+			"message_timeout", 1008},
+		"message, half frame": {gateway.Limits{MessageTimeout: time.Second},
+			func(p *rawPeer) { p.write([]byte{0x81}) }, time.Second, "message_timeout", 1008},
 		"message, fragments": {gateway.Limits{MessageTimeout: time.Second}, func(p *rawPeer) {
 			p.write(masked(0x01, ""))
 			for range 30 {
@@ -111,10 +116,14 @@ func TestTimeouts(t *testing.T) {
 				p.conn.Write(masked(0x00, ""))
 			}
 		}, time.Second, "message_timeout", 1008},
-		"message, half ping": {gateway.Limits{MessageTimeout: time.Second}, func(p *rawPeer) { p.write([]byte{0x89, 0x82, 0, 0}) }, time.Second, "message_timeout", 1008},
-		"idle":               {gateway.Limits{IdleTimeout: time.Minute}, func(p *rawPeer) { drip(p, 9*time.Second, bytes.Repeat(masked(0x8a, ""), 3)) }, time.Minute, "idle", 1001},
-		"ping":               {gateway.Limits{}, func(*rawPeer) {}, time.Minute, "ping_timeout", 1001},
-		"short ping":         {gateway.Limits{PingInterval: time.Second}, func(*rawPeer) {}, 2 * time.Second, "ping_timeout", 1001},
+		"message, half ping": {gateway.Limits{MessageTimeout: time.Second},
+			func(p *rawPeer) { p.write([]byte{0x89, 0x82, 0, 0}) }, time.Second, "message_timeout", 1008},
+		"idle": {gateway.Limits{IdleTimeout: time.Minute},
+			func(p *rawPeer) { drip(p, 9*time.Second, bytes.Repeat(masked(0x8a, ""), 3)) }, time.Minute,
+			"idle", 1001},
+		"ping": {gateway.Limits{}, func(*rawPeer) {}, time.Minute, "ping_timeout", 1001},
+		"short ping": {gateway.Limits{PingInterval: time.Second}, func(*rawPeer) {}, 2 * time.Second,
+			"ping_timeout", 1001},
 	} {
 		bubble(t, name, func(t *testing.T) {
 			gw, r := withLimits(c.limits), &recorder{}
@@ -135,7 +144,8 @@ func TestTimeouts(t *testing.T) {
 // What is off does not end a silent socket.
 func TestTimeoutsOff(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		gw, r := withLimits(gateway.Limits{PingInterval: -1, MessageTimeout: -1, WriteTimeout: -1}), &recorder{}
+		gw, r := withLimits(gateway.Limits{PingInterval: -1, MessageTimeout: -1,
+			WriteTimeout: -1}), &recorder{}
 		gw.Handle("/", r)
 		p := rawDial(t, serve(t, gw), "/")
 		p.write([]byte{0x81})
@@ -164,7 +174,8 @@ func TestMaxSockets(t *testing.T) {
 func TestMaxSocketsPerAddr(t *testing.T) {
 	for limit, n := range map[int]int{0: 1000, 3: 3} {
 		synctest.Test(t, func(t *testing.T) {
-			gw := gateway.New(&gateway.Options{MaxSocketsPerAddr: limit, Logger: slog.New(slog.DiscardHandler)})
+			gw := gateway.New(&gateway.Options{MaxSocketsPerAddr: limit,
+				Logger: slog.New(slog.DiscardHandler)})
 			gw.Handle("/", gateway.Callbacks{})
 			srv := serve(t, gw)
 			var first *rawPeer
@@ -196,7 +207,8 @@ func TestLoopbackIsNotCapped(t *testing.T) {
 func TestCapsSurviveRefusals(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		mode := "refuse"
-		gw := gateway.New(&gateway.Options{MaxSockets: 1, MaxSocketsPerAddr: 1, Logger: slog.New(slog.DiscardHandler),
+		gw := gateway.New(&gateway.Options{MaxSockets: 1, MaxSocketsPerAddr: 1,
+			Logger: slog.New(slog.DiscardHandler),
 			Authorize: func(*http.Request) (*gateway.Admission, error) {
 				switch mode {
 				case "refuse":
@@ -223,14 +235,17 @@ func TestCapsSurviveRefusals(t *testing.T) {
 // Limits of a route win over those of the options, field by field.
 func TestRouteLimits(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		gw := withLimits(gateway.Limits{ReadLimit: 10, SendLimit: 10, PingInterval: -1, IdleTimeout: time.Hour})
+		gw := withLimits(gateway.Limits{ReadLimit: 10, SendLimit: 10, PingInterval: -1,
+			IdleTimeout: time.Hour})
 		r := &recorder{}
-		gw.HandleRoute(gateway.Route{Pattern: "/route", Endpoint: r, Limits: gateway.Limits{ReadLimit: 20}})
+		gw.HandleRoute(gateway.Route{Pattern: "/route", Endpoint: r,
+			Limits: gateway.Limits{ReadLimit: 20}})
 		srv := serve(t, gw)
 		p := srv.Dial(t, "/route")
 		synctest.Wait()
 		p.Send(gateway.Text(strings.Repeat("x", 20)))
-		wantErr(t, "Send above the options' limit", r.socket().Send(t.Context(), gateway.Text("12345678901")), gateway.ErrTooLarge)
+		wantErr(t, "Send above the options' limit",
+			r.socket().Send(t.Context(), gateway.Text("12345678901")), gateway.ErrTooLarge)
 		p.Send(gateway.Text(strings.Repeat("x", 21)))
 		wantClosed(t, p, 1009, "too_large")
 	})
@@ -266,9 +281,10 @@ func TestExpires(t *testing.T) {
 				}
 				return nil
 			}}
-			gw.HandleRoute(gateway.Route{Pattern: "/", Endpoint: r, Authorize: func(*http.Request) (*gateway.Admission, error) {
-				return &gateway.Admission{Expires: time.Now().Add(time.Minute)}, nil // the earlier one counts
-			}})
+			gw.HandleRoute(gateway.Route{Pattern: "/", Endpoint: r,
+				Authorize: func(*http.Request) (*gateway.Admission, error) {
+					return &gateway.Admission{Expires: time.Now().Add(time.Minute)}, nil // the earlier one counts
+				}})
 			p := serve(t, gw).Dial(t, "/")
 			time.Sleep(59 * time.Second)
 			r.expect(t, "open")
@@ -282,7 +298,8 @@ func TestExpires(t *testing.T) {
 // The largest limit is one that nothing reaches, deflated or not.
 func TestLargestReadLimit(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		gw := gateway.New(&gateway.Options{Logger: slog.New(slog.DiscardHandler), Compression: true, Limits: gateway.Limits{ReadLimit: math.MaxInt64}})
+		gw := gateway.New(&gateway.Options{Logger: slog.New(slog.DiscardHandler), Compression: true,
+			Limits: gateway.Limits{ReadLimit: math.MaxInt64}})
 		gw.Handle("/", echo())
 		p := rawDial(t, serve(t, gw), "/", "Sec-WebSocket-Extensions: permessage-deflate", "")
 		p.write(masked(0x81, "plain"))

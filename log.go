@@ -57,12 +57,13 @@ func (l logger) WithGroup(name string) slog.Handler {
 }
 
 // logClosed writes the one line about a socket's end. The socket's own goroutine does:
-// neither those who close it nor the sweeper wait for a logger. What is ordinary is for
-// debugging; what an operator may want to know is Info.
+// neither those who close it nor the sweeper wait for a logger. Ordinary ends are logged
+// at Debug, those that an operator may look for at Info.
 func (h *Handler) logClosed(s *Socket, c Closed) {
 	level := slog.LevelInfo
 	switch c.Cause {
-	case CauseClient, CauseConnectionLost, CauseOperation, CauseEndpoint, CauseDrain, CauseIdle, CauseExpired, CauseRouteRemoved:
+	case CauseClient, CauseConnectionLost, CauseOperation, CauseEndpoint, CauseDrain, CauseIdle,
+		CauseExpired, CauseRouteRemoved:
 		level = slog.LevelDebug
 	}
 	if !h.log.Enabled(context.Background(), level) {

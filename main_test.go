@@ -24,7 +24,8 @@ func TestMain(m *testing.M) {
 	leaktest.Wait(clean)
 	code = leaktest.Goroutines(code)
 	if after := descriptors(); len(after) > len(before) {
-		fmt.Fprintf(os.Stderr, "before the tests %d descriptors were open, after them %d:\n%q\n%q\n", len(before), len(after), before, after)
+		fmt.Fprintf(os.Stderr, "before the tests %d descriptors were open, after them %d:\n%q\n%q\n",
+			len(before), len(after), before, after)
 		code = max(code, 1)
 	}
 	os.Exit(code)

@@ -35,7 +35,8 @@ func TestOperationsOnOneSocket(t *testing.T) {
 		if ids, err := gw.List(ctx); err != nil || !slices.Equal(ids, []string{id}) {
 			t.Errorf("List() = %q, %v, want [%s]", ids, err, id)
 		}
-		if info, err := gw.Info(ctx, id); err != nil || info.SocketID != id || info.Last.Type != gateway.EventOpen {
+		if info, err := gw.Info(ctx, id); err != nil || info.SocketID != id ||
+			info.Last.Type != gateway.EventOpen {
 			t.Errorf("Info() = %+v, %v, want the socket in state open", info, err)
 		}
 		wantErr(t, "Close", gw.Close(ctx, id), nil)
@@ -65,9 +66,11 @@ func TestOperationFailures(t *testing.T) {
 			{"Send of no message", send(id, gateway.Message{}), gateway.ErrInvalid},
 			{"Send of type 3", send(id, gateway.Message{Type: 3}), gateway.ErrInvalid},
 			{"Send of text that is not UTF-8", send(id, gateway.Text("\xff")), gateway.ErrInvalid},
-			{"Socket.Send of text that is not UTF-8", s.Send(t.Context(), gateway.Text("\xff")), gateway.ErrInvalid},
+			{"Socket.Send of text that is not UTF-8", s.Send(t.Context(), gateway.Text("\xff")),
+				gateway.ErrInvalid},
 			{"Send of 11 bytes", send(id, gateway.Text("12345678901")), gateway.ErrTooLarge},
-			{"SendSync of 11 bytes", gw.SendSync(t.Context(), id, gateway.Text("12345678901")), gateway.ErrTooLarge},
+			{"SendSync of 11 bytes", gw.SendSync(t.Context(), id, gateway.Text("12345678901")),
+				gateway.ErrTooLarge},
 			{"Send of 10 bytes", send(id, gateway.Text("1234567890")), nil},
 			{"Send with an ended context", gw.Send(ended, id, gateway.Text("x")), gateway.ErrTimeout},
 			{"SendSync to an empty id", gw.SendSync(t.Context(), "", gateway.Text("x")), gateway.ErrInvalid},
@@ -124,7 +127,8 @@ func TestLifeOfAnID(t *testing.T) {
 		p.Closed()
 		synctest.Wait()
 		check("in the close event", gateway.ErrClosed)
-		if info, err := gw.Info(ctx, s.ID()); err != nil || info.Last.Type != gateway.EventClose || info.Last.Closed.Code != 1000 {
+		if info, err := gw.Info(ctx, s.ID()); err != nil || info.Last.Type != gateway.EventClose ||
+			info.Last.Closed.Code != 1000 {
 			t.Errorf("in the close event, Info() = %+v, %v, want type close and code 1000", info.Last, err)
 		}
 		close(release)
@@ -133,7 +137,8 @@ func TestLifeOfAnID(t *testing.T) {
 		if _, err := gw.Info(ctx, s.ID()); !errors.Is(err, gateway.ErrNotFound) {
 			t.Errorf("after the close event, Info() = %v, want not_found", err)
 		}
-		wantErr(t, "after the close event, Socket.Send", s.Send(ctx, gateway.Text("late")), gateway.ErrClosed)
+		wantErr(t, "after the close event, Socket.Send", s.Send(ctx, gateway.Text("late")),
+			gateway.ErrClosed)
 		wantErr(t, "after the close event, Socket.Close", s.Close(), gateway.ErrClosed)
 	})
 }
@@ -149,7 +154,8 @@ func TestCloseAllAndListManySockets(t *testing.T) {
 		}
 		synctest.Wait()
 		ids, err := gw.List(ctx)
-		if err != nil || len(ids) != n || !slices.IsSorted(ids) || len(slices.Compact(slices.Clone(ids))) != n {
+		if err != nil || len(ids) != n || !slices.IsSorted(ids) ||
+			len(slices.Compact(slices.Clone(ids))) != n {
 			t.Fatalf("List() = %q, %v, want %d different ids in order", ids, err, n)
 		}
 		seen := 0
@@ -185,7 +191,8 @@ func TestSocketIDs(t *testing.T) {
 		synctest.Wait()
 		a, b := r.sockets[0].ID(), r.sockets[1].ID()
 		if a == b || a[:10] != b[:10] || len(a) < 10+22 {
-			t.Errorf("ids %q and %q: want different ones that begin with their node and carry 128 random bits", a, b)
+			t.Errorf("ids %q and %q: want different ones that begin with their node and carry 128 random "+
+				"bits", a, b)
 		}
 		if strings.Trim(a+b, "abcdefghijklmnopqrstuvwxyz0123456789") != "" {
 			t.Errorf("ids %q and %q: want only characters that need no escaping in a URL", a, b)
@@ -197,8 +204,10 @@ func TestSocketIDs(t *testing.T) {
 func TestErrorObjects(t *testing.T) {
 	for want, e := range map[string]*gateway.Error{
 		"invalid_request 400": gateway.ErrInvalid, "unauthorized 401": gateway.ErrUnauthorized,
-		"forbidden 403": gateway.ErrForbidden, "not_found 404": gateway.ErrNotFound, "no_route 404": gateway.ErrNoRoute,
-		"method_not_allowed 405": gateway.ErrMethod, "closed 410": gateway.ErrClosed, "too_large 413": gateway.ErrTooLarge,
+		"forbidden 403": gateway.ErrForbidden, "not_found 404": gateway.ErrNotFound,
+		"no_route 404":           gateway.ErrNoRoute,
+		"method_not_allowed 405": gateway.ErrMethod, "closed 410": gateway.ErrClosed,
+		"too_large 413":        gateway.ErrTooLarge,
 		"upgrade_required 426": gateway.ErrUpgrade, "queue_full 429": gateway.ErrQueueFull,
 		"too_many_sockets 503": gateway.ErrTooMany, "internal 500": gateway.ErrInternal,
 		"not_implemented 501": gateway.ErrUnsupported, "shutting_down 503": gateway.ErrShutdown,
@@ -255,7 +264,8 @@ func TestMessages(t *testing.T) {
 	if m := gateway.Text([]byte("ab")); m.Type != gateway.MessageText || string(m.Data) != "ab" {
 		t.Errorf("Text(bytes) = %+v, want a text of two bytes", m)
 	}
-	if m, err := gateway.JSON(map[string]int{"n": 1}); err != nil || m.Type != gateway.MessageText || string(m.Data) != `{"n":1}` {
+	if m, err := gateway.JSON(map[string]int{"n": 1}); err != nil || m.Type != gateway.MessageText ||
+		string(m.Data) != `{"n":1}` {
 		t.Errorf("JSON = %+v, %v, want the text of the object", m, err)
 	}
 	if _, err := gateway.JSON(func() {}); !errors.Is(err, gateway.ErrInvalid) {
@@ -271,7 +281,8 @@ func TestMessages(t *testing.T) {
 	}
 	for got, want := range map[string]string{
 		gateway.MessageText.String(): "data-text", gateway.MessageBinary.String(): "data-binary",
-		gateway.EventOpen.String(): "open", gateway.EventData.String(): "data", gateway.EventClose.String(): "close",
+		gateway.EventOpen.String(): "open", gateway.EventData.String(): "data",
+		gateway.EventClose.String(): "close",
 	} {
 		if got != want {
 			t.Errorf("String() = %q, want %q", got, want)

@@ -10,9 +10,8 @@ import (
 // Options configure a [Handler]. A nil *Options, like the zero value, is all
 // defaults. [New] copies them: a later change has no effect.
 type Options struct {
-	// Logger receives what the gateway has to say, see the package
-	// documentation for levels and fields. Nil means slog.Default(), asked anew for
-	// each line.
+	// Logger receives the gateway's log lines; the package documentation lists levels and
+	// fields. Nil means slog.Default(), asked anew for each line.
 	Logger *slog.Logger
 
 	// LogsPerSecond is how many lines of one kind, which is a text and the cause of a close,
@@ -41,9 +40,9 @@ type Options struct {
 	// with the visitor's cookies. Only for endpoints that need no identity.
 	InsecureAnyOrigin bool
 
-	// TrustedProxies are the addresses of proxies whose forwarding headers count
-	// for the URI, the host that an origin is compared with, the remote address
-	// and the cap per address. Nil: nobody's.
+	// TrustedProxies are the addresses of proxies whose forwarding headers count for the URI,
+	// the host that an origin is compared with, the remote address and the cap per address.
+	// Nil means that nobody's count.
 	TrustedProxies []netip.Prefix
 
 	// TrustUnixSockets makes every peer that connects over a Unix socket a trusted
@@ -72,17 +71,17 @@ type Options struct {
 	// takeover, and compresses messages of 512 bytes and more.
 	Compression bool
 
-	// MaxSockets caps the open sockets, and with them the requests that Authorize
-	// is still asked about. Zero means 100,000; negative: no cap.
+	// MaxSockets caps the open sockets, and with them the requests that Authorize is still
+	// asked about. Zero means 100,000; negative means no cap.
 	MaxSockets int
 
-	// MaxSocketsPerAddr caps the open sockets of one remote IP address; of IPv6,
-	// of the /64 that one line has. Loopback addresses and trusted proxies do not
-	// count. Zero means 1,000; negative: no cap.
+	// MaxSocketsPerAddr caps the open sockets of one remote IP address; of IPv6, of the /64
+	// that one line has. Loopback addresses and trusted proxies do not count. Zero means
+	// 1,000; negative means no cap.
 	MaxSocketsPerAddr int
 
-	// MaxGroupsPerSocket caps the groups that one socket is in. Zero means 100;
-	// negative: no cap.
+	// MaxGroupsPerSocket caps the groups that one socket is in. Zero means 100; negative
+	// means no cap.
 	MaxGroupsPerSocket int
 
 	// Engine makes this process a node of a cluster: every operation then acts on the
@@ -155,9 +154,8 @@ type Limits struct {
 	// sent, and the time its answer may take. Zero means 30 seconds; a negative
 	// value sends no pings.
 	PingInterval time.Duration
-	// IdleTimeout closes a socket with no message in either direction. Zero
-	// means no limit; in a Route it means that of the Options, which a negative
-	// value switches off.
+	// IdleTimeout closes a socket with no message in either direction. Zero means no limit.
+	// In a Route, zero means the Options' limit, and a negative value means none.
 	IdleTimeout time.Duration
 	// WriteTimeout closes a socket whose queue stays full, or whose write does
 	// not finish, for this long. Zero means 10 seconds.

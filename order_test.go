@@ -58,7 +58,11 @@ func TestOrderOfMessages(t *testing.T) {
 	for _, tls := range []bool{false, true} {
 		t.Run(fmt.Sprintf("tls=%v", tls), func(t *testing.T) {
 			gw, opened := withLimits(limits), make(chan *gateway.Socket, 1)
-			gw.Handle("/", gateway.Callbacks{OnOpen: func(_ context.Context, s *gateway.Socket) error { opened <- s; return nil }})
+			gw.Handle("/",
+				gateway.Callbacks{OnOpen: func(_ context.Context, s *gateway.Socket) error {
+					opened <- s
+					return nil
+				}})
 			p := dialTCP(t, serveTCP(t, gw, tls))
 			p.upgrade("/")
 			var wg sync.WaitGroup
@@ -76,7 +80,8 @@ func TestOrderOfMessages(t *testing.T) {
 func TestRepliesAndSendsInterleave(t *testing.T) {
 	for _, tls := range []bool{false, true} {
 		t.Run(fmt.Sprintf("tls=%v", tls), func(t *testing.T) {
-			gw, opened := withLimits(gateway.Limits{QueueMessages: -1, QueueBytes: -1}), make(chan *gateway.Socket, 1)
+			gw, opened := withLimits(gateway.Limits{QueueMessages: -1,
+				QueueBytes: -1}), make(chan *gateway.Socket, 1)
 			gw.Handle("/", gateway.Callbacks{
 				OnOpen: func(_ context.Context, s *gateway.Socket) error { opened <- s; return nil },
 				OnData: func(ctx context.Context, s *gateway.Socket, m gateway.Message) error {
@@ -90,7 +95,8 @@ func TestRepliesAndSendsInterleave(t *testing.T) {
 			var wg sync.WaitGroup
 			wg.Go(func() {
 				for i := range n {
-					if err := s.SendSync(context.Background(), gateway.Text(fmt.Sprintf("push %d", i))); err != nil {
+					if err := s.SendSync(context.Background(),
+						gateway.Text(fmt.Sprintf("push %d", i))); err != nil {
 						t.Errorf("SendSync = %v", err)
 					}
 				}
@@ -113,7 +119,8 @@ func TestRepliesAndSendsInterleave(t *testing.T) {
 				}
 			}
 			wg.Wait()
-			if len(pushes) != n || len(echoes) != 2*n || !slices.IsSorted(pushes) || !slices.IsSorted(echoes) {
+			if len(pushes) != n || len(echoes) != 2*n || !slices.IsSorted(pushes) ||
+				!slices.IsSorted(echoes) {
 				t.Errorf("%d pushes (in order: %v) and %d echoes (in order: %v), want %d and %d in order",
 					len(pushes), slices.IsSorted(pushes), len(echoes), slices.IsSorted(echoes), n, 2*n)
 			}

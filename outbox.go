@@ -12,7 +12,8 @@ import (
 )
 
 const (
-	maxPending  = 4 << 10                         // bytes of pongs that may wait before we stop reading
+	// bytes of pongs that may wait before we stop reading
+	maxPending  = 4 << 10
 	mostControl = 2*rawio.BufferSize + maxPending // bytes of pongs that are kept at all
 )
 
@@ -34,11 +35,12 @@ type outbox struct {
 	dead     bool          // writes no more: the connection is gone
 	progress chan struct{} // closed when something changed for a waiter; nil if nobody waits
 	since    int64         // when the client was last seen to take nothing; 0 if it is not waited for
-	full     int64         // since when senders are refused, without a time of relief; 0 if they are not
-	waits    int           // bytes that senders hold that wait for room
-	timer    *time.Timer   // bounds how long replies are collected; made when first needed
-	timed    bool          // timer runs
-	reported waiting       // what the route's counters show of the queue
+	// since when senders are refused, without a time of relief; 0 if they are not
+	full     int64
+	waits    int         // bytes that senders hold that wait for room
+	timer    *time.Timer // bounds how long replies are collected; made when first needed
+	timed    bool        // timer runs
+	reported waiting     // what the route's counters show of the queue
 
 	mode atomic.Int32 // of replies: modeNow, ...
 }
@@ -223,7 +225,8 @@ func (o *outbox) controlLocked(first byte, payload []byte) {
 
 // A backlog is what the sweeper wants to know of an outbox.
 type backlog struct {
-	since int64 // when the client was last seen to take something while it is waited for; 0 if it is not
+	// when the client was last seen to take something while it is waited for; 0 if it is not
+	since int64
 	full  int64 // since when senders are refused; 0 if they are not
 	dead  bool
 }

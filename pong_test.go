@@ -12,7 +12,8 @@ import (
 // Clients may take a pong for the sign that what they sent before the ping has
 // been answered. Replies and pongs leave in the order of what they answer.
 func TestPongsKeepTheirPlaceAmongReplies(t *testing.T) {
-	for name, size := range map[string]int{"short": 10, "long": 3000, "longer than a batch takes with others": 20_000} {
+	for name, size := range map[string]int{"short": 10, "long": 3000,
+		"longer than a batch takes with others": 20_000} {
 		t.Run(name, func(t *testing.T) {
 			gw := quiet()
 			gw.Handle("/", echo())
@@ -46,18 +47,20 @@ func TestPongsKeepTheirPlaceAmongReplies(t *testing.T) {
 // between the fragments of a message.
 func TestPongBetweenRepliesAndFragments(t *testing.T) {
 	gw := quiet()
-	gw.Handle("/", gateway.Callbacks{OnData: func(ctx context.Context, s *gateway.Socket, m gateway.Message) error {
-		for _, part := range []string{"1", "2", "3"} {
-			if err := s.Send(ctx, gateway.Text(string(m.Data)+part)); err != nil {
-				return err
+	gw.Handle("/",
+		gateway.Callbacks{OnData: func(ctx context.Context, s *gateway.Socket, m gateway.Message) error {
+			for _, part := range []string{"1", "2", "3"} {
+				if err := s.Send(ctx, gateway.Text(string(m.Data)+part)); err != nil {
+					return err
+				}
 			}
-		}
-		return nil
-	}})
+			return nil
+		}})
 	p := dialTCP(t, serveTCP(t, gw, false))
 	p.upgrade("/")
 	var sent []byte
-	for _, f := range [][]byte{masked(0x81, "a"), masked(0x89, "p"), masked(0x01, "b"), masked(0x89, "q"), masked(0x80, "c"), masked(0x89, "r")} {
+	for _, f := range [][]byte{masked(0x81, "a"), masked(0x89, "p"), masked(0x01, "b"),
+		masked(0x89, "q"), masked(0x80, "c"), masked(0x89, "r")} {
 		sent = append(sent, f...)
 	}
 	p.write(sent)

@@ -153,7 +153,9 @@ func TestCapOfIPv6(t *testing.T) {
 			TrustedProxies: []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24")}})
 		gw.Handle("/", echo())
 		srv := serve(t, gw)
-		from := func(addr string) map[string][]string { return map[string][]string{"X-Forwarded-For": {addr}} }
+		from := func(addr string) map[string][]string {
+			return map[string][]string{"X-Forwarded-For": {addr}}
+		}
 		for _, addr := range []string{"2001:db8:0:1::1", "2001:db8:0:2::1", "64:ff9b::1.2.3.4",
 			"64:ff9b::1.2.3.5"} {
 			rawDial(t, srv, "/", "X-Forwarded-For: "+addr, "")

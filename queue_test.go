@@ -45,10 +45,12 @@ func TestQueueFull(t *testing.T) {
 			block(t, s, p)
 			pad := strings.Repeat("x", c.size)
 			for i := range c.fits {
-				wantErr(t, fmt.Sprintf("Send %d of %d", i+1, c.fits), gw.Send(t.Context(), s.ID(), gateway.Text(pad)), nil)
+				wantErr(t, fmt.Sprintf("Send %d of %d", i+1, c.fits),
+					gw.Send(t.Context(), s.ID(), gateway.Text(pad)), nil)
 			}
 			for range 3 {
-				wantErr(t, "Send into a full queue", gw.Send(t.Context(), s.ID(), gateway.Text(pad)), gateway.ErrQueueFull)
+				wantErr(t, "Send into a full queue", gw.Send(t.Context(), s.ID(), gateway.Text(pad)),
+					gateway.ErrQueueFull)
 			}
 			if n := gw.Stats().QueueFull; n != 3 {
 				t.Errorf("Stats().QueueFull = %d, want 3", n)
@@ -59,7 +61,8 @@ func TestQueueFull(t *testing.T) {
 				wantText(t, p, pad)
 			}
 			synctest.Wait() // the gateway knows it, too
-			wantErr(t, "Send after the client has read", gw.Send(t.Context(), s.ID(), gateway.Text("last")), nil)
+			wantErr(t, "Send after the client has read", gw.Send(t.Context(), s.ID(), gateway.Text("last")),
+				nil)
 			wantText(t, p, "last")
 		})
 	}
@@ -69,7 +72,8 @@ func TestQueueFull(t *testing.T) {
 func TestQueueLimitsOffAndExceeded(t *testing.T) {
 	bubble(t, "empty queue", func(t *testing.T) {
 		s, p := open(t, withLimits(gateway.Limits{QueueBytes: 10}), &recorder{})
-		wantErr(t, "Send of 100 kB into an empty queue of 10 bytes", s.Send(t.Context(), gateway.Text(blocker)), nil)
+		wantErr(t, "Send of 100 kB into an empty queue of 10 bytes",
+			s.Send(t.Context(), gateway.Text(blocker)), nil)
 		wantText(t, p, blocker)
 	})
 	bubble(t, "off", func(t *testing.T) {
@@ -114,7 +118,8 @@ func TestQueuePolicies(t *testing.T) {
 		s, p := open(t, gw, r)
 		block(t, s, p)
 		wantErr(t, "Send", gw.Send(t.Context(), s.ID(), gateway.Text("dropped")), nil)
-		wantErr(t, "Send into a full queue", gw.Send(t.Context(), s.ID(), gateway.Text("x")), gateway.ErrQueueFull)
+		wantErr(t, "Send into a full queue", gw.Send(t.Context(), s.ID(), gateway.Text("x")),
+			gateway.ErrQueueFull)
 		wantErr(t, "Send after it", gw.Send(t.Context(), s.ID(), gateway.Text("x")), gateway.ErrClosed)
 		p.Resume()
 		wantText(t, p, blocker) // had begun; what had not is dropped
@@ -162,7 +167,8 @@ func TestLatestValueInAFullQueue(t *testing.T) {
 		for i := range 3 {
 			m := gateway.Text(fmt.Sprint(i))
 			m.Key = "k"
-			wantErr(t, fmt.Sprintf("Send %d of key k into a queue that holds one of it", i), gw.Send(t.Context(), s.ID(), m), nil)
+			wantErr(t, fmt.Sprintf("Send %d of key k into a queue that holds one of it", i),
+				gw.Send(t.Context(), s.ID(), m), nil)
 		}
 		p.Resume()
 		wantText(t, p, blocker)
@@ -178,8 +184,12 @@ func TestOwnSendWaitsForRoom(t *testing.T) {
 		"WithValue": func(ctx context.Context) (context.Context, func()) {
 			return context.WithValue(ctx, key{}, 1), func() {}
 		},
-		"WithTimeout":   func(ctx context.Context) (context.Context, func()) { return context.WithTimeout(ctx, time.Hour) },
-		"WithoutCancel": func(ctx context.Context) (context.Context, func()) { return context.WithoutCancel(ctx), func() {} },
+		"WithTimeout": func(ctx context.Context) (context.Context, func()) {
+			return context.WithTimeout(ctx, time.Hour)
+		},
+		"WithoutCancel": func(ctx context.Context) (context.Context, func()) {
+			return context.WithoutCancel(ctx), func() {}
+		},
 	}
 	for name, derive := range contexts {
 		for _, by := range []string{"Socket.Send", "Handler.Send", "SendSync"} {
@@ -233,25 +243,36 @@ func TestOwnSendThatWaitsEnds(t *testing.T) {
 		end     func(gw *gateway.Handler, s *gateway.Socket, p *gatewaytest.Peer)
 		want    *gateway.Error
 	}{
-		"own timeout":   {time.Second, func(*gateway.Handler, *gateway.Socket, *gatewaytest.Peer) {}, gateway.ErrTimeout},
-		"write timeout": {time.Hour, func(*gateway.Handler, *gateway.Socket, *gatewaytest.Peer) { time.Sleep(20 * time.Second) }, gateway.ErrClosed},
-		"Close":         {time.Hour, func(_ *gateway.Handler, s *gateway.Socket, _ *gatewaytest.Peer) { s.Close() }, gateway.ErrClosed},
-		"CloseAll":      {time.Hour, func(gw *gateway.Handler, _ *gateway.Socket, _ *gatewaytest.Peer) { gw.CloseAll(context.Background()) }, gateway.ErrClosed},
-		"cut":           {time.Hour, func(_ *gateway.Handler, _ *gateway.Socket, p *gatewaytest.Peer) { p.Cut() }, gateway.ErrClosed},
+		"own timeout": {time.Second, func(*gateway.Handler, *gateway.Socket, *gatewaytest.Peer) {},
+			gateway.ErrTimeout},
+		"write timeout": {time.Hour,
+			func(*gateway.Handler, *gateway.Socket, *gatewaytest.Peer) { time.Sleep(20 * time.Second) },
+			gateway.ErrClosed},
+		"Close": {time.Hour,
+			func(_ *gateway.Handler, s *gateway.Socket, _ *gatewaytest.Peer) { s.Close() },
+			gateway.ErrClosed},
+		"CloseAll": {time.Hour,
+			func(gw *gateway.Handler, _ *gateway.Socket,
+				_ *gatewaytest.Peer) {
+				gw.CloseAll(context.Background())
+			}, gateway.ErrClosed},
+		"cut": {time.Hour, func(_ *gateway.Handler, _ *gateway.Socket, p *gatewaytest.Peer) { p.Cut() },
+			gateway.ErrClosed},
 	} {
 		bubble(t, name, func(t *testing.T) {
 			gw := withLimits(gateway.Limits{QueueMessages: 1})
 			got := make(chan error, 1)
-			s, p := open(t, gw, &recorder{on: func(ctx context.Context, s *gateway.Socket, ev gateway.Event) error {
-				if ev.Type != gateway.EventData {
-					return nil
-				}
-				ctx, cancel := context.WithTimeout(ctx, c.timeout)
-				defer cancel()
-				err := s.Send(ctx, ev.Message)
-				got <- err
-				return err
-			}})
+			s, p := open(t, gw,
+				&recorder{on: func(ctx context.Context, s *gateway.Socket, ev gateway.Event) error {
+					if ev.Type != gateway.EventData {
+						return nil
+					}
+					ctx, cancel := context.WithTimeout(ctx, c.timeout)
+					defer cancel()
+					err := s.Send(ctx, ev.Message)
+					got <- err
+					return err
+				}})
 			block(t, s, p)
 			p.Send(gateway.Text("reply"))
 			synctest.Wait()
@@ -267,11 +288,12 @@ func TestSendToAnotherSocketNeverWaits(t *testing.T) {
 		gw := withLimits(gateway.Limits{QueueMessages: 1})
 		var slow *gateway.Socket
 		got := make(chan error, 1)
-		gw.Handle("/relay", gateway.Callbacks{OnData: func(ctx context.Context, _ *gateway.Socket, m gateway.Message) error {
-			err := slow.Send(ctx, m)
-			got <- err
-			return err // of an operation: does not close the relay
-		}})
+		gw.Handle("/relay",
+			gateway.Callbacks{OnData: func(ctx context.Context, _ *gateway.Socket, m gateway.Message) error {
+				err := slow.Send(ctx, m)
+				got <- err
+				return err // of an operation: does not close the relay
+			}})
 		r := &recorder{}
 		gw.Handle("/slow", r)
 		srv := serve(t, gw)
@@ -362,12 +384,13 @@ func TestSendSync(t *testing.T) {
 		ctx, cancel := context.WithTimeout(context.Background(), time.Hour)
 		defer cancel()
 		began := time.Now()
-		_, p := open(t, gw, &recorder{on: func(_ context.Context, s *gateway.Socket, ev gateway.Event) error {
-			if ev.Type == gateway.EventData {
-				got <- s.SendSync(ctx, gateway.Text(blocker)) // half written when the client is given up
-			}
-			return nil
-		}})
+		_, p := open(t, gw,
+			&recorder{on: func(_ context.Context, s *gateway.Socket, ev gateway.Event) error {
+				if ev.Type == gateway.EventData {
+					got <- s.SendSync(ctx, gateway.Text(blocker)) // half written when the client is given up
+				}
+				return nil
+			}})
 		p.Stall()
 		p.Send(gateway.Text("go"))
 		wantErr(t, "SendSync", <-got, gateway.ErrClosed)
@@ -376,7 +399,8 @@ func TestSendSync(t *testing.T) {
 		}
 		synctest.Wait()
 		if st := gw.Stats(); st.MessagesOut != 1 || st.Lost["closed"] != 1 {
-			t.Errorf("%d messages are counted as accepted, %d as lost with their socket, want 1 of each", st.MessagesOut, st.Lost["closed"])
+			t.Errorf("%d messages are counted as accepted, %d as lost with their socket, want 1 of each",
+				st.MessagesOut, st.Lost["closed"])
 		}
 	})
 	bubble(t, "close lets it be written", func(t *testing.T) {
@@ -395,7 +419,8 @@ func TestSendSync(t *testing.T) {
 // A client that does not read is closed after the write timeout, and delays
 // nobody.
 func TestSlowConsumer(t *testing.T) {
-	for name, limits := range map[string]gateway.Limits{"default": {}, "short": {WriteTimeout: time.Second}} {
+	for name, limits := range map[string]gateway.Limits{"default": {},
+		"short": {WriteTimeout: time.Second}} {
 		bubble(t, name, func(t *testing.T) {
 			gw, r := withLimits(limits), &recorder{}
 			gw.Handle("/echo", echo())
@@ -420,7 +445,8 @@ func TestSlowConsumer(t *testing.T) {
 			time.Sleep(3 * time.Second) // the close timeout, and then the cut
 			r.expect(t, "open", `close slow_consumer 1008 "slow_consumer"`)
 			if st := gw.Stats(); st.Open != 0 || st.Lost["closed"] != 7 {
-				t.Errorf("Stats: %d open, lost %v, want none open and the 7 messages that were not written", st.Open, st.Lost)
+				t.Errorf("Stats: %d open, lost %v, want none open and the 7 messages that were not written",
+					st.Open, st.Lost)
 			}
 		})
 	}
@@ -460,7 +486,8 @@ func TestSlowConsumerTCP(t *testing.T) {
 		for _, trickle := range []bool{false, true} {
 			t.Run(fmt.Sprintf("tls=%v,trickle=%v", tls, trickle), func(t *testing.T) {
 				t.Parallel()
-				gw := withLimits(gateway.Limits{WriteTimeout: 300 * time.Millisecond, CloseTimeout: 100 * time.Millisecond, QueueBytes: 32 << 20, SendLimit: -1})
+				gw := withLimits(gateway.Limits{WriteTimeout: 300 * time.Millisecond,
+					CloseTimeout: 100 * time.Millisecond, QueueBytes: 32 << 20, SendLimit: -1})
 				closed := make(chan gateway.Closed, 1)
 				gw.Handle("/", gateway.Callbacks{
 					OnOpen: func(ctx context.Context, s *gateway.Socket) error {

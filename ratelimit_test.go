@@ -62,7 +62,8 @@ func TestLimiterProperties(t *testing.T) {
 				}
 				now += wait
 				if again := l.Take(now, rate, burst); again > time.Microsecond {
-					t.Fatalf("rate %v, burst %d: after the wait of %v another %v is to be waited", rate, burst, wait, again)
+					t.Fatalf("rate %v, burst %d: after the wait of %v another %v is to be waited", rate, burst,
+						wait, again)
 				}
 			}
 			passed = append(passed, now)
@@ -70,7 +71,8 @@ func TestLimiterProperties(t *testing.T) {
 		for i := range passed {
 			for j := i; j < len(passed); j += 7 {
 				if most := float64(burst) + rate*(passed[j]-passed[i]).Seconds() + 0.01; float64(j-i+1) > most {
-					t.Fatalf("rate %v, burst %d: %d messages passed within %v, want at most %.2f", rate, burst, j-i+1, passed[j]-passed[i], most)
+					t.Fatalf("rate %v, burst %d: %d messages passed within %v, want at most %.2f", rate, burst,
+						j-i+1, passed[j]-passed[i], most)
 				}
 			}
 		}
@@ -93,25 +95,32 @@ func TestRatePolicies(t *testing.T) {
 		delayed uint64
 		dropped uint64
 	}{
-		"default":                    {gateway.Limits{}, "0 0 0 0 0 2 4 6 8 10 12 14", 7, 0},
-		"delay":                      {gateway.Limits{MessagesPerSecond: 2, Burst: 1, OnRateExceeded: gateway.RateDelay}, "0 5 10 15 20 25 30 35 40 45 50 55", 11, 0},
-		"drop":                       {gateway.Limits{OnRateExceeded: gateway.RateDrop}, "0 0 0 0 0", 0, 7},
-		"off":                        {gateway.Limits{MessagesPerSecond: -1}, "0 0 0 0 0 0 0 0 0 0 0 0", 0, 0},
-		"burst of a rate":            {gateway.Limits{MessagesPerSecond: 10}, "0 0 0 0 0 0 0 0 0 0 1 2", 2, 0},
-		"burst of a slow rate":       {gateway.Limits{MessagesPerSecond: 1}, "0 0 0 0 0 10 20 30 40 50 60 70", 7, 0},
-		"burst above the rate":       {gateway.Limits{Burst: 12}, "0 0 0 0 0 0 0 0 0 0 0 0", 0, 0},
-		"fraction of one per second": {gateway.Limits{MessagesPerSecond: 0.5, Burst: 11}, "0 0 0 0 0 0 0 0 0 0 0 20", 1, 0},
+		"default": {gateway.Limits{}, "0 0 0 0 0 2 4 6 8 10 12 14", 7, 0},
+		"delay": {gateway.Limits{MessagesPerSecond: 2, Burst: 1,
+			OnRateExceeded: gateway.RateDelay}, "0 5 10 15 20 25 30 35 40 45 50 55", 11, 0},
+		"drop": {gateway.Limits{OnRateExceeded: gateway.RateDrop}, "0 0 0 0 0", 0,
+			7},
+		"off": {gateway.Limits{MessagesPerSecond: -1}, "0 0 0 0 0 0 0 0 0 0 0 0",
+			0, 0},
+		"burst of a rate": {gateway.Limits{MessagesPerSecond: 10}, "0 0 0 0 0 0 0 0 0 0 1 2",
+			2, 0},
+		"burst of a slow rate": {gateway.Limits{MessagesPerSecond: 1},
+			"0 0 0 0 0 10 20 30 40 50 60 70", 7, 0},
+		"burst above the rate": {gateway.Limits{Burst: 12}, "0 0 0 0 0 0 0 0 0 0 0 0", 0, 0},
+		"fraction of one per second": {gateway.Limits{MessagesPerSecond: 0.5, Burst: 11},
+			"0 0 0 0 0 0 0 0 0 0 0 20", 1, 0},
 	} {
 		bubble(t, name, func(t *testing.T) {
 			logs := &logbook{}
 			gw := gateway.New(&gateway.Options{Logger: logs.logger(), Limits: c.limits})
 			start := time.Now()
 			var at, text []string
-			gw.Handle("/", gateway.Callbacks{OnData: func(_ context.Context, _ *gateway.Socket, m gateway.Message) error {
-				at = append(at, fmt.Sprint(time.Since(start).Milliseconds()/100))
-				text = append(text, string(m.Data))
-				return nil
-			}})
+			gw.Handle("/",
+				gateway.Callbacks{OnData: func(_ context.Context, _ *gateway.Socket, m gateway.Message) error {
+					at = append(at, fmt.Sprint(time.Since(start).Milliseconds()/100))
+					text = append(text, string(m.Data))
+					return nil
+				}})
 			p := rawDial(t, serve(t, gw), "/")
 			flood(p)
 			time.Sleep(time.Minute / 5)
@@ -125,25 +134,30 @@ func TestRatePolicies(t *testing.T) {
 					break
 				}
 			}
-			if st := gw.Stats(); st.RateDelayed != c.delayed || st.RateDropped != c.dropped || st.MessagesIn != uint64(len(text)) {
-				t.Errorf("Stats: %d delayed, %d dropped, %d in, want %d, %d, %d", st.RateDelayed, st.RateDropped, st.MessagesIn, c.delayed, c.dropped, len(text))
+			if st := gw.Stats(); st.RateDelayed != c.delayed || st.RateDropped != c.dropped ||
+				st.MessagesIn != uint64(len(text)) {
+				t.Errorf("Stats: %d delayed, %d dropped, %d in, want %d, %d, %d", st.RateDelayed,
+					st.RateDropped, st.MessagesIn, c.delayed, c.dropped, len(text))
 			}
 			// In each second at most one line, and one at least if anything was done.
 			lines := strings.Count(logs.String(), "above the rate")
 			if (c.delayed+c.dropped > 0) != (lines > 0) || lines > 8 {
-				t.Errorf("%d log lines for %d delayed and %d dropped messages, want some and not one per message", lines, c.delayed, c.dropped)
+				t.Errorf("%d log lines for %d delayed and %d dropped messages, want some and not one per "+
+					"message", lines, c.delayed, c.dropped)
 			}
 			p.conn.Close()
 		})
 	}
 	bubble(t, "close", func(t *testing.T) {
-		gw, r := gateway.New(&gateway.Options{Limits: gateway.Limits{OnRateExceeded: gateway.RateClose}, Logger: (&logbook{}).logger()}), &recorder{}
+		gw, r := gateway.New(&gateway.Options{Limits: gateway.Limits{OnRateExceeded: gateway.RateClose},
+			Logger: (&logbook{}).logger()}), &recorder{}
 		gw.Handle("/", r)
 		p := rawDial(t, serve(t, gw), "/")
 		flood(p)
 		p.wantClose(1008, "rate_limited")
 		p.conn.Close()
-		r.expect(t, "open", `data-text "0"`, `data-text "1"`, `data-text "2"`, `data-text "3"`, `data-text "4"`, `close rate_limited 1008 "rate_limited"`)
+		r.expect(t, "open", `data-text "0"`, `data-text "1"`, `data-text "2"`, `data-text "3"`,
+			`data-text "4"`, `close rate_limited 1008 "rate_limited"`)
 	})
 }
 
@@ -151,12 +165,14 @@ func TestRatePolicies(t *testing.T) {
 // against the peer, and a close ends the wait.
 func TestRateDelayPushesBack(t *testing.T) {
 	bubble(t, "back-pressure", func(t *testing.T) {
-		gw, r := gateway.New(&gateway.Options{Logger: (&logbook{}).logger(), Limits: gateway.Limits{MessagesPerSecond: 0.001, Burst: 1}}), &recorder{}
+		gw, r := gateway.New(&gateway.Options{Logger: (&logbook{}).logger(),
+			Limits: gateway.Limits{MessagesPerSecond: 0.001, Burst: 1}}), &recorder{}
 		gw.Handle("/", r)
 		p := rawDial(t, serve(t, gw), "/")
 		wrote := make(chan error)
 		go func() {
-			_, err := p.conn.Write([]byte(strings.Repeat(string(masked(0x82, strings.Repeat("x", 1000))), 200)))
+			_, err := p.conn.Write([]byte(strings.Repeat(string(masked(0x82, strings.Repeat("x", 1000))),
+				200)))
 			wrote <- err
 		}()
 		select {
@@ -171,7 +187,8 @@ func TestRateDelayPushesBack(t *testing.T) {
 		<-wrote
 	})
 	bubble(t, "replies leave before the wait", func(t *testing.T) {
-		gw := gateway.New(&gateway.Options{Logger: (&logbook{}).logger(), Limits: gateway.Limits{MessagesPerSecond: 0.001, Burst: 2}})
+		gw := gateway.New(&gateway.Options{Logger: (&logbook{}).logger(),
+			Limits: gateway.Limits{MessagesPerSecond: 0.001, Burst: 2}})
 		gw.Handle("/", echo())
 		p := rawDial(t, serve(t, gw), "/")
 		p.write([]byte(string(masked(0x81, "a")) + string(masked(0x81, "b")) + string(masked(0x81, "c"))))
@@ -182,10 +199,12 @@ func TestRateDelayPushesBack(t *testing.T) {
 		}
 	})
 	bubble(t, "close", func(t *testing.T) {
-		gw, r := gateway.New(&gateway.Options{Logger: (&logbook{}).logger(), Limits: gateway.Limits{MessagesPerSecond: 0.001, Burst: 1}}), &recorder{}
+		gw, r := gateway.New(&gateway.Options{Logger: (&logbook{}).logger(),
+			Limits: gateway.Limits{MessagesPerSecond: 0.001, Burst: 1}}), &recorder{}
 		gw.Handle("/", r)
 		p := rawDial(t, serve(t, gw), "/")
-		p.write([]byte(string(masked(0x81, "a")) + string(masked(0x81, "b")) + string(masked(0x88, "\x03\xe8"))))
+		p.write([]byte(string(masked(0x81, "a")) + string(masked(0x81, "b")) +
+			string(masked(0x88, "\x03\xe8"))))
 		synctest.Wait()
 		wantErr(t, "Close", r.socket().Close(), nil)
 		p.wantClose(1000, "operation")
@@ -197,9 +216,11 @@ func TestRateDelayPushesBack(t *testing.T) {
 // A route has its own rate; pings and pongs are free; each socket has its own.
 func TestRateScope(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		gw, r := gateway.New(&gateway.Options{Logger: (&logbook{}).logger(), Limits: gateway.Limits{OnRateExceeded: gateway.RateDrop}}), &recorder{}
+		gw, r := gateway.New(&gateway.Options{Logger: (&logbook{}).logger(),
+			Limits: gateway.Limits{OnRateExceeded: gateway.RateDrop}}), &recorder{}
 		gw.Handle("/", r)
-		gw.HandleRoute(gateway.Route{Pattern: "/fast", Endpoint: echo(), Limits: gateway.Limits{MessagesPerSecond: -1}})
+		gw.HandleRoute(gateway.Route{Pattern: "/fast", Endpoint: echo(),
+			Limits: gateway.Limits{MessagesPerSecond: -1}})
 		srv := serve(t, gw)
 		fast := srv.Dial(t, "/fast")
 		for i := range 50 {
@@ -232,22 +253,26 @@ func TestRateDelayOfASlowEndpoint(t *testing.T) {
 		messages int
 		took     time.Duration
 	}{
-		"as slow as the rate":   {gateway.Limits{}, 200 * time.Millisecond, 11, 2200 * time.Millisecond},
-		"twice as fast":         {gateway.Limits{Burst: 1}, 100 * time.Millisecond, 11, 2100 * time.Millisecond},
-		"slower":                {gateway.Limits{Burst: 1}, 300 * time.Millisecond, 11, 3300 * time.Millisecond},
-		"a rate of one, slower": {gateway.Limits{MessagesPerSecond: 1, Burst: 1}, 2 * time.Second, 5, 10 * time.Second},
+		"as slow as the rate": {gateway.Limits{}, 200 * time.Millisecond, 11, 2200 * time.Millisecond},
+		"twice as fast": {gateway.Limits{Burst: 1}, 100 * time.Millisecond, 11,
+			2100 * time.Millisecond},
+		"slower": {gateway.Limits{Burst: 1}, 300 * time.Millisecond, 11,
+			3300 * time.Millisecond},
+		"a rate of one, slower": {gateway.Limits{MessagesPerSecond: 1, Burst: 1}, 2 * time.Second, 5,
+			10 * time.Second},
 	} {
 		bubble(t, name, func(t *testing.T) {
 			gw := gateway.New(&gateway.Options{Logger: (&logbook{}).logger(), Limits: c.limits})
 			start, n := time.Now(), 0
 			done := make(chan time.Duration, 1)
-			gw.Handle("/", gateway.Callbacks{OnData: func(context.Context, *gateway.Socket, gateway.Message) error {
-				time.Sleep(c.endpoint)
-				if n++; n == c.messages {
-					done <- time.Since(start)
-				}
-				return nil
-			}})
+			gw.Handle("/",
+				gateway.Callbacks{OnData: func(context.Context, *gateway.Socket, gateway.Message) error {
+					time.Sleep(c.endpoint)
+					if n++; n == c.messages {
+						done <- time.Since(start)
+					}
+					return nil
+				}})
 			p := rawDial(t, serve(t, gw), "/")
 			p.write([]byte(strings.Repeat(string(masked(0x81, "x")), c.messages)))
 			if took := <-done; took < c.took || took > c.took+time.Microsecond {

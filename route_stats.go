@@ -24,9 +24,9 @@ type Counters struct {
 	NoMemory       uint64
 	EndpointErrors uint64 // events whose endpoint returned an error or panicked
 
-	// Lost counts messages that were accepted and not written: "oldest" and
-	// "newest" gave way in a full queue, "replaced" by a newer one of the same
-	// key, "closed" with their socket.
+	// Lost counts messages that were accepted and not written. The keys are "oldest" and
+	// "newest" for messages dropped from a full queue, "replaced" for those replaced by a
+	// newer one with the same key, and "closed" for those whose socket closed first.
 	Lost map[string]uint64
 
 	Closed  map[Cause]uint64  // sockets closed, by cause

@@ -122,9 +122,9 @@ func (h *Handler) HandleRoute(rt Route) {
 	}
 }
 
-// Replace makes routes the only routes of the owner, in one step: all of them,
-// or with an error of type invalid_request none. No routes removes the owner's.
-// The owner "" is that of [Handler.Handle].
+// Replace makes routes the only routes of the owner, in one step: either all of them, or,
+// with an error of type invalid_request, none. No routes removes the owner's. The owner ""
+// is that of [Handler.Handle].
 //
 // Open sockets keep the endpoint they opened on. Sockets whose pattern is gone
 // are closed with 1012, cause route_removed; Replace begins that and does not wait

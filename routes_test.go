@@ -29,7 +29,8 @@ func routed(tb testing.TB, patterns ...string) *gateway.Handler {
 
 // The most specific pattern wins; values are decoded exactly once.
 func TestMatch(t *testing.T) {
-	gw := routed(t, "/fixed", "/fixed/path", "/rooms/{id}", "/rooms/lobby", "/rooms/{id}/users/{user}", "/rooms/{id}/{$}",
+	gw := routed(t, "/fixed", "/fixed/path", "/rooms/{id}", "/rooms/lobby", "/rooms/{id}/users/{user}",
+		"/rooms/{id}/{$}",
 		"/files/{path...}", "/files/{dir}/index", "/tree/", "/tree/{$}", "/{$}", "/caf%C3%A9", "/über")
 	for path, want := range map[string]string{
 		"":                        "/{$}",
@@ -124,7 +125,8 @@ func TestInvalidPatterns(t *testing.T) {
 			gw.Handle("/a/{b}/{c...}", gateway.Callbacks{})
 		}
 		wantPanic(t, fmt.Sprintf("Handle(%q)", pattern), text, func() { gw.Handle(pattern, echo()) })
-		wantPanic(t, fmt.Sprintf("Handle(%q)", pattern), "routes_test.go:", func() { gw.Handle(pattern, echo()) })
+		wantPanic(t, fmt.Sprintf("Handle(%q)", pattern), "routes_test.go:",
+			func() { gw.Handle(pattern, echo()) })
 		err := gw.Replace("owner", []gateway.Route{{Pattern: pattern, Endpoint: echo()}})
 		if !errors.Is(err, gateway.ErrInvalid) || !strings.Contains(err.Error(), text) {
 			t.Errorf("Replace(%q) = %v, want invalid_request that contains %q", pattern, err, text)
@@ -140,7 +142,8 @@ func TestMistakesInRegistration(t *testing.T) {
 	wantPanic(t, "a bad subprotocol", "not a token", func() {
 		quiet().HandleRoute(gateway.Route{Pattern: "/x", Endpoint: echo(), Subprotocols: []string{"a b"}})
 	})
-	wantPanic(t, `AllowOrigins "*"`, "InsecureAnyOrigin", func() { gateway.New(&gateway.Options{AllowOrigins: []string{"*"}}) })
+	wantPanic(t, `AllowOrigins "*"`, "InsecureAnyOrigin",
+		func() { gateway.New(&gateway.Options{AllowOrigins: []string{"*"}}) })
 	wantPanic(t, "PerSocket(nil)", "PerSocket", func() { gateway.PerSocket(nil) })
 }
 
@@ -185,7 +188,10 @@ func compareWithServeMux(t *testing.T, patterns, paths []string) {
 	t.Helper()
 	mux, gw := http.NewServeMux(), quiet()
 	for i, p := range patterns {
-		if !strings.HasPrefix(p, "/") || strings.ContainsFunc(p, func(c rune) bool { return c <= 0x20 || c >= 0x7f || c == '%' }) || strings.Count(p, "{") != strings.Count(p, "}") || strings.Contains(p, "//") || path.Clean(p) != strings.TrimSuffix(p, "/") && p != "/" {
+		if !strings.HasPrefix(p, "/") ||
+			strings.ContainsFunc(p, func(c rune) bool { return c <= 0x20 || c >= 0x7f || c == '%' }) ||
+			strings.Count(p, "{") != strings.Count(p, "}") || strings.Contains(p, "//") ||
+			path.Clean(p) != strings.TrimSuffix(p, "/") && p != "/" {
 			return // a method, a host, or what only one of the two lets pass
 		}
 		var muxErr any
@@ -195,7 +201,8 @@ func compareWithServeMux(t *testing.T, patterns, paths []string) {
 		}()
 		err := gw.Replace(fmt.Sprint(i), []gateway.Route{{Pattern: p, Endpoint: echo()}})
 		if (err != nil) != (muxErr != nil) {
-			t.Fatalf("after %q, pattern %q: the gateway says %v, http.ServeMux says %v", patterns[:i], p, err, muxErr)
+			t.Fatalf("after %q, pattern %q: the gateway says %v, http.ServeMux says %v", patterns[:i], p,
+				err, muxErr)
 		}
 		if err != nil {
 			return
@@ -206,11 +213,13 @@ func compareWithServeMux(t *testing.T, patterns, paths []string) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if r.URL, err = r.URL.Parse("http://h/" + strings.TrimPrefix(p, "/")); err != nil || strings.ContainsAny(p, "?#") {
+		if r.URL, err = r.URL.Parse("http://h/" + strings.TrimPrefix(p, "/")); err != nil ||
+			strings.ContainsAny(p, "?#") {
 			continue
 		}
 		handler, want := mux.Handler(r)
-		if clean := path.Clean(r.URL.Path); clean != r.URL.Path && clean+"/" != r.URL.Path || fmt.Sprintf("%T", handler) == "*http.redirectHandler" {
+		if clean := path.Clean(r.URL.Path); clean != r.URL.Path && clean+"/" != r.URL.Path ||
+			fmt.Sprintf("%T", handler) == "*http.redirectHandler" {
 			continue // the gateway never redirects
 		}
 		got, values, refused := gateway.Match(gw, r.URL.EscapedPath())
@@ -286,10 +295,14 @@ func TestReplace(t *testing.T) {
 			p.Close(1000, "")
 		}
 		wantErr(t, "Replace a", gw.Replace("a", routes("a1", "/a", "/shared")), nil)
-		wantErr(t, "Replace b with a's pattern", gw.Replace("b", routes("b1", "/b", "/shared")), gateway.ErrInvalid)
-		wantErr(t, "Replace b with a fixed pattern", gw.Replace("b", routes("b1", "/fixed")), gateway.ErrInvalid)
-		wantErr(t, "Replace b with one of its own twice", gw.Replace("b", routes("b1", "/b", "/b")), gateway.ErrInvalid)
-		wantErr(t, "Replace b without an endpoint", gw.Replace("b", []gateway.Route{{Pattern: "/b"}}), gateway.ErrInvalid)
+		wantErr(t, "Replace b with a's pattern", gw.Replace("b", routes("b1", "/b", "/shared")),
+			gateway.ErrInvalid)
+		wantErr(t, "Replace b with a fixed pattern", gw.Replace("b", routes("b1", "/fixed")),
+			gateway.ErrInvalid)
+		wantErr(t, "Replace b with one of its own twice", gw.Replace("b", routes("b1", "/b", "/b")),
+			gateway.ErrInvalid)
+		wantErr(t, "Replace b without an endpoint", gw.Replace("b", []gateway.Route{{Pattern: "/b"}}),
+			gateway.ErrInvalid)
 		wantRefused(t, srv, "/b", nil, 404, "no_route") // none of a refused set
 		ask("/a", "a1")
 		old, gone := srv.Dial(t, "/a"), srv.Dial(t, "/shared")
@@ -334,11 +347,14 @@ func TestReplaceWhileUpgrading(t *testing.T) {
 		inAuthorize, goOn := make(chan struct{}), make(chan struct{})
 		gw := quiet()
 		r := &recorder{}
-		wantErr(t, "Replace", gw.Replace("a", []gateway.Route{{Pattern: "/x", Endpoint: r, Authorize: func(*http.Request) (*gateway.Admission, error) {
-			inAuthorize <- struct{}{}
-			<-goOn
-			return nil, nil
-		}}}), nil)
+		wantErr(t, "Replace",
+			gw.Replace("a",
+				[]gateway.Route{{Pattern: "/x", Endpoint: r,
+					Authorize: func(*http.Request) (*gateway.Admission, error) {
+						inAuthorize <- struct{}{}
+						<-goOn
+						return nil, nil
+					}}}), nil)
 		srv := serve(t, gw)
 		p := rawConn(t, srv)
 		p.write([]byte(head()))
@@ -405,6 +421,7 @@ func TestReplaceUnderLoad(t *testing.T) {
 	wantErr(t, "Replace with nothing", gw.Replace("a", nil), nil)
 	wantErr(t, "Shutdown", gw.Shutdown(t.Context()), nil)
 	if opened.Load() != closed.Load() || gw.Stats().Opened < uint64(opened.Load()) {
-		t.Errorf("%d open events, %d close events, %d opened, want as many closes as opens", opened.Load(), closed.Load(), gw.Stats().Opened)
+		t.Errorf("%d open events, %d close events, %d opened, want as many closes as opens",
+			opened.Load(), closed.Load(), gw.Stats().Opened)
 	}
 }

@@ -45,7 +45,8 @@ func TestShutdown(t *testing.T) {
 			t.Errorf("Shutdown took %v, want 2s for the silent client and 1s for its close event", d)
 		}
 		if r.count() != 2*(n+1) || gw.Stats().Open != 0 || gw.Stats().Closed[gateway.CauseDrain] != n+1 {
-			t.Errorf("after Shutdown %d events, %+v, want %d open and close events and no socket", r.count(), gw.Stats(), 2*(n+1))
+			t.Errorf("after Shutdown %d events, %+v, want %d open and close events and no socket", r.count(),
+				gw.Stats(), 2*(n+1))
 		}
 		if first, payload := silent.read(); first != 0x81 || payload != "before" {
 			t.Errorf("the silent client read %#x %q, want what was accepted before Shutdown", first, payload)
@@ -53,7 +54,8 @@ func TestShutdown(t *testing.T) {
 		silent.wantClose(1001, "drain")
 		wantRefused(t, srv, "/", nil, 503, "shutting_down", "Retry-After")
 		wantErr(t, "the second Shutdown", gw.Shutdown(t.Context()), nil)
-		wantErr(t, "Send after Shutdown", gw.Send(t.Context(), s.ID(), gateway.Text("x")), gateway.ErrNotFound)
+		wantErr(t, "Send after Shutdown", gw.Send(t.Context(), s.ID(), gateway.Text("x")),
+			gateway.ErrNotFound)
 	})
 }
 
@@ -88,7 +90,8 @@ func TestShutdownThatGivesUp(t *testing.T) {
 		}, nil},
 	} {
 		bubble(t, name, func(t *testing.T) {
-			gw, r := withLimits(gateway.Limits{CloseTimeout: time.Hour, WriteTimeout: time.Hour}), &recorder{on: c.on}
+			gw, r := withLimits(gateway.Limits{CloseTimeout: time.Hour,
+				WriteTimeout: time.Hour}), &recorder{on: c.on}
 			gw.Handle("/", r)
 			p := rawDial(t, serve(t, gw), "/")
 			synctest.Wait()
@@ -100,8 +103,10 @@ func TestShutdownThatGivesUp(t *testing.T) {
 			defer cancel()
 			start := time.Now()
 			err := gw.Shutdown(ctx)
-			if !errors.Is(err, gateway.ErrTimeout) || !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "1 socket") || time.Since(start) != time.Second {
-				t.Errorf("Shutdown = %v after %v, want type timeout that counts 1 socket, after 1s", err, time.Since(start))
+			if !errors.Is(err, gateway.ErrTimeout) || !errors.Is(err, context.DeadlineExceeded) ||
+				!strings.Contains(err.Error(), "1 socket") || time.Since(start) != time.Second {
+				t.Errorf("Shutdown = %v after %v, want type timeout that counts 1 socket, after 1s", err,
+					time.Since(start))
 			}
 			wantErr(t, "the second Shutdown", gw.Shutdown(t.Context()), nil)
 			if n := gw.Stats().Open; n != 0 {
@@ -116,11 +121,12 @@ func TestShutdownThatGivesUp(t *testing.T) {
 func TestShutdownWhileUpgrading(t *testing.T) {
 	bubble(t, "in Authorize", func(t *testing.T) {
 		inAuthorize, goOn := make(chan struct{}), make(chan struct{})
-		gw := gateway.New(&gateway.Options{Logger: (&logbook{}).logger(), Authorize: func(*http.Request) (*gateway.Admission, error) {
-			inAuthorize <- struct{}{}
-			<-goOn
-			return nil, nil
-		}})
+		gw := gateway.New(&gateway.Options{Logger: (&logbook{}).logger(),
+			Authorize: func(*http.Request) (*gateway.Admission, error) {
+				inAuthorize <- struct{}{}
+				<-goOn
+				return nil, nil
+			}})
 		r := &recorder{}
 		gw.Handle("/x", r)
 		p := rawConn(t, serve(t, gw))
@@ -144,7 +150,8 @@ func TestShutdownWhileUpgrading(t *testing.T) {
 	})
 	t.Run("many", func(t *testing.T) {
 		for range 5 {
-			gw := withLimits(gateway.Limits{CloseTimeout: 50 * time.Millisecond}) // the clients do not answer
+			// the clients do not answer
+			gw := withLimits(gateway.Limits{CloseTimeout: 50 * time.Millisecond})
 			var mu sync.Mutex
 			balance := map[string]int{}
 			gw.HandleFunc("/x", func(_ context.Context, s *gateway.Socket, ev gateway.Event) error {
@@ -217,7 +224,9 @@ func TestEverythingAtOnce(t *testing.T) {
 				})
 				return gw.Group("g").Join(ctx, s.ID())
 			},
-			OnData: func(ctx context.Context, s *gateway.Socket, m gateway.Message) error { return s.Send(ctx, m) },
+			OnData: func(ctx context.Context, s *gateway.Socket, m gateway.Message) error {
+				return s.Send(ctx, m)
+			},
 		})
 		srv := serveTCP(t, gw, tls)
 		stop := make(chan struct{})
@@ -248,7 +257,8 @@ func TestEverythingAtOnce(t *testing.T) {
 				p := dialTCP(t, srv)
 				p.conn.Write([]byte(head() + string(masked(0x81, "hello"))))
 				defer p.conn.Close()
-				if resp, err := http.ReadResponse(p.br, nil); err != nil || resp.StatusCode != http.StatusSwitchingProtocols {
+				if resp, err := http.ReadResponse(p.br, nil); err != nil ||
+					resp.StatusCode != http.StatusSwitchingProtocols {
 					return // refused; that connection stays open
 				}
 				for range 5 {
@@ -258,7 +268,10 @@ func TestEverythingAtOnce(t *testing.T) {
 		}
 		forever(each(func(id string) { gw.Send(ctx, id, gateway.Text("sent")) }))
 		forever(each(func(id string) { gw.Info(ctx, id); gw.Close(ctx, id) }))
-		forever(func() { gw.Group("g").Send(ctx, gateway.Text("group")); gw.All().Send(ctx, gateway.Text("all")) })
+		forever(func() {
+			gw.Group("g").Send(ctx, gateway.Text("group"))
+			gw.All().Send(ctx, gateway.Text("all"))
+		})
 		time.Sleep(300 * time.Millisecond)
 		gw.CloseAll(ctx)
 		close(stop)

@@ -14,8 +14,8 @@ import (
 // A Socket is one client's WebSocket connection. Its methods are safe from any
 // goroutine.
 type Socket struct {
-	// What every send touches stands here side by side: of many sockets, each line of
-	// memory that it is on is one that the processor's caches do not have.
+	// The fields that every send touches are next to each other: with many sockets none of
+	// them is in the processor's caches, and each cache line costs.
 	h         *Handler
 	route     *boundRoute
 	shard     *shard
@@ -46,11 +46,12 @@ type Socket struct {
 	own []ownEndpoint // what PerSocket made; owned by the endpoint's calls
 
 	// What the sweeper watches. Times are nanoseconds since the gateway's start.
-	lastIn   atomic.Int64  // bytes came
-	lastMsg  atomic.Int64  // a message came or went
-	msgStart atomic.Int64  // the message that is arriving began; 0: none is
-	delays   atomic.Bool   // the reader waits, for the rate delays or memory is short; see readAhead
-	unsure   atomic.Bool   // there may have been more to read when the reader last went to wait; see rawio.Conn.Read
+	lastIn   atomic.Int64 // bytes came
+	lastMsg  atomic.Int64 // a message came or went
+	msgStart atomic.Int64 // the message that is arriving began; 0: none is
+	delays   atomic.Bool  // the reader waits, for the rate delays or memory is short; see readAhead
+	// there may have been more to read when the reader last went to wait; see rawio.Conn.Read
+	unsure   atomic.Bool
 	dozing   atomic.Bool   // the reader is to go to rest when it is woken
 	resting  atomic.Bool   // there is no reader, see rest.go
 	bare     atomic.Uint32 // number of an event that runs with nothing behind it; 0, or heard
@@ -109,8 +110,9 @@ func (s *Socket) Context() context.Context { return &s.ctx }
 func (s *Socket) Info() Info {
 	info := Info{
 		SocketID: s.id, Node: s.h.node, URI: s.req.uri, Route: s.route.Pattern, RemoteAddr: s.req.remote,
-		Subprotocol: s.req.subprotocol, Header: s.req.header(), Parameters: s.req.parameters(s.route.names),
-		Opened: s.opened, secret: s.h.secret,
+		Subprotocol: s.req.subprotocol, Header: s.req.header(),
+		Parameters: s.req.parameters(s.route.names),
+		Opened:     s.opened, secret: s.h.secret,
 	}
 	if a := s.admission(); a != nil && len(a.Values) > 0 {
 		info.Values = maps.Clone(a.Values)
@@ -123,10 +125,9 @@ func (s *Socket) Info() Info {
 	return info
 }
 
-// Send sends a message to this socket's client, like [Handler.Send]. With the
-// context of one of the socket's own events, or of [Socket.Go], it waits while
-// the queue is full, until the context ends: the client does not read, so it is
-// not read from either.
+// Send sends a message to this socket's client, like [Handler.Send]. With the context of
+// one of the socket's own events, or of [Socket.Go], it waits while the queue is full,
+// until the context ends: nothing is read from a client that does not read.
 func (s *Socket) Send(ctx context.Context, m Message) error {
 	if err := checkMessage(m); err != nil {
 		return err
@@ -169,11 +170,10 @@ func (s *Socket) CloseWith(code int, reason string) error {
 	return nil
 }
 
-// Go runs fn in a goroutine of its own as part of the socket: its context is that
-// of the events and ends when closing begins, a panic closes the socket, and
-// what it returns decides over the socket as the result of an event does. The
-// close event waits until fn has returned. Once closing has begun, Go does
-// nothing.
+// Go runs fn in a goroutine of its own as part of the socket: its context is that of the
+// events and ends when closing begins, a panic closes the socket, and what it returns is
+// treated like the result of an event. The close event waits until fn has returned. Once
+// closing has begun, Go does nothing.
 func (s *Socket) Go(fn func(ctx context.Context) error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

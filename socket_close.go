@@ -119,8 +119,8 @@ func (s *Socket) armCut() {
 	}
 }
 
-// cutLate ends a close that took too long. Where the kernel has our close frame, it
-// still delivers that to a client which reads late.
+// cutLate ends a close that took too long. If the kernel already has our close frame, a
+// client that reads late still gets it.
 func (s *Socket) cutLate() { s.conn.abort(s.out.pending()) }
 
 // fail is called when a write has failed. The reader, who may be waiting for a client
@@ -182,7 +182,8 @@ func closedBy(err error) Closed {
 // finish is the end of the socket, in its reader's goroutine.
 func (s *Socket) finish() {
 	s.readsAgain()
-	s.close(Closed{Cause: CausePanic, Code: closeInternal}) // the reader never ends before, but for Goexit
+	// the reader never ends before, but for Goexit
+	s.close(Closed{Cause: CausePanic, Code: closeInternal})
 	blocks := s.conn.raw == nil
 	if blocks {
 		s.arm() // what follows may wait for the client
@@ -225,8 +226,8 @@ func (s *Socket) forget() {
 	s.h.hub.release(s.req.addr, s.req.exempt)
 }
 
-// deliverClose gives the endpoint its last event. The context is alive: it ends
-// with that of Shutdown. There is nothing left that a verdict could decide.
+// deliverClose gives the endpoint its last event. The context is alive: it ends with that
+// of Shutdown. What the endpoint returns changes nothing any more.
 func (s *Socket) deliverClose() {
 	s.mu.Lock()
 	ev := s.last

@@ -19,7 +19,9 @@ type watch struct {
 // sweep enforces the timeouts of one socket.
 func (s *Socket) sweep(now int64) {
 	lim := &s.route.lim
-	over := func(since int64, limit time.Duration) bool { return limit > 0 && now-since >= int64(limit) }
+	over := func(since int64, limit time.Duration) bool {
+		return limit > 0 && now-since >= int64(limit)
+	}
 
 	if b := s.out.backlog(); b.since != 0 || b.full != 0 {
 		if s.slow(b, now, over) {
@@ -35,7 +37,8 @@ func (s *Socket) sweep(now int64) {
 		s.sweepBusy(now, over)
 		return
 	}
-	if began := s.msgStart.Load(); began != 0 && over(began, lim.MessageTimeout) && s.msgStart.CompareAndSwap(began, 0) {
+	if began := s.msgStart.Load(); began != 0 && over(began, lim.MessageTimeout) &&
+		s.msgStart.CompareAndSwap(began, 0) {
 		s.close(Closed{Cause: CauseMessageTimeout, Code: closePolicy})
 		return
 	}
@@ -74,13 +77,14 @@ func (s *Socket) slow(b backlog, now int64, over func(int64, time.Duration) bool
 }
 
 var (
-	errStaysFull    = NewError(ErrQueueFull, "the queue has refused messages for WriteTimeout without half of it becoming free")
+	errStaysFull = NewError(ErrQueueFull,
+		"the queue has refused messages for WriteTimeout without half of it becoming free")
 	errTakesNothing = NewError(ErrQueueFull, "the client has taken nothing for WriteTimeout")
 )
 
-// sweepBusy is sweep while the socket's endpoint runs. Nobody listens, so nothing
-// is held against the peer's silence. But a ping shows whether it is still there:
-// the endpoint may be waiting for its context to end.
+// sweepBusy is sweep while the socket's endpoint runs. The reader is not reading, so the
+// peer's silence proves nothing. But a ping shows whether it is still there: the endpoint
+// may be waiting for its context to end.
 func (s *Socket) sweepBusy(now int64, over func(int64, time.Duration) bool) {
 	s.watch.pingAt = 0
 	s.lastMsg.Store(now)

@@ -71,7 +71,10 @@ func TestEndThatComesWithTheLastMessage(t *testing.T) {
 // timeout and by Shutdown, and neither waits for the endpoint.
 func TestCutWhileTheEndpointRuns(t *testing.T) {
 	for name, stop := range map[string]func(*gateway.Handler) error{
-		"close timeout": func(gw *gateway.Handler) error { _, err := gw.CloseAll(context.Background()); return err },
+		"close timeout": func(gw *gateway.Handler) error {
+			_, err := gw.CloseAll(context.Background())
+			return err
+		},
 		"shutdown": func(gw *gateway.Handler) error {
 			ctx, cancel := context.WithCancel(context.Background())
 			cancel()
@@ -134,22 +137,24 @@ func TestGoexitInsideTheReadAndItsBuffer(t *testing.T) {
 	const sockets = 20
 	in, out := make(chan struct{}), make(chan struct{})
 	gw := quiet()
-	gw.Handle("/", gateway.Callbacks{OnData: func(ctx context.Context, s *gateway.Socket, m gateway.Message) error {
-		switch string(m.Data) {
-		case "exit":
-			runtime.Goexit()
-		case "wait":
-			in <- struct{}{}
-			<-out
-		}
-		return s.Send(ctx, m)
-	}})
+	gw.Handle("/",
+		gateway.Callbacks{OnData: func(ctx context.Context, s *gateway.Socket, m gateway.Message) error {
+			switch string(m.Data) {
+			case "exit":
+				runtime.Goexit()
+			case "wait":
+				in <- struct{}{}
+				<-out
+			}
+			return s.Send(ctx, m)
+		}})
 	srv := serveTCP(t, gw, false)
 	for range sockets {
 		one, other := dialTCP(t, srv), dialTCP(t, srv)
 		one.upgrade("/")
 		other.upgrade("/")
-		one.write(append(masked(0x89, ""), masked(0x81, "hello")...)) // the ping has the reader return from the read
+		// the ping has the reader return from the read
+		one.write(append(masked(0x89, ""), masked(0x81, "hello")...))
 		one.want(0x8a, "")
 		one.want(0x81, "hello")
 		other.write(masked(0x81, "wait"))
@@ -177,11 +182,12 @@ func TestAllocReadBuffersAtRest(t *testing.T) {
 	const sockets = 200
 	in, out := make(chan struct{}), make(chan struct{})
 	gw := quiet()
-	gw.Handle("/", gateway.Callbacks{OnData: func(context.Context, *gateway.Socket, gateway.Message) error {
-		in <- struct{}{}
-		<-out
-		return nil
-	}})
+	gw.Handle("/",
+		gateway.Callbacks{OnData: func(context.Context, *gateway.Socket, gateway.Message) error {
+			in <- struct{}{}
+			<-out
+			return nil
+		}})
 	srv := serveTCP(t, gw, false)
 	peers := make([]*rawPeer, sockets)
 	for i := range peers {
@@ -206,7 +212,8 @@ func TestAllocReadBuffersAtRest(t *testing.T) {
 			return busy-rest > sockets*readBuffer*3/4
 		})
 		if given := busy - rest; given < sockets*readBuffer*3/4 {
-			t.Errorf("%d sockets gave back %.0f bytes when their endpoints had returned, want their buffers of %d bytes each", sockets, given, readBuffer)
+			t.Errorf("%d sockets gave back %.0f bytes when their endpoints had returned, want their "+
+				"buffers of %d bytes each", sockets, given, readBuffer)
 		}
 	}
 }

@@ -31,7 +31,8 @@ func TestLargeRepliesToALateReader(t *testing.T) {
 		time.Sleep(time.Millisecond)
 	}
 	if first, payload := p.read(); first != 0x82 || payload != big {
-		t.Fatalf("the large reply is %#x with %d bytes, want 0x82 with %d as they were sent", first, len(payload), len(big))
+		t.Fatalf("the large reply is %#x with %d bytes, want 0x82 with %d as they were sent", first,
+			len(payload), len(big))
 	}
 	p.want(0x81, "next")
 	p.want(0x8a, "ping")
@@ -78,8 +79,9 @@ func TestReplyToAResetConnection(t *testing.T) {
 // then cut, whatever it sends: it cannot keep its connection.
 func TestSenderThatDoesNotHearTheClose(t *testing.T) {
 	for name, frame := range map[string][]byte{
-		"messages":      masked(0x82, strings.Repeat("x", 50_000)),
-		"fragments":     append(masked(0x02, strings.Repeat("x", 30_000)), masked(0x80, strings.Repeat("x", 30_000))...),
+		"messages": masked(0x82, strings.Repeat("x", 50_000)),
+		"fragments": append(masked(0x02, strings.Repeat("x", 30_000)),
+			masked(0x80, strings.Repeat("x", 30_000))...),
 		"not WebSocket": []byte(strings.Repeat("\x00", 50_000)),
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -103,9 +105,13 @@ func TestSenderThatDoesNotHearTheClose(t *testing.T) {
 // A client that floods with pings and reads no pong is not read from either, and is
 // cut as a slow consumer.
 func TestPingFloodWithoutReading(t *testing.T) {
-	gw := withLimits(gateway.Limits{WriteTimeout: 300 * time.Millisecond, CloseTimeout: time.Millisecond})
+	gw := withLimits(gateway.Limits{WriteTimeout: 300 * time.Millisecond,
+		CloseTimeout: time.Millisecond})
 	closed := make(chan gateway.Closed, 1)
-	gw.Handle("/", gateway.Callbacks{OnClose: func(_ context.Context, _ *gateway.Socket, c gateway.Closed) { closed <- c }})
+	gw.Handle("/",
+		gateway.Callbacks{OnClose: func(_ context.Context, _ *gateway.Socket, c gateway.Closed) {
+			closed <- c
+		}})
 	p := dialTCP(t, serveTCP(t, gw, false))
 	p.upgrade("/")
 	pings := []byte(strings.Repeat(string(masked(0x89, strings.Repeat("p", 125))), 500))

@@ -32,32 +32,50 @@ func TestRefusals(t *testing.T) {
 		typ     string
 		fields  map[string]string
 	}{
-		"no route":                         {head("/x", "/nowhere"), 404, "no_route", nil},
-		"no route before upgrade_required": {"GET /nowhere HTTP/1.1\r\nHost: h" + end, 404, "no_route", nil},
+		"no route": {head("/x", "/nowhere"), 404, "no_route", nil},
+		"no route before upgrade_required": {"GET /nowhere HTTP/1.1\r\nHost: h" + end, 404, "no_route",
+			nil},
 		"no upgrade": {"GET /x HTTP/1.1\r\nHost: h" + end, 426, "upgrade_required",
 			map[string]string{"Upgrade": "websocket", "Connection": "Upgrade"}},
-		"POST without upgrade": {"POST /x HTTP/1.1\r\nHost: h\r\nContent-Length: 0" + end, 426, "upgrade_required", nil},
-		"HTTP/1.0":             {head("HTTP/1.1", "HTTP/1.0"), 426, "upgrade_required", nil},
-		"no Connection":        {head("Connection: Upgrade\r\n", ""), 426, "upgrade_required", nil},
-		"wrong Connection":     {head("Connection: Upgrade", "Connection: close"), 426, "upgrade_required", nil},
-		"version 8":            {head("Version: 13", "Version: 8"), 426, "upgrade_required", map[string]string{"Sec-Websocket-Version": "13"}},
-		"no version":           {head("Sec-WebSocket-Version: 13\r\n", ""), 426, "upgrade_required", map[string]string{"Sec-Websocket-Version": "13"}},
-		"two versions":         {head("Version: 13\r\n", "Version: 13\r\nSec-WebSocket-Version: 13\r\n"), 426, "upgrade_required", nil},
-		"another protocol":     {head("Upgrade: websocket", "Upgrade: h2c"), 501, "not_implemented", nil},
-		"POST":                 {head("GET", "POST"), 405, "method_not_allowed", map[string]string{"Allow": "GET"}},
-		"PUT":                  {head("GET", "PUT"), 405, "method_not_allowed", map[string]string{"Allow": "GET"}},
-		"no key":               {head("Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n", ""), 400, "invalid_request", nil},
-		"two keys": {head("Sec-WebSocket-Key:", "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Key:"),
+		"POST without upgrade": {"POST /x HTTP/1.1\r\nHost: h\r\nContent-Length: 0" + end, 426,
+			"upgrade_required", nil},
+		"HTTP/1.0":      {head("HTTP/1.1", "HTTP/1.0"), 426, "upgrade_required", nil},
+		"no Connection": {head("Connection: Upgrade\r\n", ""), 426, "upgrade_required", nil},
+		"wrong Connection": {head("Connection: Upgrade", "Connection: close"), 426, "upgrade_required",
+			nil},
+		"version 8": {head("Version: 13", "Version: 8"), 426, "upgrade_required",
+			map[string]string{"Sec-Websocket-Version": "13"}},
+		"no version": {head("Sec-WebSocket-Version: 13\r\n", ""), 426, "upgrade_required",
+			map[string]string{"Sec-Websocket-Version": "13"}},
+		"two versions": {head("Version: 13\r\n", "Version: 13\r\nSec-WebSocket-Version: 13\r\n"), 426,
+			"upgrade_required", nil},
+		"another protocol": {head("Upgrade: websocket", "Upgrade: h2c"), 501, "not_implemented", nil},
+		"POST": {head("GET", "POST"), 405, "method_not_allowed",
+			map[string]string{"Allow": "GET"}},
+		"PUT": {head("GET", "PUT"), 405, "method_not_allowed", map[string]string{"Allow": "GET"}},
+		"no key": {head("Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n", ""), 400, "invalid_request",
+			nil},
+		"two keys": {head("Sec-WebSocket-Key:",
+			"Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Key:"),
 			400, "invalid_request", nil},
-		"short key":          {head("dGhlIHNhbXBsZSBub25jZQ==", "dGhlIHNhbXBsZQ=="), 400, "invalid_request", nil},
-		"long key":           {head("dGhlIHNhbXBsZSBub25jZQ==", "dGhlIHNhbXBsZSBub25jZSBhbmQ="), 400, "invalid_request", nil},
-		"key not base64":     {head("dGhlIHNhbXBsZSBub25jZQ==", "dGhlIHNhbXBsZSBub25jZ!=="), 400, "invalid_request", nil},
-		"foreign origin":     {head("Upgrade:", "Origin: https://evil.example\r\nUpgrade:"), 403, "forbidden", nil},
-		"body announced":     {head("Upgrade:", "Content-Length: 5\r\nUpgrade:"), 400, "invalid_request", map[string]string{"Connection": "close"}},
-		"chunked body":       {head("Upgrade:", "Transfer-Encoding: chunked\r\nUpgrade:"), 400, "invalid_request", map[string]string{"Connection": "close"}},
-		"body, no route":     {head("/x", "/nowhere", "Upgrade:", "Content-Length: 5\r\nUpgrade:"), 404, "no_route", map[string]string{"Connection": "close"}},
-		"body, POST":         {head("GET", "POST", "Upgrade:", "Content-Length: 5\r\nUpgrade:"), 405, "method_not_allowed", map[string]string{"Connection": "close", "Allow": "GET"}},
-		"body, no upgrade":   {"POST /x HTTP/1.1\r\nHost: h\r\nContent-Length: 5" + end, 426, "upgrade_required", map[string]string{"Connection": "close"}},
+		"short key": {head("dGhlIHNhbXBsZSBub25jZQ==", "dGhlIHNhbXBsZQ=="), 400,
+			"invalid_request", nil},
+		"long key": {head("dGhlIHNhbXBsZSBub25jZQ==", "dGhlIHNhbXBsZSBub25jZSBhbmQ="), 400,
+			"invalid_request", nil},
+		"key not base64": {head("dGhlIHNhbXBsZSBub25jZQ==", "dGhlIHNhbXBsZSBub25jZ!=="), 400,
+			"invalid_request", nil},
+		"foreign origin": {head("Upgrade:", "Origin: https://evil.example\r\nUpgrade:"), 403,
+			"forbidden", nil},
+		"body announced": {head("Upgrade:", "Content-Length: 5\r\nUpgrade:"), 400, "invalid_request",
+			map[string]string{"Connection": "close"}},
+		"chunked body": {head("Upgrade:", "Transfer-Encoding: chunked\r\nUpgrade:"), 400,
+			"invalid_request", map[string]string{"Connection": "close"}},
+		"body, no route": {head("/x", "/nowhere", "Upgrade:", "Content-Length: 5\r\nUpgrade:"), 404,
+			"no_route", map[string]string{"Connection": "close"}},
+		"body, POST": {head("GET", "POST", "Upgrade:", "Content-Length: 5\r\nUpgrade:"), 405,
+			"method_not_allowed", map[string]string{"Connection": "close", "Allow": "GET"}},
+		"body, no upgrade": {"POST /x HTTP/1.1\r\nHost: h\r\nContent-Length: 5" + end, 426,
+			"upgrade_required", map[string]string{"Connection": "close"}},
 		"NUL in the path":    {head("/x", "/x%00"), 400, "invalid_request", nil},
 		"path not UTF-8":     {head("/x", "/%ff"), 400, "invalid_request", nil},
 		"NUL in the query":   {head("/x", "/x?a=%00"), 400, "invalid_request", nil},
@@ -90,7 +108,8 @@ func TestRefusals(t *testing.T) {
 			resp.Body = io.NopCloser(strings.NewReader(string(body)))
 			wantErrorObject(t, resp, c.status, c.typ)
 			for name, want := range c.fields {
-				if got := resp.Header.Get(name); got != want && !(name == "Connection" && want == "close" && resp.Close) {
+				if got := resp.Header.Get(name); got != want &&
+					!(name == "Connection" && want == "close" && resp.Close) {
 					t.Errorf("field %s = %q, want %q", name, got, want)
 				}
 			}
@@ -98,7 +117,8 @@ func TestRefusals(t *testing.T) {
 				p.wantClose(0, "") // the body never comes, the server does not wait for it
 			}
 			if st := gw.Stats(); st.Refused[c.typ] != 1 || st.Opened != 0 || st.Open != 0 {
-				t.Errorf("Stats: refused %v, %d opened, %d open, want one %s", st.Refused, st.Opened, st.Open, c.typ)
+				t.Errorf("Stats: refused %v, %d opened, %d open, want one %s", st.Refused, st.Opened, st.Open,
+					c.typ)
 			}
 		})
 	}
@@ -107,8 +127,9 @@ func TestRefusals(t *testing.T) {
 // What a good request may look like, and what it is answered with.
 func TestAccepts(t *testing.T) {
 	for name, request := range map[string]string{
-		"plain":             head(),
-		"tokens in a list":  head("Connection: Upgrade", "Connection: keep-alive, upgrade", "Upgrade: websocket", "Upgrade: foo, WebSocket"),
+		"plain": head(),
+		"tokens in a list": head("Connection: Upgrade", "Connection: keep-alive, upgrade",
+			"Upgrade: websocket", "Upgrade: foo, WebSocket"),
 		"Content-Length: 0": head("Upgrade:", "Content-Length: 0\r\nUpgrade:"),
 		"absolute form":     head("GET /x", "GET http://gateway.test/x"),
 		"trailing query":    head("/x", "/x?"),
@@ -119,7 +140,8 @@ func TestAccepts(t *testing.T) {
 			p := rawConn(t, serve(t, gw))
 			resp := p.request(request)
 			// The sample of RFC 6455, section 1.3.
-			if resp.StatusCode != 101 || resp.Header.Get("Sec-Websocket-Accept") != "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=" ||
+			if resp.StatusCode != 101 ||
+				resp.Header.Get("Sec-Websocket-Accept") != "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=" ||
 				resp.Header.Get("Upgrade") != "websocket" || resp.Header.Get("Connection") != "Upgrade" {
 				t.Errorf("the answer is %s %v, want 101 with the key of RFC 6455", resp.Status, resp.Header)
 			}
@@ -203,20 +225,28 @@ func TestCompressionOffers(t *testing.T) {
 		bubble(t, offer, func(t *testing.T) {
 			gw := gateway.New(&gateway.Options{Compression: true, Logger: slog.New(slog.DiscardHandler)})
 			gw.Handle("/x", echo())
-			resp := rawConn(t, serve(t, gw)).request(head("Upgrade:", "Sec-WebSocket-Extensions: "+offer+"\r\nUpgrade:"))
-			if got := resp.Header.Get("Sec-Websocket-Extensions"); resp.StatusCode != 101 || strings.HasPrefix(got, "permessage-deflate") != accepted {
-				t.Errorf("the answer to %q is %s with %q, want it accepted: %v", offer, resp.Status, got, accepted)
+			resp := rawConn(t,
+				serve(t, gw)).request(head("Upgrade:", "Sec-WebSocket-Extensions: "+offer+"\r\nUpgrade:"))
+			if got := resp.Header.Get("Sec-Websocket-Extensions"); resp.StatusCode != 101 ||
+				strings.HasPrefix(got, "permessage-deflate") != accepted {
+				t.Errorf("the answer to %q is %s with %q, want it accepted: %v", offer, resp.Status, got,
+					accepted)
 			}
-			promised := strings.Contains(resp.Header.Get("Sec-Websocket-Extensions"), "server_max_window_bits=15")
-			if asked := strings.Contains(offer, "server_max_window_bits") && !strings.HasSuffix(offer, ", permessage-deflate"); promised != (accepted && asked) {
-				t.Errorf("the answer to %q promises the server's window: %v (RFC 7692, section 7.1.2.1)", offer, promised)
+			promised := strings.Contains(resp.Header.Get("Sec-Websocket-Extensions"),
+				"server_max_window_bits=15")
+			if asked := strings.Contains(offer, "server_max_window_bits") &&
+				!strings.HasSuffix(offer, ", permessage-deflate"); promised != (accepted && asked) {
+				t.Errorf("the answer to %q promises the server's window: %v (RFC 7692, section 7.1.2.1)", offer,
+					promised)
 			}
 		})
 	}
 	bubble(t, "off", func(t *testing.T) {
 		gw := quiet()
 		gw.Handle("/x", echo())
-		resp := rawConn(t, serve(t, gw)).request(head("Upgrade:", "Sec-WebSocket-Extensions: permessage-deflate\r\nUpgrade:"))
+		resp := rawConn(t,
+			serve(t, gw)).request(head("Upgrade:",
+			"Sec-WebSocket-Extensions: permessage-deflate\r\nUpgrade:"))
 		if got := resp.Header.Get("Sec-Websocket-Extensions"); got != "" {
 			t.Errorf("without Options.Compression the answer has the extension %q, want none", got)
 		}
@@ -237,9 +267,11 @@ func TestMiddlewareHeadersReachTheAnswer(t *testing.T) {
 			gw.ServeHTTP(w, r)
 		})
 		resp := rawConn(t, serveHandler(t, h)).request(head())
-		if resp.StatusCode != 101 || resp.Header.Get("Set-Cookie") != "a=b" || resp.Header.Get("Injected") != "" ||
+		if resp.StatusCode != 101 || resp.Header.Get("Set-Cookie") != "a=b" ||
+			resp.Header.Get("Injected") != "" ||
 			len(resp.Header.Values("Upgrade")) != 1 || resp.Header.Get("Content-Length") != "" {
-			t.Errorf("the answer is %s with %v, want Set-Cookie kept and nothing injected", resp.Status, resp.Header)
+			t.Errorf("the answer is %s with %v, want Set-Cookie kept and nothing injected", resp.Status,
+				resp.Header)
 		}
 	})
 }
@@ -255,19 +287,22 @@ func TestAuthorize(t *testing.T) {
 				return &gateway.Admission{Values: map[string]string{name: "1", "who": name}}, nil
 			}
 		}
-		gw := gateway.New(&gateway.Options{Authorize: hook("options"), Logger: slog.New(slog.DiscardHandler)})
+		gw := gateway.New(&gateway.Options{Authorize: hook("options"),
+			Logger: slog.New(slog.DiscardHandler)})
 		r := &recorder{}
 		gw.HandleRoute(gateway.Route{Pattern: "/rooms/{id}", Endpoint: r, Authorize: hook("route")})
 		mux := http.NewServeMux()
 		mux.Handle("/{theirs...}", gw)
 		p := rawConn(t, serveHandler(t, mux, gw))
 		p.request(head("/x", "/rooms/a%20b", "Upgrade:", "X-Token: t\r\nUpgrade:"))
-		if got, want := strings.Join(seen, ","), "options,/rooms/{id},a b,t,route,/rooms/{id},a b,t"; got != want {
+		if got, want := strings.Join(seen,
+			","), "options,/rooms/{id},a b,t,route,/rooms/{id},a b,t"; got != want {
 			t.Errorf("the hooks saw %s, want %s", got, want)
 		}
 		synctest.Wait()
 		s := r.socket()
-		if s.Value("options") != "1" || s.Value("route") != "1" || s.Value("who") != "route" || s.Value("none") != "" {
+		if s.Value("options") != "1" || s.Value("route") != "1" || s.Value("who") != "route" ||
+			s.Value("none") != "" {
 			t.Errorf("values = %v, want both hooks' and the route's where they disagree", s.Info().Values)
 		}
 		if got := s.Info().Header.Get("X-Token"); got != "t" {
@@ -282,7 +317,8 @@ func TestAuthorize(t *testing.T) {
 		}})
 		gw.Handle("/x", echo())
 		srv := serve(t, gw)
-		for _, request := range []string{head("Version: 13", "Version: 9"), head("GET", "POST"), head("Upgrade:", "Origin: http://x\r\nUpgrade:")} {
+		for _, request := range []string{head("Version: 13", "Version: 9"), head("GET", "POST"),
+			head("Upgrade:", "Origin: http://x\r\nUpgrade:")} {
 			rawConn(t, srv).request(request)
 		}
 		gw.Shutdown(t.Context())
@@ -302,18 +338,22 @@ func TestAuthorize(t *testing.T) {
 		}
 	})
 	bubble(t, "a second hook that refuses", func(t *testing.T) {
-		gw := gateway.New(&gateway.Options{Authorize: func(*http.Request) (*gateway.Admission, error) { return nil, gateway.ErrUnauthorized }})
-		gw.HandleRoute(gateway.Route{Pattern: "/", Endpoint: echo(), Authorize: func(*http.Request) (*gateway.Admission, error) {
-			t.Error("the route's hook was asked after the first had refused")
-			return nil, nil
+		gw := gateway.New(&gateway.Options{Authorize: func(*http.Request) (*gateway.Admission, error) {
+			return nil, gateway.ErrUnauthorized
 		}})
+		gw.HandleRoute(gateway.Route{Pattern: "/", Endpoint: echo(),
+			Authorize: func(*http.Request) (*gateway.Admission, error) {
+				t.Error("the route's hook was asked after the first had refused")
+				return nil, nil
+			}})
 		wantRefused(t, serve(t, gw), "/", nil, 401, "unauthorized")
 	})
 	bubble(t, "a typed nil error", func(t *testing.T) {
-		gw := gateway.New(&gateway.Options{Logger: slog.New(slog.DiscardHandler), Authorize: func(*http.Request) (*gateway.Admission, error) {
-			var e *gateway.Error
-			return nil, e
-		}})
+		gw := gateway.New(&gateway.Options{Logger: slog.New(slog.DiscardHandler),
+			Authorize: func(*http.Request) (*gateway.Admission, error) {
+				var e *gateway.Error
+				return nil, e
+			}})
 		gw.Handle("/", echo())
 		wantRefused(t, serve(t, gw), "/", nil, 500, "internal")
 	})
@@ -324,13 +364,16 @@ func TestResponseWriters(t *testing.T) {
 	gw := quiet()
 	gw.Handle("/x", echo())
 	r := httptest.NewRequest(http.MethodGet, "/x", nil)
-	for name, v := range map[string]string{"Upgrade": "websocket", "Connection": "Upgrade", "Sec-Websocket-Version": "13", "Sec-Websocket-Key": "dGhlIHNhbXBsZSBub25jZQ=="} {
+	for name, v := range map[string]string{"Upgrade": "websocket", "Connection": "Upgrade",
+		"Sec-Websocket-Version": "13", "Sec-Websocket-Key": "dGhlIHNhbXBsZSBub25jZQ=="} {
 		r.Header.Set(name, v)
 	}
 	w := httptest.NewRecorder()
 	gw.ServeHTTP(w, r)
-	if body := w.Body.String(); w.Code != 500 || !strings.Contains(body, "ResponseRecorder") || !strings.Contains(body, `"internal"`) {
-		t.Errorf("through a writer that cannot be taken over: %d %s, want 500 that names its type", w.Code, body)
+	if body := w.Body.String(); w.Code != 500 || !strings.Contains(body, "ResponseRecorder") ||
+		!strings.Contains(body, `"internal"`) {
+		t.Errorf("through a writer that cannot be taken over: %d %s, want 500 that names its type",
+			w.Code, body)
 	}
 	if n := gw.Stats().Open; n != 0 {
 		t.Errorf("Stats().Open = %d, want 0", n)
@@ -338,7 +381,9 @@ func TestResponseWriters(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		gw := quiet()
 		gw.Handle("/x", echo())
-		wrapped := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { gw.ServeHTTP(wrappedWriter{w}, r) })
+		wrapped := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			gw.ServeHTTP(wrappedWriter{w}, r)
+		})
 		if resp := rawConn(t, serveHandler(t, wrapped, gw)).request(head()); resp.StatusCode != 101 {
 			t.Errorf("through a writer with Unwrap: %s, want 101", resp.Status)
 		}

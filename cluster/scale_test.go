@@ -204,7 +204,8 @@ func settle(t *testing.T, nodes []*cluster.Node) time.Duration {
 func plot(all []figure) []byte {
 	const width, height, left, bottom = 640, 360, 60, 320
 	var b strings.Builder
-	fmt.Fprintf(&b, `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 %d %d" font-family="sans-serif" font-size="12">`+"\n", width, height)
+	fmt.Fprintf(&b,
+		`<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 %d %d" font-family="sans-serif" font-size="12">`+"\n", width, height)
 	fmt.Fprintln(&b, `<rect width="100%" height="100%" fill="#fff"/>`)
 	x := func(i int) int { return left + i*(width-left-180)/max(1, len(all)-1) }
 	y := func(v float64) float64 {
@@ -215,7 +216,8 @@ func plot(all []figure) []byte {
 		return bottom - (log+v-1)*25
 	}
 	for v := 1.0; v <= 2048; v *= 4 {
-		fmt.Fprintf(&b, `<path d="M%d %.0fH%d" stroke="#ddd"/><text x="%d" y="%.0f" text-anchor="end">%.0f</text>`+"\n",
+		fmt.Fprintf(&b,
+			`<path d="M%d %.0fH%d" stroke="#ddd"/><text x="%d" y="%.0f" text-anchor="end">%.0f</text>`+"\n",
 			left, y(v), width-180, left-6, y(v)+4, v)
 	}
 	for i, f := range all {

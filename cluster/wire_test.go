@@ -90,7 +90,8 @@ var everyOp = gateway.Op{
 	Kind: gateway.OpGroupSend, Socket: nameB + tail,
 	Message: gateway.Message{Type: gateway.MessageText, Data: []byte("hello"), Key: "k"},
 	Group:   "room", All: true, Except: []string{nameA + tail,
-		"any"}, Refuse: true, Code: 4000, Reason: "why", Page: "\x01p", Limit: 9, Expires: time.Unix(7, 8),
+		"any"}, Refuse: true, Code: 4000, Reason: "why", Page: "\x01p", Limit: 9,
+	Expires: time.Unix(7, 8),
 }
 
 func TestOpsTravel(t *testing.T) {
@@ -111,8 +112,9 @@ func TestResultsTravel(t *testing.T) {
 	info := gateway.Info{
 		SocketID: nameA + tail, Node: nameA, URI: "ws://h/p?q=1", Route: "/p", RemoteAddr: "1.2.3.4:5",
 		Subprotocol: "s",
-		Header:      http.Header{"Host": {"h"}, "X": {"1", "2"}}, Parameters: gateway.Parameters{"q": {"1"}},
-		Values: map[string]string{"u": "v"}, Groups: []string{"g"}, Opened: time.Unix(1,
+		Header:      http.Header{"Host": {"h"}, "X": {"1", "2"}},
+		Parameters:  gateway.Parameters{"q": {"1"}},
+		Values:      map[string]string{"u": "v"}, Groups: []string{"g"}, Opened: time.Unix(1,
 			234567).UTC(), LastSize: 3,
 		Last: gateway.Event{
 			Type: gateway.EventClose, Time: time.Unix(9, 1).UTC(), Message: gateway.Binary([]byte{0xff, 0}),

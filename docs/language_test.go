@@ -30,9 +30,11 @@ var languages = []struct {
 	{"clearing in pairs",
 		`(function() local t = {a = 1, b = 2} for k in pairs(t) do t[k] = nil end ` +
 			`return next(t) == nil end)()`, true, true, true},
-	{"coroutines", `coroutine.wrap(function() return coroutine.yield(1) end)() == 1`, true, true, true},
+	{"coroutines", `coroutine.wrap(function() return coroutine.yield(1) end)() == 1`, true, true,
+		true},
 	{"yield through pcall",
-		`coroutine.wrap(function() return pcall(function() coroutine.yield(1) end) end)() == 1`, false, true,
+		`coroutine.wrap(function() return pcall(function() coroutine.yield(1) end) end)() == 1`, false,
+		true,
 		true},
 	{"io, debug, package",
 		`(io and debug and package and os.execute and module and dofile and true) == true`, true, true,

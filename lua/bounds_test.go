@@ -43,7 +43,8 @@ func checkIdle(t *testing.T, f *fixture) {
 	memory, computing, waiting, short := f.host.Used()
 	if idle := f.host.Idle(); computing != 0 || waiting != 0 || short != 0 || memory != idle {
 		t.Errorf(
-			"%d runs compute, %d wait for a turn, %d for memory; %d bytes are charged, %d of them to idle VMs",
+			"%d runs compute, %d wait for a turn, %d for memory; %d bytes are charged, %d of them to idle "+
+				"VMs",
 			computing,
 			waiting,
 			short,
@@ -59,7 +60,8 @@ func TestTimeInServicesIsBounded(t *testing.T) {
 		s := &slow{took: 7 * time.Second}
 		f := newFixture(t, &lua.Options{Services: s.service()}, files(
 			"a.lua",
-			"--#ENDPOINT WEBSOCKET /a\nif websocketInfo.message == 'loop' then while true do pcall(Slow.call) end end\nreturn websocketInfo.message",
+			"--#ENDPOINT WEBSOCKET /a\nif websocketInfo.message == 'loop' then while true do "+
+				"pcall(Slow.call) end end\nreturn websocketInfo.message",
 		))
 		began := time.Now()
 		p := f.talk(t, "/a", "loop", "x")
@@ -91,7 +93,8 @@ func TestServiceContextHasTheDeadline(t *testing.T) {
 			&lua.Options{Services: s.service(), Limits: lua.Limits{Total: 3 * time.Second}},
 			files(
 				"a.lua",
-				"--#ENDPOINT WEBSOCKET /a\nif websocketInfo.message == 'wait' then Slow.call() end\nreturn websocketInfo.message",
+				"--#ENDPOINT WEBSOCKET /a\nif websocketInfo.message == 'wait' then Slow.call() end\nreturn "+
+					"websocketInfo.message",
 			),
 		)
 		began := time.Now()
@@ -123,7 +126,8 @@ func TestRunEndsWithItsSocket(t *testing.T) {
 				},
 				files(
 					"a.lua",
-					"--#ENDPOINT WEBSOCKET /a\nif websocketInfo.type == 'close' then return print('closed') end\nif websocketInfo.message then print('begins') "+loop+" end",
+					"--#ENDPOINT WEBSOCKET /a\nif websocketInfo.type == 'close' then return print('closed') "+
+						"end\nif websocketInfo.message then print('begins') "+loop+" end",
 				),
 			)
 			p := f.talk(t, "/a", "x")
@@ -163,8 +167,10 @@ func TestRunEndsWithItsSocket(t *testing.T) {
 func TestRunGoesOnAfterClosingItsSocket(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		for _, how := range []string{
-			"websocketInfo.close()", "Websocket.close{socket_id = websocketInfo.socket_id}", "Websocket.closeAll()",
-			"Websocket.join{socket_id = websocketInfo.socket_id, group = 'g'} Websocket.closeAll{group = 'g'}",
+			"websocketInfo.close()", "Websocket.close{socket_id = websocketInfo.socket_id}",
+			"Websocket.closeAll()",
+			"Websocket.join{socket_id = websocketInfo.socket_id, group = 'g'} Websocket.closeAll{group = " +
+				"'g'}",
 		} {
 			s := &slow{}
 			f := newFixture(
@@ -197,7 +203,8 @@ func TestCloseEventEndsWithShutdown(t *testing.T) {
 			&lua.Options{Services: s.service(), Limits: lua.Limits{Total: -1}},
 			files(
 				"a.lua",
-				"--#ENDPOINT WEBSOCKET /a\nif websocketInfo.type == 'close' then while true do pcall(Slow.call) end end",
+				"--#ENDPOINT WEBSOCKET /a\nif websocketInfo.type == 'close' then while true do "+
+					"pcall(Slow.call) end end",
 			),
 		)
 		f.Dial(t, "/a").Close(1000, "")
@@ -258,7 +265,8 @@ func TestLogLinesAreBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFixture(t, &lua.Options{HostLimits: lua.HostLimits{LinesPerSecond: 50}}, files(
 			"a.lua",
-			"--#ENDPOINT WEBSOCKET /a\nif websocketInfo.message == 'flood' then while true do pcall(log.info, 'line') end end\nreturn websocketInfo.message",
+			"--#ENDPOINT WEBSOCKET /a\nif websocketInfo.message == 'flood' then while true do "+
+				"pcall(log.info, 'line') end end\nreturn websocketInfo.message",
 		))
 		p := f.talk(t, "/a", "flood", "x")
 		expect(t, p, "x")
@@ -304,7 +312,8 @@ func TestOutputPerSecond(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFixture(t, &lua.Options{HostLimits: lua.HostLimits{OutputPerSecond: 1000}}, files(
 			"a.lua",
-			"--#ENDPOINT WEBSOCKET /a\nif websocketInfo.type ~= 'data' then return end\nfor i = 1, 5 do Websocket.send{socket_id = 'nobody', message = ('x'):rep(1000)} end return 'done'",
+			"--#ENDPOINT WEBSOCKET /a\nif websocketInfo.type ~= 'data' then return end\nfor i = 1, 5 do "+
+				"Websocket.send{socket_id = 'nobody', message = ('x'):rep(1000)} end return 'done'",
 		))
 		began := time.Now()
 		expect(t, f.talk(t, "/a", "x"), "done")
@@ -325,7 +334,8 @@ func TestWaitingIsBounded(t *testing.T) {
 			&lua.Options{Services: s.service(), HostLimits: lua.HostLimits{Memory: 700 << 10, Waiting: 2}},
 			files(
 				"a.lua",
-				"--#ENDPOINT WEBSOCKET /a\nif websocketInfo.type == 'data' then Slow.call() return 'done' end\nif websocketInfo.type == 'close' then print('closed') end",
+				"--#ENDPOINT WEBSOCKET /a\nif websocketInfo.type == 'data' then Slow.call() return 'done' "+
+					"end\nif websocketInfo.type == 'close' then print('closed') end",
 			),
 		)
 		peers := []int{0, 1, 2, 3, 4, 5, 6}
@@ -381,9 +391,12 @@ return string.format("%s %s", websocketInfo.message:upper(), helper()) .. tostri
 	)
 	harm, honest := f.Dial(t, "/harm"), f.Dial(t, "/honest")
 	for _, text := range []string{
-		"string.format = nil", `getmetatable("").__index = {}`, "Websocket.info = nil Websocket.list = print", "Slow.call = nil",
-		"Slow = nil Websocket = nil string = nil", "setfenv(helper, {})", "math.floor = error", "to_json = nil json.encode = nil",
-		"setmetatable(Slow, {__index = error})", "for k in pairs(Websocket) do Websocket[k] = nil end", "rawset(string, 'upper', nil)",
+		"string.format = nil", `getmetatable("").__index = {}`,
+		"Websocket.info = nil Websocket.list = print", "Slow.call = nil",
+		"Slow = nil Websocket = nil string = nil", "setfenv(helper, {})", "math.floor = error",
+		"to_json = nil json.encode = nil",
+		"setmetatable(Slow, {__index = error})", "for k in pairs(Websocket) do Websocket[k] = nil end",
+		"rawset(string, 'upper', nil)",
 	} {
 		harm.Send(gateway.Text(text))
 		expect(t, harm, "harmed")

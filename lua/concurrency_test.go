@@ -71,9 +71,13 @@ func TestEverythingAtOnce(t *testing.T) {
 			return store[r.Key], nil
 		}),
 	}}
-	solution := files("modules/m.lua", everythingModule, "endpoints/all.lua", everything, "endpoints/victims.lua", "--#ENDPOINT WEBSOCKET /victim\nif websocketInfo.type == 'open' then Websocket.join{socket_id = websocketInfo.socket_id, group = 'victims'} end")
+	solution := files("modules/m.lua", everythingModule, "endpoints/all.lua", everything,
+		"endpoints/victims.lua",
+		"--#ENDPOINT WEBSOCKET /victim\nif websocketInfo.type == 'open' then Websocket.join{socket_id "+
+			"= websocketInfo.socket_id, group = 'victims'} end")
 	discard := slog.New(slog.DiscardHandler)
-	gw := gateway.New(&gateway.Options{Logger: discard, Limits: gateway.Limits{MessagesPerSecond: -1, QueueMessages: -1}})
+	gw := gateway.New(&gateway.Options{Logger: discard,
+		Limits: gateway.Limits{MessagesPerSecond: -1, QueueMessages: -1}})
 	host := lua.New(gw, &lua.Options{Logger: discard, Services: services, IdleVMs: 2})
 	if _, err := host.Deploy(context.Background(), solution); err != nil {
 		t.Fatal(err)
@@ -151,11 +155,13 @@ func deployAll(t *testing.T, host *lua.Host, solution fs.FS) {
 		if _, err := host.Deploy(context.Background(), solution); err != nil {
 			t.Errorf("Deploy: %v", err)
 		}
-		if _, err := host.DeployEndpoint(context.Background(), "/more/{x...}", "return websocketInfo.route"); err != nil {
+		if _, err := host.DeployEndpoint(context.Background(), "/more/{x...}",
+			"return websocketInfo.route"); err != nil {
 			t.Errorf("DeployEndpoint: %v", err)
 		}
 		var problems lua.Problems
-		if _, err := host.DeployEndpoint(context.Background(), "/more", "x ="); !errors.As(err, &problems) {
+		if _, err := host.DeployEndpoint(context.Background(), "/more", "x ="); !errors.As(err,
+			&problems) {
 			t.Errorf("DeployEndpoint of nonsense: %v", err)
 		}
 		if p := lua.Check(solution); len(p) > 0 {
@@ -185,7 +191,8 @@ func operateAll(gw *gateway.Handler) {
 // however few are kept, other sockets' events do not wait.
 func TestSlowClientDelaysNobody(t *testing.T) {
 	discard := slog.New(slog.DiscardHandler)
-	gw := gateway.New(&gateway.Options{Logger: discard, Limits: gateway.Limits{MessagesPerSecond: -1, WriteTimeout: -1}})
+	gw := gateway.New(&gateway.Options{Logger: discard,
+		Limits: gateway.Limits{MessagesPerSecond: -1, WriteTimeout: -1}})
 	host := lua.New(gw, &lua.Options{Logger: discard, IdleVMs: 1})
 	_, err := host.Deploy(context.Background(), files("a.lua", `--#ENDPOINT WEBSOCKET /a
 if websocketInfo.message == "much" then

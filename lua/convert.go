@@ -37,7 +37,9 @@ func fieldsOf(t reflect.Type) []field {
 		if tag == "" {
 			tag = f.Name
 		}
-		fields = append(fields, field{tag, f.Index, strings.Contains(options, "omitempty") || strings.Contains(options, "omitzero")})
+		fields = append(fields,
+			field{tag, f.Index, strings.Contains(options, "omitempty") ||
+				strings.Contains(options, "omitzero")})
 	}
 	structFields.Store(t, fields)
 	return fields
@@ -59,7 +61,9 @@ func (m *machine) decode(v vm.Value, to reflect.Value, path string, depth int) e
 		}
 		return u.UnmarshalJSON(text)
 	}
-	mismatch := func(want string) error { return fmt.Errorf("%s: %s expected, got %s", path, want, m.Type(v)) }
+	mismatch := func(want string) error {
+		return fmt.Errorf("%s: %s expected, got %s", path, want, m.Type(v))
+	}
 	switch to.Kind() {
 	case reflect.Pointer:
 		to.Set(reflect.New(to.Type().Elem()))
@@ -128,8 +132,10 @@ func setNumber(to reflect.Value, n float64, path string) error {
 	return fmt.Errorf("%s: cannot convert to %s", path, to.Type())
 }
 
-func (m *machine) decodeTable(v vm.Value, to reflect.Value, path string, depth int, mismatch func(string) error) error {
-	if text, ok := v.(string); ok && to.Kind() == reflect.Slice && to.Type().Elem().Kind() == reflect.Uint8 {
+func (m *machine) decodeTable(v vm.Value, to reflect.Value, path string, depth int,
+	mismatch func(string) error) error {
+	if text, ok := v.(string); ok && to.Kind() == reflect.Slice &&
+		to.Type().Elem().Kind() == reflect.Uint8 {
 		to.SetBytes([]byte(text))
 		return nil
 	}
@@ -187,7 +193,8 @@ func (m *machine) decodeTable(v vm.Value, to reflect.Value, path string, depth i
 		return fmt.Errorf("%s: array of at most %d expected, got %d", path, to.Len(), n)
 	}
 	for i := range n {
-		if err := m.decode(m.GetIndex(v, i+1), to.Index(i), fmt.Sprintf("%s[%d]", path, i+1), depth+1); err != nil {
+		if err := m.decode(m.GetIndex(v, i+1), to.Index(i), fmt.Sprintf("%s[%d]", path, i+1),
+			depth+1); err != nil {
 			return err
 		}
 	}

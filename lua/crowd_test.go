@@ -89,7 +89,8 @@ func TestTwoHundredBombs(t *testing.T) {
 	f := newFixture(t, &lua.Options{
 		Services: s.service(),
 		Limits: lua.Limits{
-			Instructions: 400_000, Time: 3 * time.Second, Total: time.Minute, Memory: 8 << 20, Output: 1 << 20,
+			Instructions: 400_000, Time: 3 * time.Second, Total: time.Minute, Memory: 8 << 20,
+			Output: 1 << 20,
 		},
 		HostLimits: lua.HostLimits{Memory: 32 << 20, LinesPerSecond: 100_000},
 	}, files(crowd()...))

@@ -42,7 +42,8 @@ func (e *endpoint) program() *program {
 func (e *endpoint) ServeEvent(ctx context.Context, s *gateway.Socket, ev gateway.Event) error {
 	err := e.program().serve(ctx, e.pattern, s, ev)
 	if err != nil && e.host.opts.CloseOnError && ev.Type != gateway.EventClose {
-		return &gateway.CloseError{Code: 1011, Reason: string(gateway.CauseScriptError), Cause: gateway.CauseScriptError}
+		return &gateway.CloseError{Code: 1011, Reason: string(gateway.CauseScriptError),
+			Cause: gateway.CauseScriptError}
 	}
 	return nil // logged and counted
 }
@@ -95,7 +96,8 @@ func (p *program) run(e *event, f func(m *machine) error) error {
 	usage, err := p.inTurn(e, f)
 	var failure *vm.Error
 	if errors.As(err, &failure) && failure.Budget == vm.Ended {
-		p.host.log.LogAttrs(e.ctx, slog.LevelDebug, "script ended", append(e.attrs(), slog.Any("error", err))...)
+		p.host.log.LogAttrs(e.ctx, slog.LevelDebug, "script ended",
+			append(e.attrs(), slog.Any("error", err))...)
 		e.script.count.add(usage, nil) // it is not the script's fault
 		e.ran(usage, nil)
 		return err
@@ -200,9 +202,11 @@ func (m *machine) reply(e *event, result vm.Value) error {
 	}
 	m.Pause(func() { err = e.socket.Send(e.ctx, gateway.Text(text)) })
 	var refused *gateway.Error
-	if errors.As(err, &refused) && !errors.Is(err, gateway.ErrInvalid) && !errors.Is(err, gateway.ErrTooLarge) {
+	if errors.As(err, &refused) && !errors.Is(err, gateway.ErrInvalid) &&
+		!errors.Is(err, gateway.ErrTooLarge) {
 		// The socket has closed meanwhile; the script did nothing wrong.
-		m.program.host.log.LogAttrs(e.ctx, slog.LevelDebug, "reply not sent", append(e.attrs(), slog.Any("error", err))...)
+		m.program.host.log.LogAttrs(e.ctx, slog.LevelDebug, "reply not sent",
+			append(e.attrs(), slog.Any("error", err))...)
 		return nil
 	}
 	if err != nil {

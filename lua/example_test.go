@@ -53,7 +53,8 @@ func ExampleFunc() {
 	}
 	get := func(_ context.Context, q query) (weather, error) {
 		if q.City != "Oslo" {
-			return weather{}, &gateway.Error{Type: "unknown_city", Status: 404, Message: "nobody measures there"}
+			return weather{},
+				&gateway.Error{Type: "unknown_city", Status: 404, Message: "nobody measures there"}
 		}
 		return weather{Celsius: 21.5}, nil
 	}
@@ -65,7 +66,8 @@ if websocketInfo.type == "data" then
   return Weather.get{city = websocketInfo.message}
 end`)
 	for _, city := range []string{"Oslo", "Atlantis"} {
-		result, err := luatest.Run(script, opts, luatest.Event{Path: "/weather", Message: gateway.Text(city)})
+		result, err := luatest.Run(script, opts,
+			luatest.Event{Path: "/weather", Message: gateway.Text(city)})
 		fmt.Println(result.Texts(), err)
 	}
 	// Output:

@@ -27,7 +27,8 @@ func (m *machine) groupOf(arg vm.Value) (name string, ok bool, err error) {
 }
 
 // sendGroup returns how many members accepted the message.
-func (m *machine) sendGroup(ctx context.Context, group string, arg vm.Value, err error) (vm.Value, error) {
+func (m *machine) sendGroup(ctx context.Context, group string, arg vm.Value,
+	err error) (vm.Value, error) {
 	if err != nil {
 		return nil, err
 	}
@@ -52,7 +53,8 @@ func (m *machine) opLeave(ctx context.Context, arg vm.Value) (vm.Value, error) {
 	return m.membership(ctx, arg, gateway.Group.Leave)
 }
 
-func (m *machine) membership(ctx context.Context, arg vm.Value, change func(gateway.Group, context.Context, string) error) (vm.Value, error) {
+func (m *machine) membership(ctx context.Context, arg vm.Value,
+	change func(gateway.Group, context.Context, string) error) (vm.Value, error) {
 	id, err := m.socketID(arg)
 	if err != nil {
 		return nil, err

@@ -26,7 +26,8 @@ func TestGroups(t *testing.T) {
 	f := newFixture(t, nil, files("a.lua", runs))
 	a, b, c := f.Dial(t, "/run"), f.Dial(t, "/run"), f.Dial(t, "/run")
 	for _, p := range []*gatewaytest.Peer{a, b} {
-		if got := ask(p, `return Websocket.join{socket_id = me, group = "room"} == nil, Websocket.join{socket_id = me, group = "room"} == nil, #ws.groups, ws.groups[1]`); got != `[true,true,1,"room"]` {
+		if got := ask(p,
+			`return Websocket.join{socket_id = me, group = "room"} == nil, Websocket.join{socket_id = me, group = "room"} == nil, #ws.groups, ws.groups[1]`); got != `[true,true,1,"room"]` {
 			t.Fatalf("join: %s", got)
 		}
 	}
@@ -46,7 +47,8 @@ func TestGroups(t *testing.T) {
 	for _, p := range []*gatewaytest.Peer{a, b} {
 		expect(t, p, "hi", "\x01\x02")
 	}
-	if got := ask(c, `return Websocket.closeAll{group = "room"}, Websocket.closeAll{group = "nobody"}`); got != `[2,0]` {
+	if got := ask(c,
+		`return Websocket.closeAll{group = "room"}, Websocket.closeAll{group = "nobody"}`); got != `[2,0]` {
 		t.Errorf("closeAll of a group: %s", got)
 	}
 	for _, p := range []*gatewaytest.Peer{a, b} {
@@ -91,7 +93,8 @@ func TestGroupErrors(t *testing.T) {
 		{`closeAll{group = true}`, bad},
 		{`closeAll("x")`, bad},
 	} {
-		if got := ask(p, "local e = Websocket."+c.call+" return e.type, e.status, type(e.error)"); got != c.want {
+		if got := ask(p,
+			"local e = Websocket."+c.call+" return e.type, e.status, type(e.error)"); got != c.want {
 			t.Errorf("Websocket.%s\n got %s\nwant %s", c.call, got, c.want)
 		}
 	}
@@ -100,7 +103,8 @@ func TestGroupErrors(t *testing.T) {
 // A closing socket has left its groups; its close event still names them, and
 // what it does to others works.
 func TestGroupsInCloseEvent(t *testing.T) {
-	f := newFixture(t, &lua.Options{StatusOnSuccess: true}, files("a.lua", `--#ENDPOINT WEBSOCKET /room/{name}
+	f := newFixture(t, &lua.Options{StatusOnSuccess: true},
+		files("a.lua", `--#ENDPOINT WEBSOCKET /room/{name}
 local me = websocketInfo.socket_id
 local group = websocketInfo.parameters.name
 if websocketInfo.type == "open" then
@@ -116,7 +120,8 @@ end`))
 	expect(t, a, "joined")
 	b.Close(1000, "")
 	expect(t, a, "left kitchen closed 1")
-	if names, err := f.gw.Groups(context.Background()); err != nil || strings.Join(names, " ") != "kitchen" {
+	if names, err := f.gw.Groups(context.Background()); err != nil ||
+		strings.Join(names, " ") != "kitchen" {
 		t.Errorf("Groups() = %v, %v", names, err)
 	}
 }

@@ -88,8 +88,8 @@ type Options struct {
 	// a status for a failure were written for an older form, "status_code".
 	StatusField string
 
-	// Route is what all routes of scripts have besides pattern and endpoint:
-	// limits, Authorize, subprotocols.
+	// Route is a template for the routes of scripts: everything but pattern and endpoint is
+	// taken from it, such as limits, Authorize and subprotocols.
 	Route gateway.Route
 
 	// IdleVMs is how many VMs wait for events when there are none. More run
@@ -351,7 +351,8 @@ func Check(fsys fs.FS) []Problem {
 
 func (l Limits) vm() vm.Limits {
 	return vm.Limits{
-		Instructions: l.Instructions, Time: l.Time, Total: l.Total, Memory: l.Memory, String: l.String, Depth: l.Depth,
+		Instructions: l.Instructions, Time: l.Time, Total: l.Total, Memory: l.Memory, String: l.String,
+		Depth:  l.Depth,
 		Output: l.Output, Lines: l.Lines, Coroutines: l.Coroutines,
 	}
 }

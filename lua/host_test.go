@@ -56,17 +56,22 @@ end
 // The same as an endpoint and as an event handler, in every layout.
 func TestSeedExamples(t *testing.T) {
 	for i, seed := range seeds {
-		function := "function handle_websocket_websocket_info(websocketInfo)\n  local websocket_info, response = websocketInfo, {}\n" + seed +
+		function := "function handle_websocket_websocket_info(websocketInfo)\n  local websocket_info, " +
+			"response = websocketInfo, {}\n" + seed +
 			"  return response.message\nend\n"
 		for name, fsys := range map[string]fstest.MapFS{
-			"endpoint":            files("endpoints/seed.lua", "--#ENDPOINT WEBSOCKET /seed\n"+seed),
-			"flat":                files("seed.lua", "--#endpoint websocket /seed text/plain\n"+seed),
-			"handler":             files("event_handler/websocket_websocket_info.lua", "--#EVENT websocket websocket_info\n"+seed),
+			"endpoint": files("endpoints/seed.lua", "--#ENDPOINT WEBSOCKET /seed\n"+seed),
+			"flat":     files("seed.lua", "--#endpoint websocket /seed text/plain\n"+seed),
+			"handler": files("event_handler/websocket_websocket_info.lua",
+				"--#EVENT websocket websocket_info\n"+seed),
 			"handler by its name": files("event_handler/websocket_websocket_info.lua", seed),
 			"flat handler":        files("solution.lua", "--#EVENT websocket websocket_info\n"+seed),
-			"handler function":    files("event_handler/websocket_websocket_info.lua", "--#EVENT websocket websocket_info\n"+function),
-			"handler in a module": files("modules/handler.lua", function, "endpoints/seed.lua", "--#ENDPOINT WEBSOCKET /seed\nreturn 'not called'"),
-			"handler and endpoint": files("endpoints/seed.lua", "--#ENDPOINT WEBSOCKET /seed\nreturn 'not called'",
+			"handler function": files("event_handler/websocket_websocket_info.lua",
+				"--#EVENT websocket websocket_info\n"+function),
+			"handler in a module": files("modules/handler.lua", function, "endpoints/seed.lua",
+				"--#ENDPOINT WEBSOCKET /seed\nreturn 'not called'"),
+			"handler and endpoint": files("endpoints/seed.lua",
+				"--#ENDPOINT WEBSOCKET /seed\nreturn 'not called'",
 				"event_handler/websocket_websocket_info.lua", seed),
 		} {
 			t.Run(fmt.Sprintf("%d %s", i, name), func(t *testing.T) {
@@ -76,7 +81,8 @@ func TestSeedExamples(t *testing.T) {
 				if code, _ := p.Closed(); code != 1000 {
 					t.Errorf("close code %d, want 1000", code)
 				}
-				if !f.log.has(`msg="bye now"`, "socket_id=", "route=", "script=", "line=") || f.log.has("level=ERROR") {
+				if !f.log.has(`msg="bye now"`, "socket_id=", "route=", "script=", "line=") ||
+					f.log.has("level=ERROR") {
 					t.Errorf("the log does not show what was printed, or an error:\n%s", f.log)
 				}
 			})
@@ -110,9 +116,12 @@ end
 		t.Errorf("websocketInfo is sent as %s, and to_json makes %s of it", a.Data, b.Data)
 	}
 	expect(t, q, "/r")
-	p := f.talk(t, "/r?q=1", "string", "table", "number", "boolean", "response", "nothing", "both", "alias", "global", "global", "fields")
-	expect(t, p, "text", `{"a":[1,2],"b":true}`, "1.5", "false", `{"x":1}`, `{"n":1}`, "two", "three", "true", "1", "1",
-		"close headers message message_type opened parameters remote_addr route send server_ip socket_id timestamp type user nil /r")
+	p := f.talk(t, "/r?q=1", "string", "table", "number", "boolean", "response", "nothing", "both",
+		"alias", "global", "global", "fields")
+	expect(t, p, "text", `{"a":[1,2],"b":true}`, "1.5", "false", `{"x":1}`, `{"n":1}`, "two", "three",
+		"true", "1", "1",
+		"close headers message message_type opened parameters remote_addr route send server_ip "+
+			"socket_id timestamp type user nil /r")
 }
 
 func TestOperations(t *testing.T) {
@@ -131,12 +140,15 @@ return to_json(json.array{f(me)})
 	p := f.Dial(t, "/ops?a=1&a=2")
 	for _, c := range []struct{ script, want string }{
 		{`return Websocket.send{socket_id = me, message = "hi"}`, "hi []"},
-		{`return Websocket:send{socket_id = me, message = "aGk=", type = "data-binary", server_ip = "x"}`, "hi []"},
-		{`return Websocket.send{socket_id = me, message = "?", type = "data-binary"}.type`, `["invalid_request"]`},
+		{`return Websocket:send{socket_id = me, message = "aGk=", type = "data-binary", server_ip = "x"}`,
+			"hi []"},
+		{`return Websocket.send{socket_id = me, message = "?", type = "data-binary"}.type`,
+			`["invalid_request"]`},
 		{`return Websocket.send{socket_id = me, message = {}}.status`, `[400]`},
 		{`return Websocket.send{socket_id = me}.type`, `["invalid_request"]`},
 		{`return Websocket.send{message = "x"}.type`, `["invalid_request"]`},
-		{`return Websocket.send().type, Websocket.close("x").type, Websocket.info(5).type`, `["invalid_request","invalid_request","invalid_request"]`},
+		{`return Websocket.send().type, Websocket.close("x").type, Websocket.info(5).type`,
+			`["invalid_request","invalid_request","invalid_request"]`},
 		{`local e = Websocket.send{socket_id = "no", message = "x"} return e.type, e.status, type(e.error)`, `["not_found",404,"string"]`},
 		{`return Websocket.list()[1] == me, #Websocket.list()`, `[true,1]`},
 		{`local i = Websocket.info{socket_id = me} return i.type, i.route, i.parameters.a, i.socket_id == me, i.headers.upgrade`, `["data","/ops",["1","2"],true,"websocket"]`},
@@ -151,7 +163,9 @@ return to_json(json.array{f(me)})
 			}
 		}
 	}
-	p.Send(gateway.Text(`return Websocket.close{socket_id = me}, Websocket.close{socket_id = me}.type, Websocket.send{socket_id = me, message = "x"}.type`))
+	p.Send(
+		gateway.Text(
+			`return Websocket.close{socket_id = me}, Websocket.close{socket_id = me}.type, Websocket.send{socket_id = me, message = "x"}.type`))
 	if code, _ := p.Closed(); code != 1000 {
 		t.Errorf("close code %d, want 1000", code)
 	}
@@ -194,7 +208,8 @@ func TestModulesAndHandler(t *testing.T) {
 	f := newFixture(t, nil, files(
 		"modules/a.lua", `count = 0 local m = {} function m.hello(n) return "hello " .. n end
 			function listen(ws) count = count + 1 return "listened " .. count end return m`,
-		"modules/lib/b.lua", `local a = require "a" return {twice = function(n) return a.hello(n) .. a.hello(n) end}`,
+		"modules/lib/b.lua",
+		`local a = require "a" return {twice = function(n) return a.hello(n) .. a.hello(n) end}`,
 		"endpoints/x.lua", `--#ENDPOINT WEBSOCKET /x
 			if websocketInfo.type == "data" then
 				response.message = listen(websocketInfo) .. " " .. require("lib.b").twice("you") .. " " .. tostring(_G.count)
@@ -204,7 +219,8 @@ func TestModulesAndHandler(t *testing.T) {
 
 	custom := files(
 		"endpoints/x.lua", "--#ENDPOINT WEBSOCKET /x\nreturn 'endpoint'",
-		"event_handler/websocket_websocket_info.lua", `function handle_websocket_websocket_info(ws) return "handled " .. ws.route end`)
+		"event_handler/websocket_websocket_info.lua",
+		`function handle_websocket_websocket_info(ws) return "handled " .. ws.route end`)
 	if _, err := f.host.Deploy(context.Background(), custom); err != nil {
 		t.Fatal(err)
 	}
@@ -227,11 +243,16 @@ func TestDeploymentIsAtomic(t *testing.T) {
 		text string
 		want []string
 	}{
-		"syntax":        {"x\n--#ENDPOINT WEBSOCKET /a\nreturn 'two'\n--#ENDPOINT WEBSOCKET /b\nlocal x = = 1\n", []string{"a.lua:5: "}},
-		"two":           {"--#ENDPOINT WEBSOCKET /a\nif x then\n\n--#ENDPOINT WEBSOCKET /b\n)\n", []string{"a.lua:2: ", "a.lua:5: "}},
-		"end missing":   {"--#ENDPOINT WEBSOCKET /a\nlocal x\nif x then\n", []string{"a.lua:3: 'end' expected (to close 'if' at line 3)"}},
-		"end too many":  {"--#ENDPOINT WEBSOCKET /a\nend\nfunction x()\n", []string{"a.lua:2: <eof> expected near 'end'"}},
-		"two bodies":    {"--#ENDPOINT WEBSOCKET /a\nreturn 1\nend, function()\nreturn 2", []string{"a.lua:3: <eof> expected near 'end'"}},
+		"syntax": {"x\n--#ENDPOINT WEBSOCKET /a\nreturn 'two'\n--#ENDPOINT WEBSOCKET /b\nlocal " +
+			"x = = 1\n", []string{"a.lua:5: "}},
+		"two": {"--#ENDPOINT WEBSOCKET /a\nif x then\n\n--#ENDPOINT WEBSOCKET /b\n)\n",
+			[]string{"a.lua:2: ", "a.lua:5: "}},
+		"end missing": {"--#ENDPOINT WEBSOCKET /a\nlocal x\nif x then\n",
+			[]string{"a.lua:3: 'end' expected (to close 'if' at line 3)"}},
+		"end too many": {"--#ENDPOINT WEBSOCKET /a\nend\nfunction x()\n",
+			[]string{"a.lua:2: <eof> expected near 'end'"}},
+		"two bodies": {"--#ENDPOINT WEBSOCKET /a\nreturn 1\nend, function()\nreturn 2",
+			[]string{"a.lua:3: <eof> expected near 'end'"}},
 		"half a string": {"--#ENDPOINT WEBSOCKET /a\nx = 'a\n", []string{"a.lua:2: unfinished string"}},
 		"bad pattern":   {"--#ENDPOINT WEBSOCKET a{\nreturn 1", []string{"a.lua:1: "}},
 		"module fails":  {"", []string{"modules/m.lua:2: boom"}},
@@ -239,7 +260,8 @@ func TestDeploymentIsAtomic(t *testing.T) {
 	} {
 		fsys := files("a.lua", c.text)
 		if name == "module fails" {
-			fsys = files("a.lua", "--#ENDPOINT WEBSOCKET /a\nreturn 'two'", "modules/m.lua", "local x = 1\nerror('boom')")
+			fsys = files("a.lua", "--#ENDPOINT WEBSOCKET /a\nreturn 'two'", "modules/m.lua",
+				"local x = 1\nerror('boom')")
 		}
 		_, err := f.host.Deploy(context.Background(), fsys)
 		var problems lua.Problems
@@ -255,7 +277,8 @@ func TestDeploymentIsAtomic(t *testing.T) {
 		p.Send(gateway.Text("x"))
 		expect(t, p, "one")
 	}
-	if _, err := f.host.Deploy(context.Background(), files("b.lua", "--#ENDPOINT WEBSOCKET /b\nreturn websocketInfo.type")); err != nil {
+	if _, err := f.host.Deploy(context.Background(),
+		files("b.lua", "--#ENDPOINT WEBSOCKET /b\nreturn websocketInfo.type")); err != nil {
 		t.Fatal(err)
 	}
 	if code, reason := p.Closed(); code != 1012 {
@@ -266,10 +289,14 @@ func TestDeploymentIsAtomic(t *testing.T) {
 
 // The close event of a socket whose route is gone runs the old script.
 func TestRemovedRouteGetsItsCloseEvent(t *testing.T) {
-	f := newFixture(t, nil, files("a.lua", "--#ENDPOINT WEBSOCKET /a\nif websocketInfo.type == 'close' then print('old ' .. websocketInfo.close_cause) else return 'hi' end"))
+	f := newFixture(t, nil,
+		files("a.lua",
+			"--#ENDPOINT WEBSOCKET /a\nif websocketInfo.type == 'close' then print('old ' .. "+
+				"websocketInfo.close_cause) else return 'hi' end"))
 	p := f.Dial(t, "/a")
 	expect(t, p, "hi")
-	if _, err := f.host.Deploy(context.Background(), files("b.lua", "--#ENDPOINT WEBSOCKET /b\nreturn 1")); err != nil {
+	if _, err := f.host.Deploy(context.Background(),
+		files("b.lua", "--#ENDPOINT WEBSOCKET /b\nreturn 1")); err != nil {
 		t.Fatal(err)
 	}
 	p.Closed()
@@ -282,15 +309,19 @@ func TestRemovedRouteGetsItsCloseEvent(t *testing.T) {
 }
 
 func TestFailingScript(t *testing.T) {
-	const text = "--#ENDPOINT WEBSOCKET /f/{how}\nlocal function fail()\n  error(websocketInfo.message == 'table' and {message = 'in a table'} or 'boom')\nend\n" +
-		"if websocketInfo.message == 'ok' then return 'fine' end\nif websocketInfo.type == 'data' then fail() end\n"
+	const text = "--#ENDPOINT WEBSOCKET /f/{how}\nlocal function fail()\n  " +
+		"error(websocketInfo.message == 'table' and {message = 'in a table'} or 'boom')\nend\n" +
+		"if websocketInfo.message == 'ok' then return 'fine' end\nif websocketInfo.type == 'data' then " +
+		"fail() end\n"
 	f := newFixture(t, nil, files("endpoints/f.lua", text))
 	p := f.talk(t, "/f/1", "fail", "table", "ok")
 	expect(t, p, "fine")
-	if err := f.gw.Shutdown(context.Background()); err != nil { // and the run of the close event is over
+	// and the run of the close event is over
+	if err := f.gw.Shutdown(context.Background()); err != nil {
 		t.Fatal(err)
 	}
-	if !f.log.has("level=ERROR", `msg="script failed"`, "endpoints/f.lua:3: boom", "route=/f/{how}", `endpoints/f.lua:6: in function`) {
+	if !f.log.has("level=ERROR", `msg="script failed"`, "endpoints/f.lua:3: boom", "route=/f/{how}",
+		`endpoints/f.lua:6: in function`) {
 		t.Errorf("log:\n%s", f.log)
 	}
 	if !f.log.has("endpoints/f.lua:3: (error object is a table value): in a table") {
@@ -300,7 +331,8 @@ func TestFailingScript(t *testing.T) {
 	for _, s := range f.host.Stats() {
 		got = s
 	}
-	if got.File != "endpoints/f.lua" || got.Route != "/f/{how}" || got.Runs != 5 || got.Errors != 2 || got.Instructions < 20 || got.Time <= 0 {
+	if got.File != "endpoints/f.lua" || got.Route != "/f/{how}" || got.Runs != 5 || got.Errors != 2 ||
+		got.Instructions < 20 || got.Time <= 0 {
 		t.Errorf("Stats() = %+v", got)
 	}
 }
@@ -321,7 +353,8 @@ end`))
 	if err := f.gw.Shutdown(context.Background()); err != nil {
 		t.Fatal(err)
 	}
-	if !f.log.has(`closed\tscript_error\t1011\tscript_error`) || !f.log.has("f.lua:5: in the close event") {
+	if !f.log.has(`closed\tscript_error\t1011\tscript_error`) ||
+		!f.log.has("f.lua:5: in the close event") {
 		t.Errorf("log:\n%s", f.log)
 	}
 	if n := f.gw.Stats().Closed[gateway.CauseScriptError]; n != 1 {
@@ -338,8 +371,11 @@ func TestKeptMessages(t *testing.T) {
 		"keep[#keep + 1] = websocketInfo local m = websocketInfo.message": true,
 		"keep[1] = websocketInfo.message":                                 false,
 	} {
-		f := newFixture(t, &lua.Options{Limits: lua.Limits{Memory: 1 << 20}}, files("modules/m.lua", "keep, runs = {}, {0}",
-			"a.lua", "--#ENDPOINT WEBSOCKET /a\nif websocketInfo.type ~= 'data' then return end\n"+source+" runs[1] = runs[1] + 1 return runs[1]"))
+		f := newFixture(t, &lua.Options{Limits: lua.Limits{Memory: 1 << 20}},
+			files("modules/m.lua", "keep, runs = {}, {0}",
+				"a.lua",
+				"--#ENDPOINT WEBSOCKET /a\nif websocketInfo.type ~= 'data' then return end\n"+source+
+					" runs[1] = runs[1] + 1 return runs[1]"))
 		p := f.Dial(t, "/a")
 		most := 0
 		for range 300 {
@@ -355,7 +391,8 @@ func TestKeptMessages(t *testing.T) {
 
 // What goes wrong with a result names the script too.
 func TestFailingResult(t *testing.T) {
-	f := newFixture(t, &lua.Options{Limits: lua.Limits{Instructions: 100_000}}, files("f.lua", `--#ENDPOINT WEBSOCKET /f
+	f := newFixture(t, &lua.Options{Limits: lua.Limits{Instructions: 100_000}},
+		files("f.lua", `--#ENDPOINT WEBSOCKET /f
 if websocketInfo.message == "function" then return print end
 if websocketInfo.message == "long" then return ("x"):rep(2^21) end
 if websocketInfo.message == "deep" then local t = {} t[1] = t return t end
@@ -364,7 +401,8 @@ if websocketInfo.message == "ok" then return "fine" end`))
 	expect(t, f.talk(t, "/f", "function", "long", "deep", "bomb", "ok"), "fine")
 	for _, want := range []string{
 		"f.lua:2: the result cannot be sent: a function", "f.lua:2: the result cannot be sent: too_large",
-		"f.lua:2: the result cannot be sent: tables are nested", "f.lua:2: script exceeded its budget: more than 100000 instructions",
+		"f.lua:2: the result cannot be sent: tables are nested",
+		"f.lua:2: script exceeded its budget: more than 100000 instructions",
 	} {
 		if !f.log.has(want) {
 			t.Errorf("no %q in the log:\n%s", want, f.log)
@@ -374,10 +412,12 @@ if websocketInfo.message == "ok" then return "fine" end`))
 
 func TestBudgetEndsTheRunOnly(t *testing.T) {
 	f := newFixture(t, &lua.Options{Limits: lua.Limits{Instructions: 100_000}}, files("a.lua",
-		"--#ENDPOINT WEBSOCKET /a\nif websocketInfo.message == 'loop' then\nwhile true do pcall(function() while true do end end) end\nend return 'ok'"))
+		"--#ENDPOINT WEBSOCKET /a\nif websocketInfo.message == 'loop' then\nwhile true do "+
+			"pcall(function() while true do end end) end\nend return 'ok'"))
 	p := f.talk(t, "/a", "loop", "x")
 	expect(t, p, "ok", "ok")
-	if !f.log.has("a.lua:3: script exceeded its budget: more than 100000 instructions", "budget=instructions") {
+	if !f.log.has("a.lua:3: script exceeded its budget: more than 100000 instructions",
+		"budget=instructions") {
 		t.Errorf("log:\n%s", f.log)
 	}
 }
@@ -391,11 +431,15 @@ func TestCallsCount(t *testing.T) {
 	})}}
 	for name, call := range map[string]string{
 		"service": "Some.thing{}", "info": "Websocket.info{socket_id = 'x'}", "list": "Websocket.list()",
-		"group": "Websocket.send{group = 'all', message = ''}", "send": "Websocket.send{socket_id = 'x', message = ''}",
+		"group": "Websocket.send{group = 'all', message = ''}",
+		"send":  "Websocket.send{socket_id = 'x', message = ''}",
 	} {
 		t.Run(name, func(t *testing.T) {
-			f := newFixture(t, &lua.Options{Services: services, Limits: lua.Limits{Instructions: 100_000, Output: -1}}, files("a.lua",
-				"--#ENDPOINT WEBSOCKET /a\nif websocketInfo.message == 'loop' then while true do "+call+" end end return 'ok'"))
+			f := newFixture(t,
+				&lua.Options{Services: services, Limits: lua.Limits{Instructions: 100_000, Output: -1}},
+				files("a.lua",
+					"--#ENDPOINT WEBSOCKET /a\nif websocketInfo.message == 'loop' then while true do "+call+
+						" end end return 'ok'"))
 			expect(t, f.talk(t, "/a", "loop", "x"), "ok", "ok")
 			if !f.log.has("budget=instructions") {
 				t.Errorf("log:\n%s", f.log)
@@ -437,25 +481,32 @@ func TestServices(t *testing.T) {
 		}),
 		"none": lua.Func(func(context.Context, struct{}) (*getResult, error) { return nil, nil }),
 	}
-	f := newFixture(t, &lua.Options{Services: map[string]lua.Service{"Store": store}}, files("a.lua", `--#ENDPOINT WEBSOCKET /s
+	f := newFixture(t, &lua.Options{Services: map[string]lua.Service{"Store": store}},
+		files("a.lua", `--#ENDPOINT WEBSOCKET /s
 if websocketInfo.type ~= "open" then return end
 local r = Store.get{key = "k", tags = {"a", 2}, more = {v = {1, {x = true}}}, n = 7, extra = print}
 local e = Store:get{key = "missing"}
 return {r.value[2].x, r.args.tags[2], r.args.n, #r.raw, r.raw:byte(1), r.none == nil, e.type, e.status, e.error,
   Store.get{key = {}}.type, Store.get{key = {}}.error, Store.get{key = "k", n = 1.5}.error, Store.get{key = "panic"}.type, Store.none() == nil, to_json(r.args.more)}`))
-	expect(t, f.Dial(t, "/s"), `[true,"2",7,2,255,true,"not_found",404,"no such key","invalid_request",`+
-		`"argument key: string expected, got table","argument n: 1.5 does not fit into int","internal",true,"{\"v\":[1,{\"x\":true}]}"]`)
+	expect(t, f.Dial(t, "/s"),
+		`[true,"2",7,2,255,true,"not_found",404,"no such key","invalid_request",`+
+			`"argument key: string expected, got table","argument n: 1.5 does not fit into int","internal",true,"{\"v\":[1,{\"x\":true}]}"]`)
 }
 
 func TestCheck(t *testing.T) {
-	problems := lua.Check(files("endpoints/a.lua", "--#ENDPOINT WEBSOCKET /a\n\nlocal x = \n", "modules/m.lua", "x = = 2", "endpoints/b.lua", "--#ENDPOINT WEBSOCKET /b\nreturn 1"))
-	if len(problems) != 2 || !strings.HasPrefix(problems[0].String(), "endpoints/a.lua:3: ") || !strings.HasPrefix(problems[1].String(), "modules/m.lua:1: ") {
+	problems := lua.Check(files("endpoints/a.lua", "--#ENDPOINT WEBSOCKET /a\n\nlocal x = \n",
+		"modules/m.lua", "x = = 2", "endpoints/b.lua", "--#ENDPOINT WEBSOCKET /b\nreturn 1"))
+	if len(problems) != 2 || !strings.HasPrefix(problems[0].String(), "endpoints/a.lua:3: ") ||
+		!strings.HasPrefix(problems[1].String(), "modules/m.lua:1: ") {
 		t.Errorf("Check = %v", problems)
 	}
 }
 
 func TestBinaryMessages(t *testing.T) {
-	f := newFixture(t, nil, files("a.lua", "--#ENDPOINT WEBSOCKET /b\nif websocketInfo.type == 'data' then return websocketInfo.message_type .. ' ' .. websocketInfo.message end"))
+	f := newFixture(t, nil,
+		files("a.lua",
+			"--#ENDPOINT WEBSOCKET /b\nif websocketInfo.type == 'data' then return "+
+				"websocketInfo.message_type .. ' ' .. websocketInfo.message end"))
 	p := f.Dial(t, "/b")
 	p.Send(gateway.Binary([]byte{1, 2, 255}))
 	expect(t, p, "data-binary AQL/")
@@ -474,7 +525,8 @@ func TestDeployEndsWithItsContext(t *testing.T) {
 	if err := f.host.Shutdown(context.Background()); err != nil {
 		t.Error(err)
 	}
-	if _, err := f.host.Deploy(context.Background(), files("a.lua", "--#ENDPOINT WEBSOCKET /a\nreturn 'two'")); !errors.Is(err, gateway.ErrShutdown) {
+	if _, err := f.host.Deploy(context.Background(),
+		files("a.lua", "--#ENDPOINT WEBSOCKET /a\nreturn 'two'")); !errors.Is(err, gateway.ErrShutdown) {
 		t.Errorf("Deploy after Shutdown = %v, want ErrShutdown", err)
 	}
 }
@@ -482,10 +534,14 @@ func TestDeployEndsWithItsContext(t *testing.T) {
 // A module that never ends does not keep a deployment waiting, and is a problem
 // with its place like any other.
 func TestEndlessModule(t *testing.T) {
-	f := newFixture(t, &lua.Options{Limits: lua.Limits{Instructions: 100_000}}, files("a.lua", "--#ENDPOINT WEBSOCKET /a\nreturn 'one'"))
-	_, err := f.host.Deploy(context.Background(), files("a.lua", "--#ENDPOINT WEBSOCKET /a\nreturn 'two'", "modules/m.lua", "local n = 0\nwhile true do\nn = n + 1\nend"))
+	f := newFixture(t, &lua.Options{Limits: lua.Limits{Instructions: 100_000}},
+		files("a.lua", "--#ENDPOINT WEBSOCKET /a\nreturn 'one'"))
+	_, err := f.host.Deploy(context.Background(),
+		files("a.lua", "--#ENDPOINT WEBSOCKET /a\nreturn 'two'", "modules/m.lua",
+			"local n = 0\nwhile true do\nn = n + 1\nend"))
 	var problems lua.Problems
-	if !errors.As(err, &problems) || len(problems) != 1 || problems[0].File != "modules/m.lua" || problems[0].Line < 2 || !strings.Contains(problems[0].Text, "budget") {
+	if !errors.As(err, &problems) || len(problems) != 1 || problems[0].File != "modules/m.lua" ||
+		problems[0].Line < 2 || !strings.Contains(problems[0].Text, "budget") {
 		t.Errorf("Deploy = %v, want one problem in modules/m.lua", err)
 	}
 	expect(t, f.Dial(t, "/a"), "one")
@@ -494,8 +550,10 @@ func TestEndlessModule(t *testing.T) {
 // What runs when its budget is over closes the socket, if that is asked for, with
 // the same cause as any failure.
 func TestOverrunClosesTheSocket(t *testing.T) {
-	f := newFixture(t, &lua.Options{CloseOnError: true, Limits: lua.Limits{Instructions: 100_000}}, files("a.lua",
-		"--#ENDPOINT WEBSOCKET /a\nif websocketInfo.type == 'data' then while true do pcall(print) end end"))
+	f := newFixture(t, &lua.Options{CloseOnError: true, Limits: lua.Limits{Instructions: 100_000}},
+		files("a.lua",
+			"--#ENDPOINT WEBSOCKET /a\nif websocketInfo.type == 'data' then while true do pcall(print) "+
+				"end end"))
 	if code, reason := f.talk(t, "/a", "x").Closed(); code != 1011 || reason != "script_error" {
 		t.Errorf("closed with %d %q, want 1011 script_error", code, reason)
 	}

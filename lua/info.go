@@ -17,7 +17,8 @@ type infoSource struct {
 func newInfoSource(m *machine, e *event) *infoSource { return &infoSource{m, e} }
 
 var infoKeys = []string{
-	"type", "message", "socket_id", "parameters", "send", "close", "headers", "message_type", "timestamp",
+	"type", "message", "socket_id", "parameters", "send", "close", "headers", "message_type",
+	"timestamp",
 	"uri", "route", "server_ip", "remote_addr", "subprotocol", "values", "groups", "opened",
 	"close_code", "close_reason", "close_cause",
 }

@@ -14,7 +14,8 @@ import (
 )
 
 var levels = map[string]slog.Level{
-	"print": slog.LevelInfo, "debug": slog.LevelDebug, "info": slog.LevelInfo, "warn": slog.LevelWarn, "error": slog.LevelError,
+	"print": slog.LevelInfo, "debug": slog.LevelDebug, "info": slog.LevelInfo, "warn": slog.LevelWarn,
+	"error": slog.LevelError,
 }
 
 // print logs what a script prints.
@@ -186,7 +187,8 @@ func (s *counterSet) all() []ScriptStats {
 		c.mu.Unlock()
 	}
 	slices.SortFunc(all, func(a, b ScriptStats) int {
-		return cmp.Or(cmp.Compare(a.File, b.File), cmp.Compare(a.Route, b.Route), cmp.Compare(a.Event, b.Event))
+		return cmp.Or(cmp.Compare(a.File, b.File), cmp.Compare(a.Route, b.Route),
+			cmp.Compare(a.Event, b.Event))
 	})
 	return all
 }

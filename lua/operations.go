@@ -15,7 +15,8 @@ import (
 func (m *machine) openWebsocket() {
 	t := m.NewTable(7)
 	for name, op := range map[string]func(ctx context.Context, arg vm.Value) (vm.Value, error){
-		"send": m.opSend, "close": m.opClose, "closeAll": m.opCloseAll, "info": m.opInfo, "list": m.opList,
+		"send": m.opSend, "close": m.opClose, "closeAll": m.opCloseAll, "info": m.opInfo,
+		"list": m.opList,
 		"join": m.opJoin, "leave": m.opLeave,
 	} {
 		name := "Websocket." + name
@@ -76,7 +77,8 @@ func invalid(text string) error {
 
 func (m *machine) socketID(arg vm.Value) (string, error) {
 	if m.Type(arg) != "table" {
-		return "", invalid("a table with the field socket_id is expected, as in Websocket.info{socket_id = id}")
+		return "",
+			invalid("a table with the field socket_id is expected, as in Websocket.info{socket_id = id}")
 	}
 	id, ok := m.Get(arg, "socket_id").(string)
 	if !ok {
@@ -106,7 +108,9 @@ func (m *machine) opSend(ctx context.Context, arg vm.Value) (vm.Value, error) {
 func (m *machine) message(arg vm.Value) (gateway.Message, error) {
 	text, ok := m.Get(arg, "message").(string)
 	if !ok {
-		return gateway.Message{}, invalid("message is a " + m.Type(m.Get(arg, "message")) + ", not a string: to_json makes one of a table")
+		return gateway.Message{},
+			invalid("message is a " + m.Type(m.Get(arg, "message")) +
+				", not a string: to_json makes one of a table")
 	}
 	word, ok := m.Get(arg, "type").(string)
 	if !ok && m.Get(arg, "type") != nil {
@@ -117,7 +121,8 @@ func (m *machine) message(arg vm.Value) (gateway.Message, error) {
 		return gateway.Message{}, err
 	}
 	if typ == gateway.MessageText && !utf8.ValidString(text) {
-		return gateway.Message{}, invalid("message is not UTF-8: other bytes are sent in base64, with " + binaryField)
+		return gateway.Message{},
+			invalid("message is not UTF-8: other bytes are sent in base64, with " + binaryField)
 	}
 	msg := gateway.Message{Type: typ, Data: []byte(text)}
 	if typ == gateway.MessageBinary {

@@ -74,7 +74,8 @@ func (h *Host) compile(ctx context.Context, sol *source.Solution) (*program, []P
 	defer cancel()
 	p := &program{
 		host: h, solution: *sol, routes: sol.Routes(), linker: newLinker(ctx, sol),
-		byRoute: make(map[string]*script, len(sol.Endpoints)), events: make(map[string]*script, len(sol.Events)),
+		byRoute: make(map[string]*script, len(sol.Endpoints)),
+		events:  make(map[string]*script, len(sol.Events)),
 	}
 	problems := slices.Clone(sol.Problems)
 	l := p.linker
@@ -113,7 +114,8 @@ func sortProblems(problems []Problem) {
 
 // newScript returns the script of an endpoint, or of the handler that takes its place.
 func newScript(s source.Script) *script {
-	return &script{file: s.File, source: s, before: scriptBefore, params: scriptParams, place: placeOf(s)}
+	return &script{file: s.File, source: s, before: scriptBefore, params: scriptParams,
+		place: placeOf(s)}
 }
 
 // newHandler returns the script of an event that is none of a socket's. Scripts of

@@ -53,10 +53,12 @@ func Func[T, R any](fn func(ctx context.Context, args T) (R, error)) Function {
 }
 
 // contained calls fn and turns a panic into an error.
-func contained[T, R any](ctx context.Context, m *machine, fn func(context.Context, T) (R, error), args T) (result R, err error) {
+func contained[T, R any](ctx context.Context, m *machine, fn func(context.Context, T) (R, error),
+	args T) (result R, err error) {
 	defer func() {
 		if p := recover(); p != nil {
-			m.program.host.log.ErrorContext(ctx, "service panicked", "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
+			m.program.host.log.ErrorContext(ctx, "service panicked", "panic", fmt.Sprint(p), "stack",
+				string(debug.Stack()))
 			err = gateway.NewError(gateway.ErrInternal, "the service failed")
 		}
 	}()
@@ -72,7 +74,8 @@ func checkServices(services map[string]Service) {
 		}
 		for fn, f := range service {
 			if !isName(fn) || f.call == nil {
-				panic(fmt.Sprintf("lua: New: service %s: function %q: not a Lua name, or not made by Func", name, fn))
+				panic(fmt.Sprintf("lua: New: service %s: function %q: not a Lua name, or not made by Func",
+					name, fn))
 			}
 			if _, ok := services[name+"."+fn]; ok {
 				panic(fmt.Sprintf("lua: New: service %s: function %q: a service has that name", name, fn))
@@ -97,7 +100,9 @@ func isName(s string) bool {
 			return false
 		}
 	}
-	return s != "" && !strings.Contains(" and break do else elseif end false for function goto if in local nil not or repeat return then true until while ", " "+s+" ")
+	return s != "" &&
+		!strings.Contains(" and break do else elseif end false for function goto if in local nil not "+
+			"or repeat return then true until while ", " "+s+" ")
 }
 
 func (m *machine) openServices(services map[string]Service) {

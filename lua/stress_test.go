@@ -93,8 +93,10 @@ func TestRedeployUnderLoad(t *testing.T) {
 	}
 	counts := &tally{}
 	log := slog.New(counts)
-	gw := gateway.New(&gateway.Options{Logger: log, Limits: gateway.Limits{MessagesPerSecond: -1}, MaxSocketsPerAddr: -1})
-	host := lua.New(gw, &lua.Options{Logger: log, Services: map[string]lua.Service{"Tally": counts.service()}})
+	gw := gateway.New(&gateway.Options{Logger: log, Limits: gateway.Limits{MessagesPerSecond: -1},
+		MaxSocketsPerAddr: -1})
+	host := lua.New(gw,
+		&lua.Options{Logger: log, Services: map[string]lua.Service{"Tally": counts.service()}})
 	if _, err := host.Deploy(context.Background(), version(0)); err != nil {
 		t.Fatal(err)
 	}
@@ -136,9 +138,12 @@ func TestRedeployUnderLoad(t *testing.T) {
 	if err := gw.Shutdown(context.Background()); err != nil {
 		t.Error(err)
 	}
-	t.Logf("%d sockets, %v: %d events, %d deployments; %v before, %v after", sockets, duration, l.sent, deployments, before, after)
-	if o, d, c := counts.open.Load(), counts.data.Load(), counts.close.Load(); o != l.opened || d != l.sent || c != l.opened {
-		t.Errorf("scripts saw %d open, %d data and %d close events; want %d, %d and %d", o, d, c, l.opened, l.sent, l.opened)
+	t.Logf("%d sockets, %v: %d events, %d deployments; %v before, %v after", sockets, duration, l.sent,
+		deployments, before, after)
+	if o, d, c := counts.open.Load(), counts.data.Load(), counts.close.Load(); o != l.opened ||
+		d != l.sent || c != l.opened {
+		t.Errorf("scripts saw %d open, %d data and %d close events; want %d, %d and %d", o, d, c,
+			l.opened, l.sent, l.opened)
 	}
 	if n := counts.failures.Load(); n > 0 {
 		t.Errorf("%d warnings and errors in the log", n)
@@ -180,8 +185,10 @@ func (l *load) round() {
 			var seq, version, group int
 			var route string
 			text := string(p.Receive().Data)
-			_, err := fmt.Sscanf(text, `{"group":%d,"ok":false,"route":%q,"seq":%d,"version":%d}`, &group, &route, &seq, &version)
-			if want := 2*(l.rounds*len(l.peers)+i) + k; err != nil || seq != want || route != fmt.Sprintf("/%c/{name}", 'a'+i%2) {
+			_, err := fmt.Sscanf(text, `{"group":%d,"ok":false,"route":%q,"seq":%d,"version":%d}`, &group,
+				&route, &seq, &version)
+			if want := 2*(l.rounds*len(l.peers)+i) + k; err != nil || seq != want ||
+				route != fmt.Sprintf("/%c/{name}", 'a'+i%2) {
 				l.t.Fatalf("socket %d got %s, want the answer to %d (%v)", i, text, want, err)
 			}
 		}

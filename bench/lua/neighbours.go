@@ -118,7 +118,8 @@ func measureCalm(ctx context.Context, s size, name, path string) (c *calm, err e
 		path  string
 		times *measure.Histogram
 		every time.Duration
-	}{{"/go", &c.inGo, 10 * time.Millisecond}, {"/lua", &c.inLua, 10 * time.Millisecond}, {"/work", &c.work, 200 * time.Millisecond}} {
+	}{{"/go", &c.inGo, 10 * time.Millisecond}, {"/lua", &c.inLua, 10 * time.Millisecond},
+		{"/work", &c.work, 200 * time.Millisecond}} {
 		a, err := dialPath(ctx, p.address, ask.path, "a message", "a message")
 		if err != nil {
 			return nil, err
@@ -216,7 +217,8 @@ func formatNeighbours(all []*calm) string {
 		return fmt.Sprintf("%.1f", float64(h.Quantile(q).Microseconds())/1e3)
 	}
 	b.WriteString(
-		"| neighbours | Go echo, p50 / p99 ms | Lua echo, p50 / p99 ms | 0.1 s of work, p50 / max ms | answered | RAM at most, then, after |\n|---|--:|--:|--:|--:|--:|\n",
+		"| neighbours | Go echo, p50 / p99 ms | Lua echo, p50 / p99 ms | 0.1 s of work, p50 / max ms | " +
+			"answered | RAM at most, then, after |\n|---|--:|--:|--:|--:|--:|\n",
 	)
 	for _, c := range all {
 		fmt.Fprintf(

@@ -173,7 +173,8 @@ func (c *checker) report(t *testing.T, took time.Duration) {
 		words = append(words, fmt.Sprintf("%s %d", word, n))
 	}
 	slices.Sort(words)
-	t.Logf("in %v %d messages were sent: %s", took.Round(time.Second), len(c.sent), strings.Join(words, ", "))
+	t.Logf("in %v %d messages were sent: %s", took.Round(time.Second), len(c.sent),
+		strings.Join(words, ", "))
 	for _, w := range c.wrong {
 		t.Error(w)
 	}

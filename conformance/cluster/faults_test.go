@@ -200,7 +200,8 @@ func (r *run) settled() string {
 		}
 		up := 0
 		for _, n := range out.Nodes {
-			if n.State == gateway.NodeUp && slices.ContainsFunc(nodes, func(p *process) bool { return p.name == n.Name }) {
+			if n.State == gateway.NodeUp &&
+				slices.ContainsFunc(nodes, func(p *process) bool { return p.name == n.Name }) {
 				up++
 			}
 		}

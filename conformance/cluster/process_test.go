@@ -113,7 +113,8 @@ func (p *process) ask(ctx context.Context, req request) (out outcome, err error)
 	if err != nil {
 		return out, err
 	}
-	r, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+p.addr+"/op", bytes.NewReader(body))
+	r, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+p.addr+"/op",
+		bytes.NewReader(body))
 	if err != nil {
 		return out, err
 	}

@@ -40,7 +40,9 @@ func operations(gw *gateway.Handler) http.Handler {
 
 	// A page of another site must not close our sockets in its visitor's name.
 	sameOrigin := http.NewCrossOriginProtection()
-	sameOrigin.SetDenyHandler(answer(func(*http.Request) (any, error) { return nil, gateway.ErrForbidden }))
+	sameOrigin.SetDenyHandler(answer(func(*http.Request) (any, error) {
+		return nil, gateway.ErrForbidden
+	}))
 	return sameOrigin.Handler(mux)
 }
 

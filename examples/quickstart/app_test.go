@@ -33,7 +33,8 @@ func start(t *testing.T) (*gatewaytest.Server, *gateway.Handler) {
 }
 
 // ask makes a request and returns the answer with its whole body.
-func ask(t *testing.T, srv *gatewaytest.Server, method, path, body string) (*http.Response, string) {
+func ask(t *testing.T, srv *gatewaytest.Server, method, path,
+	body string) (*http.Response, string) {
 	t.Helper()
 	r, err := http.NewRequest(method, "http://app.example"+path, strings.NewReader(body))
 	if err != nil {
@@ -145,15 +146,18 @@ func TestOperations(t *testing.T) {
 		Sockets []gateway.Info
 	}
 	_, body := ask(t, srv, "GET", "/api/sockets", "")
-	if err := json.Unmarshal([]byte(body), &listed); err != nil || listed.Total != 1 || len(listed.Sockets) != 1 {
+	if err := json.Unmarshal([]byte(body), &listed); err != nil || listed.Total != 1 ||
+		len(listed.Sockets) != 1 {
 		t.Fatalf("list = %s (%v), want one socket", body, err)
 	}
-	if info := listed.Sockets[0]; info.Route != "/echo" || info.Parameters.Get("tab") != "x" || string(info.Last.Message.Data) != "a" {
+	if info := listed.Sockets[0]; info.Route != "/echo" || info.Parameters.Get("tab") != "x" ||
+		string(info.Last.Message.Data) != "a" {
 		t.Errorf("list = %s, want route /echo, parameter tab, message a", body)
 	}
 	var info gateway.Info
 	resp, body := ask(t, srv, "GET", path, "")
-	if err := json.Unmarshal([]byte(body), &info); err != nil || resp.StatusCode != 200 || info.SocketID != only(t, gw) {
+	if err := json.Unmarshal([]byte(body), &info); err != nil || resp.StatusCode != 200 ||
+		info.SocketID != only(t, gw) {
 		t.Errorf("info = %d %s (%v)", resp.StatusCode, body, err)
 	}
 	for body, want := range map[string]gateway.Message{
@@ -162,7 +166,8 @@ func TestOperations(t *testing.T) {
 		`{"message":"\ud83d\ude00 \\ud800 \ufffd"}`:   gateway.Text("\U0001F600 \\ud800 \uFFFD"),
 		`{"message":"3q2+7w==","type":"data-binary"}`: gateway.Binary([]byte{0xde, 0xad, 0xbe, 0xef}),
 	} {
-		if resp, answer := ask(t, srv, "POST", path+"/send", body); resp.StatusCode != 204 || answer != "" {
+		if resp, answer := ask(t, srv, "POST", path+"/send", body); resp.StatusCode != 204 ||
+			answer != "" {
 			t.Fatalf("send %s = %d %s, want 204", body, resp.StatusCode, answer)
 		}
 		if got := p.Receive(); got.Type != want.Type || string(got.Data) != string(want.Data) {
@@ -176,7 +181,8 @@ func TestOperations(t *testing.T) {
 		t.Errorf("closed with %d, want 1000", code)
 	}
 	peers := []*gatewaytest.Peer{srv.Dial(t, "/echo"), srv.Dial(t, "/rooms/a?name=Ada")}
-	if resp, body := ask(t, srv, "DELETE", "/api/sockets", ""); resp.StatusCode != 200 || body != "2\n" {
+	if resp, body := ask(t, srv, "DELETE", "/api/sockets", ""); resp.StatusCode != 200 ||
+		body != "2\n" {
 		t.Errorf("closeAll = %d %s, want 200 and 2", resp.StatusCode, body)
 	}
 	for _, p := range peers {
@@ -224,8 +230,10 @@ func TestErrors(t *testing.T) {
 			t.Errorf("%s %s: %q: %v", test.method, test.path, body, err)
 			continue
 		}
-		if resp.StatusCode != test.status || len(got) != 3 || got["type"] != test.typ || got["status"] != float64(test.status) {
-			t.Errorf("%s %s = %d %s, want %d %s", test.method, test.path, resp.StatusCode, body, test.status, test.typ)
+		if resp.StatusCode != test.status || len(got) != 3 || got["type"] != test.typ ||
+			got["status"] != float64(test.status) {
+			t.Errorf("%s %s = %d %s, want %d %s", test.method, test.path, resp.StatusCode, body, test.status,
+				test.typ)
 		}
 	}
 }
@@ -235,8 +243,10 @@ func TestErrors(t *testing.T) {
 func TestHugeBody(t *testing.T) {
 	w := httptest.NewRecorder()
 	body := strings.NewReader(`{"message":"` + strings.Repeat("x", maxBody) + `"}`)
-	operations(gateway.New(nil)).ServeHTTP(w, httptest.NewRequest("POST", "/api/sockets/nobody/send", body))
-	if w.Code != http.StatusRequestEntityTooLarge || !strings.Contains(w.Body.String(), `"too_large"`) {
+	operations(gateway.New(nil)).ServeHTTP(w,
+		httptest.NewRequest("POST", "/api/sockets/nobody/send", body))
+	if w.Code != http.StatusRequestEntityTooLarge ||
+		!strings.Contains(w.Body.String(), `"too_large"`) {
 		t.Errorf("a body above the limit = %d %s, want 413 too_large", w.Code, w.Body)
 	}
 }
@@ -262,12 +272,14 @@ func TestForeignPageIsRefused(t *testing.T) {
 
 func TestPagesAndHealth(t *testing.T) {
 	srv, gw := start(t)
-	for path, part := range map[string]string{"/": "<title>gateway quickstart</title>", "/main.js": "start()", "/style.css": ":root", "/icon.svg": "<svg"} {
+	for path, part := range map[string]string{"/": "<title>gateway quickstart</title>",
+		"/main.js": "start()", "/style.css": ":root", "/icon.svg": "<svg"} {
 		resp, body := ask(t, srv, "GET", path, "")
 		if resp.StatusCode != 200 || !strings.Contains(body, part) {
 			t.Errorf("GET %s = %d without %q", path, resp.StatusCode, part)
 		}
-		if csp := resp.Header.Get("Content-Security-Policy"); !strings.Contains(csp, "default-src 'none'") {
+		if csp := resp.Header.Get("Content-Security-Policy"); !strings.Contains(csp,
+			"default-src 'none'") {
 			t.Errorf("GET %s: Content-Security-Policy %q", path, csp)
 		}
 	}

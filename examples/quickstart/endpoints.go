@@ -72,7 +72,8 @@ func chatRooms(gw *gateway.Handler) gateway.Route {
 func admitMember(r *http.Request) (*gateway.Admission, error) {
 	name, room := r.URL.Query().Get("name"), r.PathValue("room")
 	if name == "" || utf8.RuneCountInString(name) > 40 || utf8.RuneCountInString(room) > 40 {
-		return nil, gateway.NewError(gateway.ErrInvalid, "a room and the name in it have 1 to 40 characters")
+		return nil,
+			gateway.NewError(gateway.ErrInvalid, "a room and the name in it have 1 to 40 characters")
 	}
 	return &gateway.Admission{Values: map[string]string{"name": name}}, nil
 }

@@ -3,7 +3,7 @@
 //
 //	go run ./examples/quickstart
 //
-// It has no login: whoever reaches it may use its API. Serve it to yourself, or
+// It has no login: everybody who can reach it may use its API. Serve it to yourself, or
 // put authentication in front (see Options.Authorize).
 package main
 

@@ -48,8 +48,9 @@ type app struct {
 
 func newApp(cfg config) *app {
 	a := &app{
-		dir: cfg.dir, gw: gateway.New(nil), log: newLogbook(slog.Default().Handler()), timers: newTimers(),
-		http: httpclient.New(&httpclient.Options{Allow: cfg.allowHTTP}),
+		dir: cfg.dir, gw: gateway.New(nil), log: newLogbook(slog.Default().Handler()),
+		timers: newTimers(),
+		http:   httpclient.New(&httpclient.Options{Allow: cfg.allowHTTP}),
 	}
 	opts := options(slog.New(a.log), a.timers, a.http)
 	opts.StatusOnSuccess = cfg.handlerStatus
@@ -100,7 +101,9 @@ func socketsFirst(gw, rest http.Handler) http.Handler {
 // secureHeaders lets the page load only what is its own.
 func secureHeaders(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		w.Header().Set("Content-Security-Policy", "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'")
+		w.Header().Set("Content-Security-Policy",
+			"default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "+
+				"base-uri 'none'; form-action 'none'; frame-ancestors 'none'")
 		w.Header().Set("X-Content-Type-Options", "nosniff")
 		w.Header().Set("Referrer-Policy", "no-referrer")
 		next.ServeHTTP(w, r)
@@ -178,7 +181,8 @@ func boundsOf(most lua.Usage, l lua.Limits) []bound {
 // entry of the log that the page has.
 func (a *app) serveState(w http.ResponseWriter, r *http.Request) {
 	after, _ := strconv.ParseInt(r.URL.Query().Get("after"), 10, 64) // 0: from the beginning
-	v := view{State: a.deployer.current(), Scripts: []script{}, Open: a.gw.Stats().Open, Log: a.log.after(after)}
+	v := view{State: a.deployer.current(), Scripts: []script{}, Open: a.gw.Stats().Open,
+		Log: a.log.after(after)}
 	limits := a.host.Limits()
 	for _, s := range a.host.Stats() {
 		one := script{

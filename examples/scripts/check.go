@@ -55,5 +55,6 @@ func problemsOf(err error) []lua.Problem {
 
 // oneLine returns "FILE:LINE: text" without line breaks.
 func oneLine(p lua.Problem) string {
-	return strings.Join(strings.FieldsFunc(p.String(), func(r rune) bool { return r == '\n' || r == '\r' }), " ")
+	return strings.Join(strings.FieldsFunc(p.String(),
+		func(r rune) bool { return r == '\n' || r == '\r' }), " ")
 }

@@ -16,9 +16,10 @@ import (
 
 // A state is what came of the latest attempt to deploy, and what serves.
 type state struct {
-	Source   string    `json:"source"`   // the directory; "" for the bundled solution
-	Attempts int       `json:"attempts"` // since the program began
-	Deployed int64     `json:"deployed"` // when what serves was deployed, in ms since 1970; 0: nothing serves
+	Source   string `json:"source"`   // the directory; "" for the bundled solution
+	Attempts int    `json:"attempts"` // since the program began
+	// when what serves was deployed, in ms since 1970; 0: nothing serves
+	Deployed int64     `json:"deployed"`
 	Routes   []string  `json:"routes"`
 	Modules  []string  `json:"modules"`
 	Handler  string    `json:"handler"` // the file of the event handler; "" without one
@@ -45,7 +46,8 @@ type deployer struct {
 
 func newDeployer(host *lua.Host, files fs.FS, source string) *deployer {
 	return &deployer{host: host, files: files, state: state{
-		Source: source, Routes: []string{}, Modules: []string{}, Warnings: []problem{}, Problems: []problem{},
+		Source: source, Routes: []string{}, Modules: []string{}, Warnings: []problem{},
+		Problems: []problem{},
 	}}
 }
 
@@ -72,7 +74,8 @@ func (d *deployer) deploy(ctx context.Context) error {
 	}
 	warnings := d.withCode(deployed.Warnings)
 	if err == nil {
-		slog.Info("deployed", "routes", len(deployed.Routes), "modules", len(deployed.Modules), "warnings", len(warnings))
+		slog.Info("deployed", "routes", len(deployed.Routes), "modules", len(deployed.Modules),
+			"warnings", len(warnings))
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -118,13 +121,16 @@ func (d *deployer) emptied() lua.Problems {
 	}
 	var problems lua.Problems
 	for route, file := range removed {
-		if info, err := fs.Stat(d.files, file); err == nil && info.Mode().IsRegular() && !declaring[file] {
+		if info, err := fs.Stat(d.files, file); err == nil && info.Mode().IsRegular() &&
+			!declaring[file] {
 			problems = append(problems, lua.Problem{
-				File: file, Line: 1, Text: "the file has no endpoint any more: remove it if its route " + route + " is to go",
+				File: file, Line: 1,
+				Text: "the file has no endpoint any more: remove it if its route " + route + " is to go",
 			})
 		}
 	}
-	slices.SortFunc(problems, func(a, b lua.Problem) int { return strings.Compare(a.String(), b.String()) })
+	slices.SortFunc(problems,
+		func(a, b lua.Problem) int { return strings.Compare(a.String(), b.String()) })
 	return problems
 }
 

@@ -43,7 +43,8 @@ func (b *logbook) Enabled(context.Context, slog.Level) bool { return true }
 
 // Handle keeps a record and hands it on.
 func (b *logbook) Handle(ctx context.Context, r slog.Record) error {
-	e := entry{Time: r.Time.UnixMilli(), Level: strings.ToLower(r.Level.String()), Text: cut(r.Message)}
+	e := entry{Time: r.Time.UnixMilli(), Level: strings.ToLower(r.Level.String()),
+		Text: cut(r.Message)}
 	var failure, traceback string
 	r.Attrs(func(a slog.Attr) bool {
 		switch a.Key {
@@ -97,6 +98,7 @@ func (b *logbook) after(number int64) []entry {
 	if number > b.last || number < 0 {
 		number = 0
 	}
-	i, _ := slices.BinarySearchFunc(b.entries, number+1, func(e entry, n int64) int { return int(e.Number - n) })
+	i, _ := slices.BinarySearchFunc(b.entries, number+1,
+		func(e entry, n int64) int { return int(e.Number - n) })
 	return append([]entry{}, b.entries[i:]...)
 }

@@ -51,13 +51,17 @@ type config struct {
 func main() {
 	var cfg config
 	flag.StringVar(&cfg.addr, "addr", "127.0.0.1:8080", "`address` to serve on")
-	flag.StringVar(&cfg.dir, "dir", "", "`directory` of the solution; without it, the one that comes with the example")
+	flag.StringVar(&cfg.dir, "dir", "",
+		"`directory` of the solution; without it, the one that comes with the example")
 	flag.BoolVar(&cfg.check, "check", false, "compile the solution, print its problems and exit")
-	flag.BoolVar(&cfg.handlerStatus, "handler-status", false, "Websocket.send and close return {status=204} on success instead of nil")
-	flag.Func("http", "`servers` that scripts may call with Http, separated by commas, as in api.example.com,*.example.org", func(s string) error {
-		cfg.allowHTTP = append(cfg.allowHTTP, strings.Split(s, ",")...)
-		return nil
-	})
+	flag.BoolVar(&cfg.handlerStatus, "handler-status", false,
+		"Websocket.send and close return {status=204} on success instead of nil")
+	flag.Func("http",
+		"`servers` that scripts may call with Http, separated by commas, as in "+
+			"api.example.com,*.example.org", func(s string) error {
+			cfg.allowHTTP = append(cfg.allowHTTP, strings.Split(s, ",")...)
+			return nil
+		})
 	flag.DurationVar(&cfg.drain, "drain", 5*time.Second,
 		"`time` over which the sockets are sent away when the program is to end")
 	flag.Parse()

@@ -48,13 +48,19 @@ func TestCheck(t *testing.T) {
 		files fstest.MapFS
 		want  []string // beginnings of lines
 	}{
-		"good":          {solution("endpoints/a.lua", answers("x"), "modules/m.lua", "x = 1"), nil},
-		"second block":  {solution("endpoints/a.lua", "\n\n"+answers("x")+"--#ENDPOINT WEBSOCKET /b\n\nlocal x = = 2\n"), []string{"endpoints/a.lua:7: "}},
-		"several":       {solution("endpoints/a.lua", "--#ENDPOINT WEBSOCKET /a\nx x\n--#ENDPOINT WEBSOCKET b{\n", "modules/m.lua", "\n)"), []string{"endpoints/a.lua:2: ", "endpoints/a.lua:3: ", "modules/m.lua:2: "}},
-		"failing":       {solution("a.lua", answers("x"), "modules/m.lua", "local x\nlocal y = x.z"), []string{"modules/m.lua:2: "}},
-		"same path":     {solution("a.lua", answers("x"), "b.lua", answers("y")), []string{"b.lua:1: "}},
-		"nothing":       {solution(), []string{".:1: "}},
-		"with line end": {solution("a.lua", answers("x"), "modules/m.lua", "error('a\\nb\\r\\nc')"), []string{"modules/m.lua:1: a b c"}},
+		"good": {solution("endpoints/a.lua", answers("x"), "modules/m.lua", "x = 1"), nil},
+		"second block": {solution("endpoints/a.lua",
+			"\n\n"+answers("x")+"--#ENDPOINT WEBSOCKET /b\n\nlocal x = = 2\n"),
+			[]string{"endpoints/a.lua:7: "}},
+		"several": {solution("endpoints/a.lua",
+			"--#ENDPOINT WEBSOCKET /a\nx x\n--#ENDPOINT WEBSOCKET b{\n", "modules/m.lua", "\n)"),
+			[]string{"endpoints/a.lua:2: ", "endpoints/a.lua:3: ", "modules/m.lua:2: "}},
+		"failing": {solution("a.lua", answers("x"), "modules/m.lua", "local x\nlocal y = x.z"),
+			[]string{"modules/m.lua:2: "}},
+		"same path": {solution("a.lua", answers("x"), "b.lua", answers("y")), []string{"b.lua:1: "}},
+		"nothing":   {solution(), []string{".:1: "}},
+		"with line end": {solution("a.lua", answers("x"), "modules/m.lua", "error('a\\nb\\r\\nc')"),
+			[]string{"modules/m.lua:1: a b c"}},
 	} {
 		var stdout, stderr bytes.Buffer
 		err := check(t.Context(), c.files, &stdout, &stderr)
@@ -70,7 +76,8 @@ func TestCheck(t *testing.T) {
 			continue
 		}
 		for i, want := range c.want {
-			if !strings.HasPrefix(lines[i], want) || len(lines[i]) == len(want) && !strings.HasSuffix(want, "c") {
+			if !strings.HasPrefix(lines[i], want) ||
+				len(lines[i]) == len(want) && !strings.HasSuffix(want, "c") {
 				t.Errorf("%s: line %q, want %q and a text", name, lines[i], want)
 			}
 		}
@@ -79,7 +86,8 @@ func TestCheck(t *testing.T) {
 
 func TestCheckBundled(t *testing.T) {
 	var stdout, stderr bytes.Buffer
-	if err := run(t.Context(), config{check: true}, &stdout, &stderr); err != nil || stdout.Len()+stderr.Len() > 0 {
+	if err := run(t.Context(), config{check: true}, &stdout, &stderr); err != nil ||
+		stdout.Len()+stderr.Len() > 0 {
 		t.Errorf("check of the bundled solution = %v\n%s%s", err, stdout.String(), stderr.String())
 	}
 }
@@ -98,7 +106,8 @@ func TestCheckExitCode(t *testing.T) {
 		if code := cmd.ProcessState.ExitCode(); code != 1 {
 			t.Errorf("-check of %s: exit status %d, want 1", target, code)
 		}
-		if n := strings.Count(string(out), "\n"); n != 1 || target == dir && !strings.HasPrefix(string(out), "endpoints/b.lua:4: ") {
+		if n := strings.Count(string(out), "\n"); n != 1 ||
+			target == dir && !strings.HasPrefix(string(out), "endpoints/b.lua:4: ") {
 			t.Errorf("-check of %s printed %q", target, out)
 		}
 	}
@@ -111,7 +120,8 @@ func TestAddressInUse(t *testing.T) {
 	served := make(chan error, 1)
 	go func() { served <- serve(ctx, config{addr: "127.0.0.1:0"}, lineWriter(address)) }()
 	url := <-address
-	if err := serve(t.Context(), config{addr: strings.TrimPrefix(url, "http://")}, io.Discard); err == nil {
+	if err := serve(t.Context(), config{addr: strings.TrimPrefix(url, "http://")},
+		io.Discard); err == nil {
 		t.Error("serve on an address in use returned nil")
 	}
 	cancel()

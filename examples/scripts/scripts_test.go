@@ -94,7 +94,8 @@ func TestChat(t *testing.T) {
 	expect(t, ada, said)
 	expect(t, nobody, said)
 	const refusal = `{"error":"rooms are for text, up to 500 bytes","type":"refused"}`
-	for _, m := range []gateway.Message{gateway.Binary([]byte{1}), gateway.Text(strings.Repeat("x", 501))} {
+	for _, m := range []gateway.Message{gateway.Binary([]byte{1}),
+		gateway.Text(strings.Repeat("x", 501))} {
 		ada.Send(m)
 		expect(t, ada, refusal)
 	}
@@ -109,7 +110,8 @@ func TestDevices(t *testing.T) {
 	srv, _ := start(t, config{})
 	feed := srv.Dial(t, "/feed")
 	until(t, "the feed follows", func() bool { // before there is a report that it could hear of twice
-		return slices.ContainsFunc(look(t, srv, "").Scripts, func(s script) bool { return s.Route == "/feed" && s.Runs == 1 })
+		return slices.ContainsFunc(look(t, srv, "").Scripts,
+			func(s script) bool { return s.Route == "/feed" && s.Runs == 1 })
 	})
 	boiler := srv.Dial(t, "/devices/boiler")
 	boiler.Send(gateway.Text(`{"temperature":21.5}`))
@@ -158,7 +160,9 @@ func TestBytes(t *testing.T) {
 
 func TestHandlerStatus(t *testing.T) {
 	dir := t.TempDir()
-	write(t, dir, "a.lua", "--#ENDPOINT WEBSOCKET /s\nif websocketInfo.type == 'open' then return tostring(Websocket.send{socket_id = websocketInfo.socket_id, message = 'x'}):sub(1, 5) end")
+	write(t, dir, "a.lua",
+		"--#ENDPOINT WEBSOCKET /s\nif websocketInfo.type == 'open' then return "+
+			"tostring(Websocket.send{socket_id = websocketInfo.socket_id, message = 'x'}):sub(1, 5) end")
 	for handlerStatus, want := range map[bool]string{false: "nil", true: "table"} {
 		srv, _ := start(t, config{dir: dir, handlerStatus: handlerStatus})
 		expect(t, srv.Dial(t, "/s"), "x", want)
@@ -167,19 +171,22 @@ func TestHandlerStatus(t *testing.T) {
 
 func TestPageAndHealth(t *testing.T) {
 	srv, a := start(t, config{})
-	for path, part := range map[string]string{"/": "<title>gateway scripts</title>", "/main.js": "refresh()", "/style.css": ":root", "/icon.svg": "<svg"} {
+	for path, part := range map[string]string{"/": "<title>gateway scripts</title>",
+		"/main.js": "refresh()", "/style.css": ":root", "/icon.svg": "<svg"} {
 		resp, body := ask(t, srv, path)
 		if resp.StatusCode != 200 || !strings.Contains(body, part) {
 			t.Errorf("GET %s = %d without %q", path, resp.StatusCode, part)
 		}
-		if csp := resp.Header.Get("Content-Security-Policy"); !strings.Contains(csp, "default-src 'none'") {
+		if csp := resp.Header.Get("Content-Security-Policy"); !strings.Contains(csp,
+			"default-src 'none'") {
 			t.Errorf("GET %s: Content-Security-Policy %q", path, csp)
 		}
 	}
 	for path, want := range map[string]int{"/feed": 426, "/nowhere": 404} {
 		resp, body := ask(t, srv, path)
 		var object gateway.Error
-		if err := json.Unmarshal([]byte(body), &object); err != nil || resp.StatusCode != want || object.Status != want {
+		if err := json.Unmarshal([]byte(body), &object); err != nil || resp.StatusCode != want ||
+			object.Status != want {
 			t.Errorf("GET %s = %d %s, want %d and an error object", path, resp.StatusCode, body, want)
 		}
 	}
@@ -208,21 +215,26 @@ func TestRouteAtTheRoot(t *testing.T) {
 
 func TestStateForThePage(t *testing.T) {
 	dir := t.TempDir()
-	write(t, dir, "endpoints/a.lua", "--#ENDPOINT WEBSOCKET /a\nif websocketInfo.type == 'open' then\nprint('hi', 1)\nlog.debug('quiet')\nerror('boom')\nend\n"+
-		"--#ENDPOINT GET /b\nreturn 1")
+	write(t, dir, "endpoints/a.lua",
+		"--#ENDPOINT WEBSOCKET /a\nif websocketInfo.type == 'open' then\nprint('hi', "+
+			"1)\nlog.debug('quiet')\nerror('boom')\nend\n"+
+			"--#ENDPOINT GET /b\nreturn 1")
 	write(t, dir, "modules/m.lua", "x = 1")
 	srv, _ := start(t, config{dir: dir})
 	p := srv.Dial(t, "/a")
 	p.Send(gateway.Text("x"))
 	p.Close(1000, "")
 	p.Closed()
-	until(t, "three runs", func() bool { v := look(t, srv, ""); return len(v.Scripts) == 1 && v.Scripts[0].Runs == 3 })
+	until(t, "three runs",
+		func() bool { v := look(t, srv, ""); return len(v.Scripts) == 1 && v.Scripts[0].Runs == 3 })
 
 	v := look(t, srv, "")
-	if s := v.Scripts[0]; s.File != "endpoints/a.lua" || s.Route != "/a" || s.Errors != 1 || s.Micros <= 0 {
+	if s := v.Scripts[0]; s.File != "endpoints/a.lua" || s.Route != "/a" || s.Errors != 1 ||
+		s.Micros <= 0 {
 		t.Errorf("script = %+v", s)
 	}
-	if s := v.State; s.Source != dir || s.Deployed == 0 || len(s.Routes) != 1 || len(s.Modules) != 1 || len(s.Problems) != 0 {
+	if s := v.State; s.Source != dir || s.Deployed == 0 || len(s.Routes) != 1 || len(s.Modules) != 1 ||
+		len(s.Problems) != 0 {
 		t.Errorf("state = %+v", s)
 	}
 	if w := v.State.Warnings; len(w) != 1 || w[0].Line != 7 || w[0].Code != "--#ENDPOINT GET /b" {

@@ -49,7 +49,8 @@ type watcher struct {
 // watch returns a function that waits for the end of the goroutine that
 // watches, which comes with that of ctx. changed is called once before watch
 // returns, and later by that goroutine.
-func watch(ctx context.Context, dir string, changed func(ctx context.Context)) (wait func(), err error) {
+func watch(ctx context.Context, dir string,
+	changed func(ctx context.Context)) (wait func(), err error) {
 	return watchPatiently(ctx, dir, func() bool { return false }, changed)
 }
 
@@ -170,7 +171,8 @@ func addBelow(events *fsnotify.Watcher, dir string) error {
 
 // settle waits for a change and then for quiet; changed is true then. Without a change it
 // returns at the end of patience. It reports false when ctx ends.
-func (w *watcher) settle(ctx context.Context, events *fsnotify.Watcher, patience <-chan time.Time) (changed, ok bool) {
+func (w *watcher) settle(ctx context.Context, events *fsnotify.Watcher,
+	patience <-chan time.Time) (changed, ok bool) {
 	var calm, deadline <-chan time.Time // nil until something changes
 	for {
 		seen := false
@@ -211,7 +213,8 @@ func (w *watcher) concerns(e fsnotify.Event) bool {
 }
 
 func isBelow(path, dir string) bool {
-	return strings.HasPrefix(path, strings.TrimSuffix(dir, string(filepath.Separator))+string(filepath.Separator))
+	return strings.HasPrefix(path,
+		strings.TrimSuffix(dir, string(filepath.Separator))+string(filepath.Separator))
 }
 
 // hidden reports whether a name is one that solutions do not read, and editors

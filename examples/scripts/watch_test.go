@@ -58,14 +58,16 @@ func TestEditsAreDeployed(t *testing.T) {
 
 	// As editors do: into a new file that takes the other's place.
 	write(t, dir, "endpoints/.w.lua.swp", answers("three"))
-	if err := os.Rename(filepath.Join(dir, "endpoints/.w.lua.swp"), filepath.Join(dir, "endpoints/w.lua")); err != nil {
+	if err := os.Rename(filepath.Join(dir, "endpoints/.w.lua.swp"),
+		filepath.Join(dir, "endpoints/w.lua")); err != nil {
 		t.Fatal(err)
 	}
 	untilAnswer(t, p, "three")
 
 	// In folders that were not there.
 	write(t, dir, "modules/deep/down/m.lua", "word = 'four'")
-	write(t, dir, "endpoints/w.lua", strings.ReplaceAll(answers("@"), "'@'", "tostring(word)")) // nil: a module that is being written
+	// nil: a module that is being written
+	write(t, dir, "endpoints/w.lua", strings.ReplaceAll(answers("@"), "'@'", "tostring(word)"))
 	untilAnswer(t, p, "four")
 	write(t, dir, "modules/deep/down/m.lua", "word = 'five'")
 	untilAnswer(t, p, "five")
@@ -96,7 +98,8 @@ func TestErrorsLeaveTheOldScripts(t *testing.T) {
 		line int
 		code string
 	}{{"endpoints/v.lua", 1, "--#ENDPOINT WEBSOCKET v{"}, {"endpoints/w.lua", 4, "local x = = 1"}} {
-		if got := state.Problems[i]; got.File != want.file || got.Line != want.line || got.Code != want.code || got.Text == "" {
+		if got := state.Problems[i]; got.File != want.file || got.Line != want.line ||
+			got.Code != want.code || got.Text == "" {
 			t.Errorf("problem %d = %+v, want %+v", i, got, want)
 		}
 	}
@@ -121,7 +124,8 @@ func TestDirectoryComesBack(t *testing.T) {
 	write(t, dir, "endpoints/w.lua", answers("one"))
 	srv, _ := start(t, config{dir: dir})
 	p := srv.Dial(t, "/w")
-	for i, round := range []struct{ remove, word string }{{dir, "two"}, {top, "three"}, {dir, "four"}} {
+	for i, round := range []struct{ remove, word string }{{dir, "two"}, {top, "three"},
+		{dir, "four"}} {
 		if err := os.RemoveAll(round.remove); err != nil {
 			t.Fatal(err)
 		}
@@ -181,7 +185,8 @@ func TestOtherFilesAreIgnored(t *testing.T) {
 	root := filepath.Join(string(filepath.Separator), "x", "solution")
 	w := &watcher{root: root}
 	for path, want := range map[string]bool{
-		root: true, filepath.Dir(root): true, filepath.Join(root, "a.lua"): true, filepath.Join(root, "modules"): true,
+		root: true, filepath.Dir(root): true, filepath.Join(root, "a.lua"): true,
+		filepath.Join(root, "modules"):    true,
 		filepath.Join(root, ".a.lua.swp"): false, filepath.Join(root, "a.lua~"): false, root + "2": false,
 		filepath.Join(filepath.Dir(root), "other"): false,
 	} {

@@ -50,7 +50,7 @@ func zipHops(addrs, protos, hosts []string) []hop {
 	return hops
 }
 
-// nthFromEnd returns the first where the list is too short.
+// nthFromEnd returns the n-th element from the end, or the first if the list is shorter.
 func nthFromEnd(list []string, n int) string {
 	if len(list) == 0 {
 		return ""

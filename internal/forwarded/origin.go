@@ -147,9 +147,9 @@ func punycode(authority string) (string, error) {
 	return written.Host, nil
 }
 
-// SameHost reports whether the origin of a page, as it was sent, has the host and port
-// of a request. The scheme does not matter, for a proxy in front may speak TLS; a
-// default port is that of the origin's scheme.
+// SameHost reports whether the origin of a page, as it was sent, has the host and port of
+// a request. The scheme does not matter, because a proxy in front may speak TLS; a default
+// port is that of the origin's scheme.
 func SameHost(origin, host string) bool {
 	origin, host = strings.ToLower(origin), strings.ToLower(host)
 	scheme, authority, ok := strings.Cut(origin, "://")

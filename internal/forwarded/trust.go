@@ -91,8 +91,8 @@ func Peer(remote, host string, secure bool) Client {
 // Client returns who sent a request that came from the peer, whose connection is a
 // Unix socket or not. Where the peer is no trusted proxy it is the peer itself.
 //
-// Of a chain of proxies, the last that is not trusted is the client; what stands
-// before it could be invented.
+// Of a chain of proxies, the last that is not trusted is the client; the client could have
+// invented everything before it.
 func (t *Trust) Client(peer Client, unix bool, header http.Header) Client {
 	c, readable := peer, true
 	if t.trusts(peer.Addr) || unix && t.unix {

@@ -184,8 +184,8 @@ func (q *Queue) Unshift(f *Frame, off int) {
 	q.reckon(f.cost())
 }
 
-// Wrote accounts for up to n written bytes of the first frame, and returns what is left
-// of n, and the frame once it is written: it is the caller's then.
+// Wrote accounts for up to n written bytes of the first frame, and returns what is left of
+// n, and the frame if it is now written; it belongs to the caller then.
 func (q *Queue) Wrote(n int) (left int, done *Frame) {
 	f := q.frames[q.head]
 	rest := len(f.B) - q.off

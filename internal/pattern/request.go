@@ -31,7 +31,7 @@ func SplitPath(escaped string) ([]string, error) {
 	return segs, nil
 }
 
-// goodText is what parameters consist of.
+// goodText reports whether a parameter may have this value: UTF-8 without NUL.
 func goodText(s string) bool { return utf8.ValidString(s) && strings.IndexByte(s, 0) < 0 }
 
 // CheckQuery returns the error that ParseQuery would return, in general without

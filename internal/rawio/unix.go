@@ -57,7 +57,7 @@ func (c *Conn) Stays() bool { return c.stay }
 // connection, and what is behind urgent data. See More.
 func (c *Conn) Read(buf **Buffer, sink Sink) error {
 	c.sink, c.buf, c.n, c.err = sink, *buf, 0, nil
-	*buf = nil // lest it be given back twice when the sink ends the goroutine
+	*buf = nil // so that it is not given back twice if the sink ends the goroutine
 	err := c.rc.Read(c.try)
 	*buf, c.buf, c.sink = c.buf, nil, nil
 	switch {

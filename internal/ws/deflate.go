@@ -71,9 +71,9 @@ var inflaters = sync.Pool{New: func() any {
 }}
 
 // Inflate returns what a deflated payload becomes, or a *Violation: ErrTooLarge if that
-// has more than limit bytes, and then no more than that was inflated; a negative limit
-// is none. What follows the last block and is no block is ignored. It may append to
-// the payload. held is that of [Gather].
+// has more than limit bytes, and then no more than that was inflated; a negative limit is
+// none. Bytes behind the last block that are not a block are ignored. It may append to the
+// payload. held is that of [Gather].
 func Inflate(payload []byte, limit int64, text bool, held func(size int) error) ([]byte, error) {
 	i := inflaters.Get().(*inflater)
 	defer inflaters.Put(i)

@@ -24,9 +24,12 @@ type CommandArgs struct {
 func (s *Store) Command(_ context.Context, args CommandArgs) (Value, error) {
 	cmd, ok := commands[strings.ToLower(args.Command)]
 	if !ok {
-		return Value{}, invalidf("command %.40q: expected one of %s", args.Command, strings.Join(slices.Sorted(maps.Keys(commands)), ", "))
+		return Value{},
+			invalidf("command %.40q: expected one of %s", args.Command,
+				strings.Join(slices.Sorted(maps.Keys(commands)), ", "))
 	}
-	c := call{s: s, name: strings.ToLower(args.Command), key: args.Key, args: make([]string, len(args.Args))}
+	c := call{s: s, name: strings.ToLower(args.Command), key: args.Key,
+		args: make([]string, len(args.Args))}
 	for i, a := range args.Args {
 		var err error
 		if c.args[i], err = text(a); err != nil {
@@ -71,26 +74,32 @@ const many = math.MaxInt
 
 // commands is complete after init; only read.
 var commands = map[string]command{
-	"del":       {"", 0, 0, "nothing", (*call).del},
-	"exists":    {"", 0, 0, "nothing", func(c *call) (any, error) { return count(c.e != nil), nil }},
-	"type":      {"", 0, 0, "nothing", (*call).kind},
-	"expire":    {"", 1, 1, "seconds", func(c *call) (any, error) { return c.expire(time.Second) }},
-	"pexpire":   {"", 1, 1, "milliseconds", func(c *call) (any, error) { return c.expire(time.Millisecond) }},
-	"expireat":  {"", 1, 1, "seconds since 1970", func(c *call) (any, error) { return c.expireAt(time.Second) }},
-	"pexpireat": {"", 1, 1, "milliseconds since 1970", func(c *call) (any, error) { return c.expireAt(time.Millisecond) }},
-	"persist":   {"", 0, 0, "nothing", (*call).persist},
-	"ttl":       {"", 0, 0, "nothing", func(c *call) (any, error) { return c.ttl(time.Second) }},
-	"pttl":      {"", 0, 0, "nothing", func(c *call) (any, error) { return c.ttl(time.Millisecond) }},
+	"del":    {"", 0, 0, "nothing", (*call).del},
+	"exists": {"", 0, 0, "nothing", func(c *call) (any, error) { return count(c.e != nil), nil }},
+	"type":   {"", 0, 0, "nothing", (*call).kind},
+	"expire": {"", 1, 1, "seconds", func(c *call) (any, error) { return c.expire(time.Second) }},
+	"pexpire": {"", 1, 1, "milliseconds",
+		func(c *call) (any, error) { return c.expire(time.Millisecond) }},
+	"expireat": {"", 1, 1, "seconds since 1970",
+		func(c *call) (any, error) { return c.expireAt(time.Second) }},
+	"pexpireat": {"", 1, 1, "milliseconds since 1970",
+		func(c *call) (any, error) { return c.expireAt(time.Millisecond) }},
+	"persist": {"", 0, 0, "nothing", (*call).persist},
+	"ttl":     {"", 0, 0, "nothing", func(c *call) (any, error) { return c.ttl(time.Second) }},
+	"pttl":    {"", 0, 0, "nothing", func(c *call) (any, error) { return c.ttl(time.Millisecond) }},
 
-	"get":         {"string", 0, 0, "nothing", (*call).get},
-	"set":         {"", 1, 4, "a value, then EX seconds or PX milliseconds, NX or XX", (*call).set},
-	"setex":       {"", 2, 2, "seconds and a value", func(c *call) (any, error) { return c.setFor(c.args[1], c.args[0]) }},
-	"setnx":       {"", 1, 1, "a value", (*call).setnx},
-	"getset":      {"string", 1, 1, "a value", (*call).getset},
-	"append":      {"string", 1, 1, "a value", (*call).append},
-	"strlen":      {"string", 0, 0, "nothing", (*call).strlen},
-	"incr":        {"string", 0, 0, "nothing", func(c *call) (any, error) { return c.s.add(c.key, 1) }},
-	"decr":        {"string", 0, 0, "nothing", func(c *call) (any, error) { return c.s.add(c.key, -1) }},
+	"get": {"string", 0, 0, "nothing", (*call).get},
+	"set": {"", 1, 4, "a value, then EX seconds or PX milliseconds, NX or XX", (*call).set},
+	"setex": {"", 2, 2, "seconds and a value",
+		func(c *call) (any, error) { return c.setFor(c.args[1], c.args[0]) }},
+	"setnx":  {"", 1, 1, "a value", (*call).setnx},
+	"getset": {"string", 1, 1, "a value", (*call).getset},
+	"append": {"string", 1, 1, "a value", (*call).append},
+	"strlen": {"string", 0, 0, "nothing", (*call).strlen},
+	"incr": {"string", 0, 0, "nothing",
+		func(c *call) (any, error) { return c.s.add(c.key, 1) }},
+	"decr": {"string", 0, 0, "nothing",
+		func(c *call) (any, error) { return c.s.add(c.key, -1) }},
 	"incrby":      {"string", 1, 1, "a number", func(c *call) (any, error) { return c.addBy(1) }},
 	"decrby":      {"string", 1, 1, "a number", func(c *call) (any, error) { return c.addBy(-1) }},
 	"incrbyfloat": {"string", 1, 1, "a number", func(c *call) (any, error) { return c.addBy(1) }},

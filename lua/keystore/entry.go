@@ -37,7 +37,8 @@ func (s *Store) lock() (unlock func()) {
 // find returns the entry of a key, nil if there is none.
 func (s *Store) find(key string) (*entry, error) {
 	if key == "" || len(key) > MaxKeyBytes {
-		return nil, invalidf("key: expected a string of 1 to %d bytes, found %d bytes", MaxKeyBytes, len(key))
+		return nil,
+			invalidf("key: expected a string of 1 to %d bytes, found %d bytes", MaxKeyBytes, len(key))
 	}
 	return s.entries[key], nil
 }
@@ -46,8 +47,9 @@ func (s *Store) find(key string) (*entry, error) {
 // nil. On error nothing has changed.
 func (s *Store) put(key string, e *entry, value any, size int) (*entry, error) {
 	if size > s.opts.MaxValueBytes {
-		return nil, gateway.NewError(gateway.ErrTooLarge, "key %.80q: the value has %d bytes, expected at most %d",
-			key, size, s.opts.MaxValueBytes)
+		return nil,
+			gateway.NewError(gateway.ErrTooLarge, "key %.80q: the value has %d bytes, expected at most %d",
+				key, size, s.opts.MaxValueBytes)
 	}
 	size += len(key) + partSize
 	grow := size

@@ -18,7 +18,8 @@ if websocketInfo.type == "data" then
   return Keystore.increment{key = "messages"}.value
 end`)
 	for range 2 {
-		result, err := luatest.Run(script, opts, luatest.Event{Path: "/count", Message: gateway.Text("x")})
+		result, err := luatest.Run(script, opts,
+			luatest.Event{Path: "/count", Message: gateway.Text("x")})
 		fmt.Println(result.Texts(), err)
 	}
 	// Output:

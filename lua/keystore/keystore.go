@@ -31,7 +31,8 @@ const MaxKeyBytes = 200
 
 // ErrFull is the error of an operation that would exceed [Options].MaxKeys or
 // MaxBytes. A value above MaxValueBytes is [gateway.ErrTooLarge].
-var ErrFull = &gateway.Error{Type: "store_full", Status: http.StatusInsufficientStorage, Message: "the store is full"}
+var ErrFull = &gateway.Error{Type: "store_full", Status: http.StatusInsufficientStorage,
+	Message: "the store is full"}
 
 // A Store holds values by key. Its methods are safe from any goroutine, and
 // each is atomic: one lock guards everything, and none holds it for more than a
@@ -174,8 +175,9 @@ type ListArgs struct {
 
 // ListResult is a page of keys.
 type ListResult struct {
-	Keys   []string `json:"keys"`             // sorted by bytes; never nil
-	Cursor string   `json:"cursor,omitempty"` // for the next page; empty: this is the last. With a Cursor, the next may turn out empty
+	Keys []string `json:"keys"` // sorted by bytes; never nil
+	// for the next page; empty: this is the last. With a Cursor, the next may turn out empty
+	Cursor string `json:"cursor,omitempty"`
 }
 
 // List returns a page of keys. It looks at 10,000 keys at most, at fewer if they and

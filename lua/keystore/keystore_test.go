@@ -37,7 +37,8 @@ func get(t *testing.T, s *keystore.Store, key string) any {
 
 func TestSetGet(t *testing.T) {
 	s := keystore.New(nil)
-	for _, v := range []any{"text", "", 1.5, true, false, []any{}, obj{}, obj{"a": []any{1.0, nil, obj{"b": "c"}}}} {
+	for _, v := range []any{"text", "", 1.5, true, false, []any{}, obj{},
+		obj{"a": []any{1.0, nil, obj{"b": "c"}}}} {
 		set(t, s, "k", v, 0)
 		if got := get(t, s, "k"); !reflect.DeepEqual(got, v) {
 			t.Errorf("Get after Set(%#v) = %#v", v, got)
@@ -188,7 +189,8 @@ func TestMatchAndClear(t *testing.T) {
 	if _, err := s.Clear(t.Context(), keystore.ClearArgs{Match: "room:*"}); err != nil {
 		t.Fatal(err)
 	}
-	if page, _ := s.List(t.Context(), keystore.ListArgs{}); fmt.Sprint(page.Keys) != "[a ro*m zroom:1]" {
+	if page, _ := s.List(t.Context(),
+		keystore.ListArgs{}); fmt.Sprint(page.Keys) != "[a ro*m zroom:1]" {
 		t.Errorf("keys after Clear(room:*) = %v", page.Keys)
 	}
 	if _, err := s.Clear(t.Context(), keystore.ClearArgs{}); err != nil {
@@ -230,7 +232,9 @@ func TestBounds(t *testing.T) {
 	ctx := t.Context()
 	s := keystore.New(&keystore.Options{MaxKeys: 2, MaxValueBytes: 100, MaxBytes: 250})
 	set(t, s, "a", strings.Repeat("x", 80), 0)
-	if _, err := s.Set(ctx, keystore.SetArgs{Key: "a", Value: strings.Repeat("x", 85)}); !errors.Is(err, gateway.ErrTooLarge) {
+	if _, err := s.Set(ctx,
+		keystore.SetArgs{Key: "a", Value: strings.Repeat("x", 85)}); !errors.Is(err,
+		gateway.ErrTooLarge) {
 		t.Errorf("Set of a value above the bound = %v, want too_large", err)
 	}
 	set(t, s, "b", strings.Repeat("x", 80), 0)
@@ -240,7 +244,8 @@ func TestBounds(t *testing.T) {
 	set(t, s, "a", strings.Repeat("y", 80), 0) // no growth
 	s = keystore.New(&keystore.Options{MaxKeys: -1, MaxValueBytes: -1, MaxBytes: 1000})
 	for i := 0; ; i++ {
-		_, err := s.Command(ctx, keystore.CommandArgs{Key: "s", Command: "sadd", Args: []any{fmt.Sprint("member", i)}})
+		_, err := s.Command(ctx,
+			keystore.CommandArgs{Key: "s", Command: "sadd", Args: []any{fmt.Sprint("member", i)}})
 		if errors.Is(err, keystore.ErrFull) {
 			break
 		}
@@ -284,10 +289,13 @@ func TestConcurrentOperations(t *testing.T) {
 			for i := range 500 {
 				key := fmt.Sprintf("k%d", (i*7+worker)%70)
 				// Errors are of keys of another kind and of a full store.
-				_, _ = s.Set(ctx, keystore.SetArgs{Key: key, Value: obj{"i": float64(i)}, TTL: float64(i%3) / 1e4})
-				_, _ = s.Command(ctx, keystore.CommandArgs{Key: key + "l", Command: "rpush", Args: []any{"a", "b"}})
+				_, _ = s.Set(ctx,
+					keystore.SetArgs{Key: key, Value: obj{"i": float64(i)}, TTL: float64(i%3) / 1e4})
+				_, _ = s.Command(ctx,
+					keystore.CommandArgs{Key: key + "l", Command: "rpush", Args: []any{"a", "b"}})
 				_, _ = s.Command(ctx, keystore.CommandArgs{Key: key + "l", Command: "lpop"})
-				_, _ = s.Command(ctx, keystore.CommandArgs{Key: key + "s", Command: "sadd", Args: []any{float64(i)}})
+				_, _ = s.Command(ctx,
+					keystore.CommandArgs{Key: key + "s", Command: "sadd", Args: []any{float64(i)}})
 				_, _ = s.Increment(ctx, keystore.IncrementArgs{Key: key + "n"})
 				_, _ = s.Get(ctx, keystore.Key{Key: key})
 				_, _ = s.List(ctx, keystore.ListArgs{Match: "1"})
@@ -302,7 +310,8 @@ func TestConcurrentOperations(t *testing.T) {
 	}
 	wg.Wait()
 	if counted, actual, ok := s.Audit(); !ok || counted != actual || counted > 20_000 {
-		t.Errorf("counted %d bytes, are %d, want the same and at most 20000; consistent %v", counted, actual, ok)
+		t.Errorf("counted %d bytes, are %d, want the same and at most 20000; consistent %v", counted,
+			actual, ok)
 	}
 	if info, _ := s.Info(ctx, keystore.Nothing{}); info.Keys > 50 {
 		t.Errorf("Info = %+v, want at most 50 keys", info)

@@ -50,8 +50,10 @@ func TestMatcherAgainstRegexp(t *testing.T) {
 func TestFiltersAreBounded(t *testing.T) {
 	key := strings.Repeat("a", MaxKeyBytes)
 	for _, filter := range []string{
-		"*a*a*b", strings.Repeat("*a", 150) + "b", "*" + strings.Repeat("a", 150) + "b", strings.Repeat("?*", 200) + "?",
-		strings.Repeat("*", 1<<20), strings.Repeat("a", 1<<20), strings.Repeat("a*", 1<<19), strings.Repeat("?", 201),
+		"*a*a*b", strings.Repeat("*a", 150) + "b", "*" + strings.Repeat("a", 150) + "b",
+		strings.Repeat("?*", 200) + "?",
+		strings.Repeat("*", 1<<20), strings.Repeat("a", 1<<20), strings.Repeat("a*", 1<<19),
+		strings.Repeat("?", 201),
 	} {
 		m := newMatcher(filter)
 		if cost := m.cost(key); cost > 16+4*MaxKeyBytes {

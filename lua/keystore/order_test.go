@@ -86,7 +86,8 @@ func TestListLooksAtFewKeys(t *testing.T) {
 	} {
 		keys, pages := listAll(t, s, match, 0)
 		if len(keys) != want.keys || pages != want.pages || !slices.IsSorted(keys) {
-			t.Errorf("List(%q) = %d keys on %d pages, want %d on %d, sorted", match, len(keys), pages, want.keys, want.pages)
+			t.Errorf("List(%q) = %d keys on %d pages, want %d on %d, sorted", match, len(keys), pages,
+				want.keys, want.pages)
 		}
 	}
 }

@@ -212,7 +212,9 @@ func (s *Store) add(key string, by float64) (any, error) {
 	}
 	sum := old + by
 	if math.IsNaN(sum) || math.IsInf(sum, 0) {
-		return nil, invalidf("key %.80q: the sum of %s and %s is not a number", key, formatNumber(old), formatNumber(by))
+		return nil,
+			invalidf("key %.80q: the sum of %s and %s is not a number", key, formatNumber(old),
+				formatNumber(by))
 	}
 	_, err = s.put(key, e, sum, partSize)
 	return sum, err

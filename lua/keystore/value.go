@@ -80,7 +80,8 @@ func copyValue(v any, depth int, size *int) (any, error) {
 		}
 		return c, nil
 	}
-	return nil, invalidf("value: expected a string, a number, a boolean, an array or an object, found %T", v)
+	return nil,
+		invalidf("value: expected a string, a number, a boolean, an array or an object, found %T", v)
 }
 
 // clone copies what is in the store, so that the caller may change it.

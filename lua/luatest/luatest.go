@@ -114,7 +114,8 @@ func Run(fsys fs.FS, opts *lua.Options, ev Event) (result Result, err error) {
 	}
 	rec := &recorder{want: ev.Type, done: make(chan struct{}), missed: make(chan struct{})}
 	o.Logger = slog.New(rec)
-	gw := gateway.New(&gateway.Options{Logger: slog.New(slog.DiscardHandler), Limits: gateway.Limits{MessagesPerSecond: -1}})
+	gw := gateway.New(&gateway.Options{Logger: slog.New(slog.DiscardHandler),
+		Limits: gateway.Limits{MessagesPerSecond: -1}})
 	if _, err := lua.New(watched{gw, rec}, &o).Deploy(context.Background(), fsys); err != nil {
 		return Result{}, err
 	}

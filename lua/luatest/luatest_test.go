@@ -22,7 +22,8 @@ if websocketInfo.type == "data" then
   print("somebody speaks")
   return {room = websocketInfo.parameters.room, text = websocketInfo.message}
 end`)
-	result, err := luatest.Run(solution, nil, luatest.Event{Path: "/rooms/kitchen", Message: gateway.Text("hello")})
+	result, err := luatest.Run(solution, nil,
+		luatest.Event{Path: "/rooms/kitchen", Message: gateway.Text("hello")})
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -67,9 +68,11 @@ func expect(t *testing.T, r luatest.Result, texts ...string) {
 }
 
 func TestOpen(t *testing.T) {
-	r := run(t, nil, luatest.Event{Type: gateway.EventOpen, Path: "/s/x", Header: http.Header{"X-User": {"Ada"}}})
+	r := run(t, nil,
+		luatest.Event{Type: gateway.EventOpen, Path: "/s/x", Header: http.Header{"X-User": {"Ada"}}})
 	expect(t, r, "welcome")
-	if want := (luatest.Log{Level: slog.LevelWarn, Text: "open Ada", File: "a.lua", Line: 3}); len(r.Logs) != 1 || r.Logs[0] != want {
+	if want := (luatest.Log{Level: slog.LevelWarn, Text: "open Ada", File: "a.lua",
+		Line: 3}); len(r.Logs) != 1 || r.Logs[0] != want {
 		t.Errorf("logs %+v, want %+v", r.Logs, want)
 	}
 	if r.SocketID == "" || r.Closed || r.Err != nil {
@@ -79,7 +82,8 @@ func TestOpen(t *testing.T) {
 
 func TestData(t *testing.T) {
 	expect(t, run(t, nil, luatest.Event{Path: "/s/x?q=1"}), "x 1 data-text", "own", "")
-	expect(t, run(t, nil, luatest.Event{Path: "/s/x", Message: gateway.Binary([]byte{1})}), "x  data-binary", "own", "AQ==")
+	expect(t, run(t, nil, luatest.Event{Path: "/s/x", Message: gateway.Binary([]byte{1})}),
+		"x  data-binary", "own", "AQ==")
 	r := run(t, nil, luatest.Event{Path: "/s/x", Message: gateway.Text("close")})
 	expect(t, r, "x  data-text", "own")
 	if !r.Closed || r.CloseCode != 1000 {
@@ -91,7 +95,8 @@ func TestData(t *testing.T) {
 }
 
 func TestClose(t *testing.T) {
-	r := run(t, nil, luatest.Event{Type: gateway.EventClose, Path: "/s/x", CloseCode: 4001, CloseReason: "bye"})
+	r := run(t, nil,
+		luatest.Event{Type: gateway.EventClose, Path: "/s/x", CloseCode: 4001, CloseReason: "bye"})
 	expect(t, r)
 	if len(r.Logs) != 1 || r.Logs[0].Text != "close\t4001\tbye" {
 		t.Errorf("logs %+v", r.Logs)
@@ -103,7 +108,8 @@ func TestFailure(t *testing.T) {
 	if r.Err == nil || r.Err.Error() != "a.lua:11: boom" || r.Closed {
 		t.Errorf("result %+v, want the error a.lua:11: boom and an open socket", r)
 	}
-	r = run(t, &lua.Options{CloseOnError: true}, luatest.Event{Path: "/s/x", Message: gateway.Text("fail")})
+	r = run(t, &lua.Options{CloseOnError: true},
+		luatest.Event{Path: "/s/x", Message: gateway.Text("fail")})
 	if r.Err == nil || !r.Closed || r.CloseCode != 1011 || r.CloseReason != "script_error" {
 		t.Errorf("result %+v, want the error, and closed with 1011", r)
 	}
@@ -111,10 +117,12 @@ func TestFailure(t *testing.T) {
 
 func TestErrors(t *testing.T) {
 	var problems lua.Problems
-	if _, err := luatest.Run(luatest.Files("a.lua", "--#ENDPOINT WEBSOCKET /a\nx ="), nil, luatest.Event{Path: "/a"}); !errors.As(err, &problems) {
+	if _, err := luatest.Run(luatest.Files("a.lua", "--#ENDPOINT WEBSOCKET /a\nx ="), nil,
+		luatest.Event{Path: "/a"}); !errors.As(err, &problems) {
 		t.Errorf("a solution that does not compile: %v", err)
 	}
-	for path, want := range map[string]string{"/none": "404", "/s/shut": "closed before the data event", "\x00": "invalid"} {
+	for path, want := range map[string]string{"/none": "404",
+		"/s/shut": "closed before the data event", "\x00": "invalid"} {
 		_, err := luatest.Run(luatest.Files("a.lua", script), nil, luatest.Event{Path: path})
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("path %q: error %v, want one with %q", path, err, want)

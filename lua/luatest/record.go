@@ -24,7 +24,9 @@ type watched struct {
 // Replace replaces the routes by such that are watched.
 func (w watched) Replace(owner string, routes []gateway.Route) error {
 	for i, rt := range routes {
-		routes[i].Endpoint = gateway.EndpointFunc(func(ctx context.Context, s *gateway.Socket, ev gateway.Event) error {
+		routes[i].Endpoint = gateway.EndpointFunc(func(
+			ctx context.Context, s *gateway.Socket, ev gateway.Event,
+		) error {
 			return w.rec.serve(ctx, rt.Endpoint, s, ev)
 		})
 	}
@@ -51,7 +53,8 @@ type recorder struct {
 // the replies. No client's text looks like it, as it is not in order.
 var mark = gateway.Binary([]byte("\x00luatest\xff"))
 
-func (r *recorder) serve(ctx context.Context, ep gateway.Endpoint, s *gateway.Socket, ev gateway.Event) error {
+func (r *recorder) serve(ctx context.Context, ep gateway.Endpoint, s *gateway.Socket,
+	ev gateway.Event) error {
 	if ev.Type == gateway.EventClose {
 		defer r.miss()
 	}

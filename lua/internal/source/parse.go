@@ -37,7 +37,8 @@ func ParseBody(file, pattern, text string) *Solution {
 		s.parseBlocks(file, body)
 		for _, ep := range s.Endpoints {
 			if ep.Pattern != pattern || len(s.Endpoints) > 1 {
-				s.problem(file, ep.HeaderLine, "expected one endpoint, that of %.200q, found %.200q", pattern, ep.Pattern)
+				s.problem(file, ep.HeaderLine, "expected one endpoint, that of %.200q, found %.200q", pattern,
+					ep.Pattern)
 			}
 		}
 		if s.Handler != nil {
@@ -79,7 +80,8 @@ func (s *Solution) clean(file string, data []byte) (string, bool) {
 		return "", false
 	}
 	if i := bytes.IndexByte(data, 0); i >= 0 {
-		s.problem(file, 1+bytes.Count(data[:i], []byte("\n")), "expected Lua source text, found a NUL byte")
+		s.problem(file, 1+bytes.Count(data[:i], []byte("\n")),
+			"expected Lua source text, found a NUL byte")
 		return "", false
 	}
 	text := strings.ReplaceAll(string(data), "\r\n", "\n")
@@ -138,7 +140,8 @@ func (s *Solution) beginEndpoint(file string, line int, h header) func(string) {
 	}
 	switch {
 	case m == "" || strings.HasPrefix(m, "/"):
-		s.problem(file, line, "expected a method after #ENDPOINT, as in %q", "--#ENDPOINT WEBSOCKET /path")
+		s.problem(file, line, "expected a method after #ENDPOINT, as in %q",
+			"--#ENDPOINT WEBSOCKET /path")
 		return nil
 	case methods[m]:
 		s.warn(file, line, "endpoint skipped: expected method %s, found %s", method, m)
@@ -155,7 +158,9 @@ func (s *Solution) beginEndpoint(file string, line int, h header) func(string) {
 	}
 	ep := Endpoint{Pattern: h.words[1], ContentType: strings.Join(h.words[2:], " "), HeaderLine: line}
 	if ep.ContentType != "" && !strings.Contains(h.words[2], "/") {
-		s.warn(file, line, "%.80q ignored: expected a content type, such as text/plain, or nothing after the path", ep.ContentType)
+		s.warn(file, line,
+			"%.80q ignored: expected a content type, such as text/plain, or nothing after the path",
+			ep.ContentType)
 		ep.ContentType = ""
 	}
 	return func(body string) {
@@ -167,11 +172,13 @@ func (s *Solution) beginEndpoint(file string, line int, h header) func(string) {
 func (s *Solution) beginEvent(file string, line int, h header) func(string) {
 	service, event, ok := h.event(file)
 	if !ok {
-		s.problem(file, line, "expected a service and an event after #EVENT, as in %q", "--#EVENT websocket websocket_info")
+		s.problem(file, line, "expected a service and an event after #EVENT, as in %q",
+			"--#EVENT websocket websocket_info")
 		return nil
 	}
 	if len(h.words) > 2 {
-		s.warn(file, line, "%.80q ignored: expected nothing after the event", strings.Join(h.words[2:], " "))
+		s.warn(file, line, "%.80q ignored: expected nothing after the event",
+			strings.Join(h.words[2:], " "))
 	}
 	if !isWebsocketInfo(service, event) {
 		return func(body string) {
@@ -183,7 +190,9 @@ func (s *Solution) beginEvent(file string, line int, h header) func(string) {
 
 func (s *Solution) setHandler(h Script) {
 	if s.Handler != nil {
-		s.problem(h.File, h.Line, "a second handler of websocket_info: expected one, the first is at %s:%d", s.Handler.File, s.Handler.Line)
+		s.problem(h.File, h.Line,
+			"a second handler of websocket_info: expected one, the first is at %s:%d", s.Handler.File,
+			s.Handler.Line)
 		return
 	}
 	s.Handler = &h

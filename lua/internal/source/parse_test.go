@@ -28,14 +28,16 @@ func TestHeaderForms(t *testing.T) {
 		"--#ENDPOINT WEBSOCKET /{a}/b/{c...}":               "/{a}/b/{c...} []",
 		"--#EVENT websocket websocket_info":                 "handler",
 		"-- #event WEBSOCKET websocket_info \t":             "handler",
-		"--#ENDPOINT get /p":                                "warning a.lua:1: endpoint skipped: expected method WEBSOCKET, found GET",
-		"-- #endpoint DELETE /p":                            "warning a.lua:1: endpoint skipped: expected method WEBSOCKET, found DELETE",
-		"--#EVENT device2 event":                            "event device2 event",
-		"-- #event Timer TIMER":                             "event timer timer",
-		"--#EVENT websocket_info":                           "event a websocket_info",
-		"--#EVENT websocket websocket_info v2":              `handler warning a.lua:1: "v2" ignored: expected nothing after the event`,
-		"--#EVENT websocket other":                          "event websocket other",
-		"-- #endpoint WEBSOKET /p":                          `problem a.lua:1: unknown method "WEBSOKET": expected WEBSOCKET`,
+		"--#ENDPOINT get /p": "warning a.lua:1: endpoint skipped: " +
+			"expected method WEBSOCKET, found GET",
+		"-- #endpoint DELETE /p": "warning a.lua:1: endpoint skipped: expected method " +
+			"WEBSOCKET, found DELETE",
+		"--#EVENT device2 event":               "event device2 event",
+		"-- #event Timer TIMER":                "event timer timer",
+		"--#EVENT websocket_info":              "event a websocket_info",
+		"--#EVENT websocket websocket_info v2": `handler warning a.lua:1: "v2" ignored: expected nothing after the event`,
+		"--#EVENT websocket other":             "event websocket other",
+		"-- #endpoint WEBSOKET /p":             `problem a.lua:1: unknown method "WEBSOKET": expected WEBSOCKET`,
 
 		// Remarks, not headers.
 		"-- #endpoint scripts of this file":  "",
@@ -99,7 +101,8 @@ func TestHeaderForms(t *testing.T) {
 }
 
 func TestParseKeepsLines(t *testing.T) {
-	s := source.ParseText("a.lua", "\ufeffone\r\n--#ENDPOINT WEBSOCKET /a\r\nthree\r\n\r\n--#ENDPOINT WEBSOCKET /b\r\nsix")
+	s := source.ParseText("a.lua",
+		"\ufeffone\r\n--#ENDPOINT WEBSOCKET /a\r\nthree\r\n\r\n--#ENDPOINT WEBSOCKET /b\r\nsix")
 	if len(s.Endpoints) != 2 || len(s.Problems) > 0 {
 		t.Fatalf("endpoints %+v, problems %v; want two, none", s.Endpoints, s.Problems)
 	}
@@ -116,9 +119,11 @@ func TestParseBody(t *testing.T) {
 		"return 1":                           "endpoint /p [] x:1 \"return 1\\n\"\n",
 		"":                                   "endpoint /p [] x:1 \"\"\n",
 		"--#ENDPOINT WEBSOCKET /p\nreturn 1": "endpoint /p [] x:2 \"return 1\\n\"\n",
-		"--#ENDPOINT WEBSOCKET /q\nreturn 1": "endpoint /q [] x:2 \"return 1\\n\"\nproblem x:1: expected one endpoint, that of \"/p\", found \"/q\"\n",
-		"a\x00":                              "problem x:1: expected Lua source text, found a NUL byte\n",
-		"--#EVENT websocket websocket_info":  "handler x:2 \"\"\nproblem x:2: expected an endpoint, found an event handler\n",
+		"--#ENDPOINT WEBSOCKET /q\nreturn 1": "endpoint /q [] x:2 \"return 1\\n\"\nproblem x:1: " +
+			"expected one endpoint, that of \"/p\", found \"/q\"\n",
+		"a\x00": "problem x:1: expected Lua source text, found a NUL byte\n",
+		"--#EVENT websocket websocket_info": "handler x:2 \"\"\nproblem x:2: expected an endpoint, " +
+			"found an event handler\n",
 	} {
 		if got := describe(source.ParseBody("x", "/p", text)); got != want {
 			t.Errorf("ParseBody(%q) =\n%swant\n%s", text, got, want)
@@ -143,7 +148,8 @@ func TestModuleName(t *testing.T) {
 func FuzzParseText(f *testing.F) {
 	for _, seed := range []string{
 		"--#ENDPOINT WEBSOCKET /a/{b}\nreturn 1\n--#EVENT websocket websocket_info\r\nprint(1)",
-		"-- #endpoint get /x\n\n--#ENDPOINT WEBSOCKET /{a}/x text/plain\n--#ENDPOINT WEBSOCKET /x/{b...}\n",
+		"-- #endpoint get /x\n\n--#ENDPOINT WEBSOCKET /{a}/x text/plain\n--#ENDPOINT WEBSOCKET " +
+			"/x/{b...}\n",
 		"\ufeff--#ENDPOINT\n--#ENDPOINT x\n--#EVENT\n\x00",
 		"\x1bLua", "\r\n\r\r\n--#EVENT a b",
 	} {

@@ -36,7 +36,8 @@ func parsePattern(path string) (pattern, error) {
 	if !strings.HasPrefix(path, "/") {
 		return nil, errors.New(`expected "/" at its start`)
 	}
-	if i := strings.IndexFunc(path, func(r rune) bool { return r <= ' ' || r == 0x7f || r == '?' || r == '#' || r == '\\' }); i >= 0 {
+	if i := strings.IndexFunc(path,
+		func(r rune) bool { return r <= ' ' || r == 0x7f || r == '?' || r == '#' || r == '\\' }); i >= 0 {
 		return nil, fmt.Errorf("expected no %q in a path", path[i:i+1])
 	}
 	parts := strings.Split(path[1:], "/")
@@ -60,7 +61,8 @@ func parseSegment(part string, last bool, names map[string]bool) (segment, error
 		return segment{}, errors.New("expected no empty part: no request path has one")
 	case !strings.ContainsAny(part, "{}"):
 		text, err := url.PathUnescape(part)
-		if err != nil || text == "." || text == ".." || strings.Contains(text, "\x00") || !utf8.ValidString(text) {
+		if err != nil || text == "." || text == ".." || strings.Contains(text, "\x00") ||
+			!utf8.ValidString(text) {
 			return segment{}, fmt.Errorf("expected no part %.80q: no request path has one", part)
 		}
 		return segment{kind: literal, text: text}, nil
@@ -76,7 +78,8 @@ func parseSegment(part string, last bool, names map[string]bool) (segment, error
 	case isRest && !last:
 		return segment{}, fmt.Errorf("expected {%.80s...} only at the end", name)
 	case !validName(name):
-		return segment{}, fmt.Errorf("expected a name of ASCII letters, digits and _ between { and }, found %.80q", name)
+		return segment{},
+			fmt.Errorf("expected a name of ASCII letters, digits and _ between { and }, found %.80q", name)
 	case names[name]:
 		return segment{}, fmt.Errorf("expected each parameter once, found {%.80s} twice", name)
 	}
@@ -144,7 +147,8 @@ func compareSegments(a, b segment) relation {
 		return disjoint
 	case a.kind == b.kind:
 		return equal
-	case a.kind == param && b.kind == literal && b.text == "", b.kind == param && a.kind == literal && a.text == "":
+	case a.kind == param && b.kind == literal && b.text == "", b.kind == param && a.kind == literal &&
+		a.text == "":
 		return disjoint // a parameter is never empty
 	case a.kind > b.kind:
 		return wider

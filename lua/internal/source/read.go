@@ -82,7 +82,8 @@ func (s *Solution) list(fsys fs.FS) []string {
 		case d.IsDir():
 			return nil
 		case !strings.EqualFold(path.Ext(file), ".lua"):
-			if lower := strings.ToLower(file); strings.Contains(path.Base(lower), ".lua") && !strings.HasSuffix(file, "~") {
+			if lower := strings.ToLower(file); strings.Contains(path.Base(lower), ".lua") &&
+				!strings.HasSuffix(file, "~") {
 				s.warn(file, 1, "file skipped: expected a name that ends in .lua")
 			}
 			return nil
@@ -90,7 +91,8 @@ func (s *Solution) list(fsys fs.FS) []string {
 		kind, top := place(file)
 		if kind == unknown {
 			if !strays[top] {
-				s.warn(file, 1, "files in %s/ are skipped: expected endpoints/, modules/ or event_handler/", top)
+				s.warn(file, 1, "files in %s/ are skipped: expected endpoints/, modules/ or event_handler/",
+					top)
 			}
 			strays[top] = true
 			return nil
@@ -171,7 +173,8 @@ func (s *Solution) add(file, text string) {
 	kind, top := place(file)
 	switch kind {
 	case modules:
-		s.Modules = append(s.Modules, Module{Script{file, 1, unhash(text)}, ModuleName(file[len(top)+1:])})
+		s.Modules = append(s.Modules,
+			Module{Script{file, 1, unhash(text)}, ModuleName(file[len(top)+1:])})
 	case handlers:
 		s.addHandler(file, text, eventOf(file[len(top)+1:]))
 	default:
@@ -193,7 +196,8 @@ func (s *Solution) addHandler(file, text, event string) {
 			s.Events = append(s.Events, Event{Script{file, 1, text}, service, name, 0})
 			return
 		}
-		s.warn(file, 1, "event handler skipped: expected the name websocket_websocket_info.lua or a line %q",
+		s.warn(file, 1,
+			"event handler skipped: expected the name websocket_websocket_info.lua or a line %q",
 			"--#EVENT websocket websocket_info")
 	}
 }

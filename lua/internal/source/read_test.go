@@ -28,7 +28,8 @@ func describe(s *source.Solution) string {
 		fmt.Fprintf(&b, "module %s %s:%d %q\n", m.Name, m.File, m.Line, m.Body)
 	}
 	for _, ep := range s.Endpoints {
-		fmt.Fprintf(&b, "endpoint %s [%s] %s:%d %q\n", ep.Pattern, ep.ContentType, ep.File, ep.Line, ep.Body)
+		fmt.Fprintf(&b, "endpoint %s [%s] %s:%d %q\n", ep.Pattern, ep.ContentType, ep.File, ep.Line,
+			ep.Body)
 	}
 	if s.Handler != nil {
 		fmt.Fprintf(&b, "handler %s:%d %q\n", s.Handler.File, s.Handler.Line, s.Handler.Body)
@@ -72,14 +73,17 @@ func TestReadLayouts(t *testing.T) {
 			),
 		},
 		"flat": {
-			files("a.lua", "--#ENDPOINT WEBSOCKET /a\n", "b.lua", "-- x\n--#EVENT websocket websocket_info\nreturn 1\n"),
+			files("a.lua", "--#ENDPOINT WEBSOCKET /a\n", "b.lua",
+				"-- x\n--#EVENT websocket websocket_info\nreturn 1\n"),
 			lines(`endpoint /a [] a.lua:2 ""`, `handler b.lua:3 "return 1\n"`),
 		},
 		"tests, names in capitals, names that are not quite": {
 			files(
 				"a.LUA", "--#ENDPOINT WEBSOCKET /a\n",
-				"modules/A.Lua", "x = 1\n", "modules/a_test.lua", "error()", "modules/lib/b_SPEC.lua", "error()",
-				"endpoints/a_test.lua", "x", "modules/notes.lua.txt", "x", "modules/old.lua~", "x", "modules/c.luac", "x",
+				"modules/A.Lua", "x = 1\n", "modules/a_test.lua", "error()", "modules/lib/b_SPEC.lua",
+				"error()",
+				"endpoints/a_test.lua", "x", "modules/notes.lua.txt", "x", "modules/old.lua~", "x",
+				"modules/c.luac", "x",
 			),
 			lines(
 				`module A modules/A.Lua:1 "x = 1\n"`,
@@ -189,7 +193,8 @@ func TestReadLayouts(t *testing.T) {
 				`problem b.lua:3: a second handler of websocket_info: expected one, the first is at a.lua:10`,
 				`problem c.lua:2: expected Lua source text, found a NUL byte`,
 				`problem d.lua:1: expected Lua source text, found a compiled chunk`,
-				fmt.Sprintf(`problem e.lua:1: expected a readable file of at most %d bytes: it has %d`, source.MaxFileSize, source.MaxFileSize+1),
+				fmt.Sprintf(`problem e.lua:1: expected a readable file of at most %d bytes: it has %d`,
+					source.MaxFileSize, source.MaxFileSize+1),
 				`problem f.lua:1: expected UTF-8 text, found UTF-16`,
 				`problem modules/m/n.lua:1: module "m.n" is also the name of modules/m.n.lua; expected each name once`,
 			),
@@ -226,7 +231,8 @@ func (b broken) Open(name string) (fs.File, error) {
 func TestReadReportsWhatCannotBeRead(t *testing.T) {
 	m := files("a.lua", "--#ENDPOINT WEBSOCKET /a\n", "endpoints/b.lua", "--#ENDPOINT WEBSOCKET /b\n")
 	for name, want := range map[string]string{
-		"a.lua":     fmt.Sprintf("a.lua:1: expected a readable file of at most %d bytes: the disk is gone", source.MaxFileSize),
+		"a.lua": fmt.Sprintf("a.lua:1: expected a readable file of at most %d bytes: the disk is "+
+			"gone", source.MaxFileSize),
 		"endpoints": "endpoints:1: expected a readable folder: the disk is gone",
 		".":         ".:1: expected a readable folder: the disk is gone",
 	} {

@@ -93,7 +93,8 @@ type Note struct {
 func (n Note) String() string { return fmt.Sprintf("%s:%d: %s", n.File, n.Line, n.Text) }
 
 func compareNotes(a, b Note) int {
-	return cmp.Or(cmp.Compare(a.File, b.File), cmp.Compare(a.Line, b.Line), cmp.Compare(a.Text, b.Text))
+	return cmp.Or(cmp.Compare(a.File, b.File), cmp.Compare(a.Line, b.Line),
+		cmp.Compare(a.Text, b.Text))
 }
 
 func (s *Solution) warn(file string, line int, format string, args ...any) {
@@ -110,7 +111,8 @@ func (s *Solution) finish() {
 	s.checkModules()
 	s.checkEvents()
 	if len(s.Endpoints) == 0 && s.Handler == nil && len(s.Events) == 0 && len(s.Problems) == 0 {
-		s.problem(".", 1, "the solution is empty: expected a line %q above an endpoint, or %q above an event handler",
+		s.problem(".", 1,
+			"the solution is empty: expected a line %q above an endpoint, or %q above an event handler",
 			"--#ENDPOINT WEBSOCKET /path", "--#EVENT websocket websocket_info")
 	}
 	slices.SortStableFunc(s.Warnings, compareNotes)
@@ -122,7 +124,8 @@ func (s *Solution) finish() {
 func (s *Solution) checkRoutes() {
 	if len(s.Endpoints) > maxEndpoints {
 		ep := s.Endpoints[maxEndpoints]
-		s.problem(ep.File, ep.HeaderLine, "expected at most %d endpoints in a solution, found %d", maxEndpoints, len(s.Endpoints))
+		s.problem(ep.File, ep.HeaderLine, "expected at most %d endpoints in a solution, found %d",
+			maxEndpoints, len(s.Endpoints))
 		return
 	}
 	routes := make([]pattern, 0, len(s.Endpoints))
@@ -164,7 +167,8 @@ func (s *Solution) checkEvents() {
 	kept := s.Events[:0]
 	for _, e := range s.Events {
 		if o, ok := first[e.Key()]; ok {
-			s.warn(e.File, max(1, e.HeaderLine), "event handler skipped: expected one of %.80s %.80s, the first is at %s:%d",
+			s.warn(e.File, max(1, e.HeaderLine),
+				"event handler skipped: expected one of %.80s %.80s, the first is at %s:%d",
 				e.Service, e.Name, o.File, o.Line)
 			continue
 		}

@@ -69,7 +69,7 @@ func (i instruction) jumps() bool {
 	return op == opJmp || op == opForLoop || op == opForPrep || op == opTForLoop
 }
 
-// tests reports whether the instruction decides over the jump after it; the two
+// tests reports whether the instruction decides whether the jump after it is taken; the two
 // must stay together.
 func (i instruction) tests() bool { return i.op() >= opEq && i.op() <= opTestSet }
 
@@ -109,7 +109,9 @@ func abc(op, a, b, c int) instruction {
 	return instruction(op) | instruction(a)<<6 | instruction(c)<<14 | instruction(b)<<23
 }
 
-func abx(op, a, bx int) instruction { return instruction(op) | instruction(a)<<6 | instruction(bx)<<14 }
+func abx(op, a, bx int) instruction {
+	return instruction(op) | instruction(a)<<6 | instruction(bx)<<14
+}
 
 // A proto is a function's prototype as it stands in a binary chunk. Parts that
 // the rewriter does not look into are kept as bytes.
@@ -188,7 +190,8 @@ func (d *decoder) string() []byte {
 }
 
 func (d *decoder) proto() *proto {
-	p := &proto{lines: [2]int32{d.int(), d.int()}, params: d.byte(), vararg: d.byte(), maxStack: int(d.byte())}
+	p := &proto{lines: [2]int32{d.int(), d.int()}, params: d.byte(), vararg: d.byte(),
+		maxStack: int(d.byte())}
 	p.code = make([]instruction, d.count(4))
 	for i := range p.code {
 		p.code[i] = instruction(d.int())
@@ -247,7 +250,9 @@ func (d *decoder) constants() []byte {
 	return start[:len(start)-len(d.b)]
 }
 
-func appendInt(b []byte, v int) []byte { return binary.LittleEndian.AppendUint32(b, uint32(int32(v))) }
+func appendInt(b []byte, v int) []byte {
+	return binary.LittleEndian.AppendUint32(b, uint32(int32(v)))
+}
 
 func (p *proto) encode(b []byte) []byte {
 	b = appendInt(appendInt(b, int(p.lines[0])), int(p.lines[1]))

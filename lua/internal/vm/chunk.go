@@ -52,7 +52,8 @@ func Compile(ctx context.Context, source, name string) (*Chunk, error) {
 // pieceSize is how much source the parser gets at once.
 const pieceSize = 16
 
-var errCompileTime = errors.New("compiling takes too long; is there a very long chain of elseif, and, or, break or goto?")
+var errCompileTime = errors.New("compiling takes too long; is there a very long chain of elseif, " +
+	"and, or, break or goto?")
 
 // pieces gives the parser its source bit by bit and asks each time whether to go
 // on. Nothing else can interrupt the parser, which walks the list of all jumps
@@ -83,7 +84,8 @@ func (p *pieces) line() int { return 1 + strings.Count(p.text[:p.at], "\n") }
 
 // compile leaves the stack of l as it was. It stops soon after goOn, which it
 // asks every few bytes, has returned an error.
-func compile(l *golua.State, source, name string, goOn func() error, p plan) (code []byte, err error) {
+func compile(l *golua.State, source, name string, goOn func() error,
+	p plan) (code []byte, err error) {
 	top := l.Top()
 	defer func() {
 		// The parser's panics come as errors, but those of Dump do not.
@@ -145,7 +147,9 @@ func checkJumps(source, name string) error {
 		if word := source[start:end]; word == "break" || word == "goto" {
 			if jumps++; jumps > maxJumps {
 				line := 1 + strings.Count(source[:start], "\n")
-				return &SyntaxError{Name: name, Line: line, Text: fmt.Sprintf("compiling takes too long: more than %d break and goto in one script", maxJumps)}
+				return &SyntaxError{Name: name, Line: line,
+					Text: fmt.Sprintf("compiling takes too long: more than %d break and goto in one script",
+						maxJumps)}
 			}
 		}
 		start = end + 1

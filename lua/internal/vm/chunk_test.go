@@ -21,7 +21,8 @@ func TestCompileJumps(t *testing.T) {
 			t.Errorf("Compile of 50000 %s = %v, want an error at line %d", jump, err, maxJumps+2)
 		}
 	}
-	if _, err := Compile(context.Background(), strings.Repeat("breakers, gotos, _break, goto1 = 1\n", 2*maxJumps), "names"); err != nil {
+	if _, err := Compile(context.Background(),
+		strings.Repeat("breakers, gotos, _break, goto1 = 1\n", 2*maxJumps), "names"); err != nil {
 		t.Errorf("names that begin with the words: %v", err)
 	}
 }
@@ -52,15 +53,18 @@ func TestCompileStops(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			start := time.Now()
-			_, err := Compile(&endsAfter{context.Background(), 100}, c.before+strings.Repeat(c.part, 50_000)+c.after, "long")
+			_, err := Compile(&endsAfter{context.Background(), 100},
+				c.before+strings.Repeat(c.part, 50_000)+c.after, "long")
 			if took := time.Since(start); took > 20*time.Second {
 				t.Errorf("took %v", took)
 			}
 			var syntax *SyntaxError
-			if !errors.As(err, &syntax) || syntax.Line < 2 || syntax.Line > 50_000 || !strings.Contains(syntax.Text, "too long") {
+			if !errors.As(err, &syntax) || syntax.Line < 2 || syntax.Line > 50_000 ||
+				!strings.Contains(syntax.Text, "too long") {
 				t.Errorf("Compile = %v, want an error with the line that was reached", err)
 			}
-			if _, err := Compile(context.Background(), c.before+strings.Repeat(c.part, 200)+c.after, "short"); err != nil {
+			if _, err := Compile(context.Background(), c.before+strings.Repeat(c.part, 200)+c.after,
+				"short"); err != nil {
 				t.Errorf("a chain of 200: %v", err)
 			}
 		})

@@ -126,25 +126,30 @@ func (g *generator) coroutineProgram() string {
 			)
 		case 1:
 			b.WriteString(
-				"for i = 1, 3 do local v = i + own local h = function() v = v + 1 return v end note(coroutine.yield(h())) note(h()) end\n",
+				"for i = 1, 3 do local v = i + own local h = function() v = v + 1 return v end " +
+					"note(coroutine.yield(h())) note(h()) end\n",
 			)
 		case 2:
 			b.WriteString("shared = shared + 1 note(shared) coroutine.yield(shared)\n")
 		case 3:
 			b.WriteString(
-				"note(select(2, pcall(function() local k = own error({k}) end))[1]) own = own + (coroutine.yield(own) or 0)\n",
+				"note(select(2, pcall(function() local k = own error({k}) end))[1]) own = own + " +
+					"(coroutine.yield(own) or 0)\n",
 			)
 		case 4:
 			b.WriteString(
-				"for v in coroutine.wrap(function() for k = 1, 3 do local z = k coroutine.yield((function() z = z + own return z end)()) end end) do note(v) end\n",
+				"for v in coroutine.wrap(function() for k = 1, 3 do local z = k coroutine.yield((function() " +
+					"z = z + own return z end)()) end end) do note(v) end\n",
 			)
 		case 5:
 			b.WriteString(
-				"local fs = {} for i = 1, 3 do local q = i fs[i] = function() q = q * 2 + own return q end end coroutine.yield(#fs) for i = 1, 3 do note(fs[i]()) end\n",
+				"local fs = {} for i = 1, 3 do local q = i fs[i] = function() q = q * 2 + own return q end " +
+					"end coroutine.yield(#fs) for i = 1, 3 do note(fs[i]()) end\n",
 			)
 		case 6:
 			b.WriteString(
-				"local function rec(n) local m = n local g = function() m = m + 1 return m end if n > 0 then return rec(n - 1) + g() end coroutine.yield(own) return g() end note(rec(3))\n",
+				"local function rec(n) local m = n local g = function() m = m + 1 return m end if n > 0 then " +
+					"return rec(n - 1) + g() end coroutine.yield(own) return g() end note(rec(3))\n",
 			)
 		}
 	}
@@ -154,7 +159,8 @@ func (g *generator) coroutineProgram() string {
 		fmt.Fprintf(&b, "%d,", 1+g.IntN(workers))
 	}
 	b.WriteString(
-		"}\nfor n, i in ipairs(order) do local ok, v = coroutine.resume(cos[i], i) note(i) note(ok) note(v) end\nreturn table.concat(out, \" \")",
+		"}\nfor n, i in ipairs(order) do local ok, v = coroutine.resume(cos[i], i) note(i) note(ok) " +
+			"note(v) end\nreturn table.concat(out, \" \")",
 	)
 	return b.String()
 }

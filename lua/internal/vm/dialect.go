@@ -41,7 +41,8 @@ func translate(source string) string {
 			done = end
 		}
 		if kind != tokenBlank {
-			names = kind == tokenValue || kind == tokenWord && !strings.Contains(wordsInExpressions, " "+text+" ") ||
+			names = kind == tokenValue ||
+				kind == tokenWord && !strings.Contains(wordsInExpressions, " "+text+" ") ||
 				strings.Contains(" ; ) ] } ... :: ", " "+text+" ")
 		}
 		at = end
@@ -69,7 +70,8 @@ func plainEscapes(quoted string) string {
 // wordsInExpressions are those after which no statement can begin.
 const wordsInExpressions = " and elseif for function if in local not or return until while "
 
-const reserved = " and break do else elseif end false for function goto if in local nil not or repeat return then true until while "
+const reserved = " and break do else elseif end false for function goto if in local nil not or " +
+	"repeat return then true until while "
 
 // beginsWord reports whether the next token is a name.
 func beginsWord(source string, at int) bool {
@@ -118,7 +120,8 @@ func token(source string, at int) (end int, kind tokenKind) {
 			return end, tokenValue
 		}
 	case isWordByte(c):
-		for end = at; end < len(source) && (isWordByte(source[end]) || isDigit(c) && source[end] == '.'); end++ {
+		for end = at; end < len(source) &&
+			(isWordByte(source[end]) || isDigit(c) && source[end] == '.'); end++ {
 		}
 		if isDigit(c) {
 			return end, tokenValue

@@ -16,7 +16,8 @@ func TestUnicodeEscapes(t *testing.T) {
 			t.Errorf("%s: got %q, %v, want %q", source, got, err, want)
 		}
 	}
-	for _, source := range []string{`return "\u{110000}"`, `return "\u{}"`, `return "\u{4"`, `return "\u41"`} {
+	for _, source := range []string{`return "\u{110000}"`, `return "\u{}"`, `return "\u{4"`,
+		`return "\u41"`} {
 		if _, err := runLua(t, source, Limits{}); err == nil {
 			t.Errorf("%s compiles", source)
 		}
@@ -65,7 +66,8 @@ func TestGotoAsName(t *testing.T) {
 		"return goto\n\n..nil":          "test:",
 	} {
 		_, err := runLua(t, source, Limits{})
-		if err == nil || !strings.HasPrefix(err.Error(), want) || strings.Contains(err.Error(), gotoName) {
+		if err == nil || !strings.HasPrefix(err.Error(), want) ||
+			strings.Contains(err.Error(), gotoName) {
 			t.Errorf("%q: %v, want %s", source, err, want)
 		}
 	}

@@ -18,12 +18,14 @@ func FuzzScript(f *testing.F) {
 		f.Add(c.body)
 	}
 	for _, source := range []string{
-		"", "return", "\x1bLua", "\x1bLuaR\x00\x01\x04\x08\x04\x08\x00\x19\x93\r\n\x1a\n", "#!lua\nreturn 1", "return ...", "goto x ::x::", "local function f() end f()()",
+		"", "return", "\x1bLua", "\x1bLuaR\x00\x01\x04\x08\x04\x08\x00\x19\x93\r\n\x1a\n",
+		"#!lua\nreturn 1", "return ...", "goto x ::x::", "local function f() end f()()",
 		`x = 1 _G.string = nil _ENV = nil return ("x"):rep(3)`,
 		`string.rep = nil next = nil setmetatable(_G, nil) getmetatable("").__index = function() return 1 end return ("x").y`,
 		`local t = {} for i = 1, 3 do t[i] = function() i = i + 1 return i % 2 .. "x" end end return t[1](), t[2]()`,
 		`return select(-1, pcall(string.format, "%5.2f %q %s", 1.5, "\0", {})), os.date("%c", 0), tostring(print)`,
-		`local a <const> = 1`, `return 1 // 2 & 3`, `for k, v in pairs(_G) do pcall(v) pcall(v, k, v) end`,
+		`local a <const> = 1`, `return 1 // 2 & 3`,
+		`for k, v in pairs(_G) do pcall(v) pcall(v, k, v) end`,
 		`for _, lib in pairs{string, table, math, os, json, log, bit, bit32} do for _, f in pairs(lib) do for _, x in pairs{1, -1, 2^53, 0/0, 1/0, "x", "", {}, print, true} do pcall(f, x) pcall(f, x, x) pcall(f, x, x, x) pcall(f, "x", x, x, x) pcall(f, {1, 2}, x, x, x) end end end`,
 		`return from_json('{"a":[1,null,{}],"b":"\\ud83d"}'), to_json{1, {x = 2}}`,
 		`local f = load("return " .. ("("):rep(190) .. "1" .. (")"):rep(190)) return f and f()`,
@@ -33,7 +35,8 @@ func FuzzScript(f *testing.F) {
 		f.Add(source)
 	}
 	f.Fuzz(func(t *testing.T, source string) {
-		limits := Limits{Instructions: 50_000, Time: 200 * time.Millisecond, Memory: 1 << 20, String: 64 << 10, Depth: 300, Output: 4096}
+		limits := Limits{Instructions: 50_000, Time: 200 * time.Millisecond, Memory: 1 << 20,
+			String: 64 << 10, Depth: 300, Output: 4096}
 		ctx, cancel := context.WithTimeout(context.Background(), 200*time.Millisecond)
 		defer cancel()
 		start := time.Now()
@@ -53,7 +56,8 @@ func FuzzScript(f *testing.F) {
 		if s.Broken() {
 			return
 		}
-		probe, err := Compile(context.Background(), `return type(x) .. type(io) .. type(debug) .. type(package) .. type(dofile)`, "probe")
+		probe, err := Compile(context.Background(),
+			`return type(x) .. type(io) .. type(debug) .. type(package) .. type(dofile)`, "probe")
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -7,8 +7,8 @@ import (
 )
 
 // held adds up what can be reached from the State: its stack, dead slots
-// included, its globals, what modules have returned, and everything they refer to. What is not the VM's own
-// does not count and must not even be read, since others may be writing it: Go
+// included, its globals, what modules have returned, and everything they refer to. What
+// is not the VM's own does not count and must not even be read, since others may be writing it: Go
 // functions and what they hold, and the data of the host. It stops soon after
 // limit bytes.
 //
@@ -92,7 +92,8 @@ func (h *holder) value(v reflect.Value) {
 func (h *holder) slice(v reflect.Value) {
 	h.bytes += int64(v.Len()) * int64(v.Type().Elem().Size())
 	switch v.Type().Elem().Kind() {
-	case reflect.Interface, reflect.Pointer, reflect.Slice, reflect.Map, reflect.Struct, reflect.String:
+	case reflect.Interface, reflect.Pointer, reflect.Slice, reflect.Map, reflect.Struct,
+		reflect.String:
 	default:
 		return
 	}

@@ -21,7 +21,8 @@ func TestHeldIsTheVMsOwn(t *testing.T) {
 	}
 	before := s.held(1 << 40)
 	s.SetGlobal("lazy", s.NewLazy(src))
-	s.SetGlobal("f", s.Function("f", func(c *Call) error { c.Return(float64(len(src.data))); return nil }))
+	s.SetGlobal("f",
+		s.Function("f", func(c *Call) error { c.Return(float64(len(src.data))); return nil }))
 	if more := s.held(1<<40) - before; more <= 0 || more > 10_000 {
 		t.Errorf("a lazy table and a function count as %d bytes", more)
 	}

@@ -152,7 +152,8 @@ func (w *jsonWriter) number(f float64) error {
 func (w *jsonWriter) table(index, depth int) error {
 	keys := w.s.keys(w.l, index, nil)
 	mark := w.s.markOf(w.l, index)
-	if n, ok := arrayLength(keys, mark == "array"); ok && mark != "object" && (n > 0 || mark == "array") {
+	if n, ok := arrayLength(keys, mark == "array"); ok && mark != "object" &&
+		(n > 0 || mark == "array") {
 		return w.array(index, n, depth)
 	}
 	return w.object(index, keys, depth)

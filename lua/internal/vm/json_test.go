@@ -88,7 +88,8 @@ func (g jsonGen) value(depth int) any {
 func (g jsonGen) text() string {
 	var b strings.Builder
 	for range g.IntN(8) {
-		b.WriteString([]string{"a", "b", "1", "12", "Z", "_", " ", "\"", "\\", "/", "\n", "\t", "\x00", "\x1f", "\x7f", "é", "€", "😀", "<", "\ufffd", "[", "}"}[g.IntN(22)])
+		b.WriteString([]string{"a", "b", "1", "12", "Z", "_", " ", "\"", "\\", "/", "\n", "\t", "\x00",
+			"\x1f", "\x7f", "é", "€", "😀", "<", "\ufffd", "[", "}"}[g.IntN(22)])
 	}
 	return b.String()
 }
@@ -182,7 +183,8 @@ func inLua(v any) any {
 // blanks: arrays stay arrays and objects objects, empty ones too, and numbers
 // lose nothing.
 func TestJSONRoundTrip(t *testing.T) {
-	f := newLuaFunc(t, `local v, err = from_json((...)) if err then return "error: " .. err end return to_json(v)`)
+	f := newLuaFunc(t,
+		`local v, err = from_json((...)) if err then return "error: " .. err end return to_json(v)`)
 	g := jsonGen{rand.New(rand.NewPCG(8259, 1))}
 	for range 3000 {
 		v := g.value(4)
@@ -197,7 +199,8 @@ func TestJSONRoundTrip(t *testing.T) {
 			t.Fatalf("%s\nbecomes %s when read and written again", want, again)
 		}
 		var back any
-		if err := json.Unmarshal([]byte(got.(string)), &back); err != nil || !reflect.DeepEqual(back, inLua(v)) {
+		if err := json.Unmarshal([]byte(got.(string)), &back); err != nil ||
+			!reflect.DeepEqual(back, inLua(v)) {
 			t.Fatalf("%s\nmeans something else: %v", got, err)
 		}
 	}
@@ -306,8 +309,9 @@ func TestJSONRules(t *testing.T) {
 		`return from_json('{"a":1,"a":2}').a`:                                                         "2",
 		// What has no form, and what is no JSON.
 		`return to_json{f = print, x = 1}, (to_json(print)), (to_json({print})), (to_json({[true] = 1})), (pcall(to_json))`: `{"x":1} nil nil nil false`,
-		`return from_json("")`:                        "nil invalid JSON: unexpected end",
-		`return from_json("{} x")`:                    "nil invalid JSON at byte 4: something follows the value",
+		`return from_json("")`: "nil invalid JSON: unexpected end",
+		`return from_json("{} x")`: "nil invalid JSON at byte 4: something follows " +
+			"the value",
 		`return from_json('{"a" 1}')`:                 "nil invalid JSON at byte 6: unexpected '1'",
 		`local v, err = from_json(nil) return v, err`: "nil from_json: string expected, got nil",
 		`return from_json({})`:                        "nil from_json: string expected, got table",

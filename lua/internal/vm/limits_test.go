@@ -19,11 +19,12 @@ var exceeding = map[string]struct {
 }{
 	"instructions": {Limits{Instructions: 20_000}, `while true do end`},
 	"time":         {Limits{Time: 10 * time.Millisecond, Instructions: -1}, `while true do end`},
-	"memory":       {Limits{Memory: 1 << 20}, `local t = {} while true do t[#t + 1] = ("x"):rep(1000) .. #t end`},
-	"output":       {Limits{Output: 1000}, `while true do print("0123456789") end`},
-	"total":        {Limits{Total: 10 * time.Millisecond, Instructions: -1}, `while true do end`},
-	"lines":        {Limits{Lines: 100}, `while true do print() end`},
-	"depth":        {Limits{Depth: 100}, `local function f() return 1 + f() end f()`},
+	"memory": {Limits{Memory: 1 << 20},
+		`local t = {} while true do t[#t + 1] = ("x"):rep(1000) .. #t end`},
+	"output": {Limits{Output: 1000}, `while true do print("0123456789") end`},
+	"total":  {Limits{Total: 10 * time.Millisecond, Instructions: -1}, `while true do end`},
+	"lines":  {Limits{Lines: 100}, `while true do print() end`},
+	"depth":  {Limits{Depth: 100}, `local function f() return 1 + f() end f()`},
 }
 
 // No place where a script can run code lets it escape a budget, and none makes
@@ -107,10 +108,11 @@ func TestSetupHasBudgets(t *testing.T) {
 func TestTotalBudget(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		prints := 0
-		s := New(Config{Limits: Limits{Total: time.Second, Time: time.Millisecond}, Print: func(s *State, _, _, _ string, _ int) {
-			prints++
-			time.Sleep(10 * time.Millisecond)
-		}})
+		s := New(Config{Limits: Limits{Total: time.Second, Time: time.Millisecond},
+			Print: func(s *State, _, _, _ string, _ int) {
+				prints++
+				time.Sleep(10 * time.Millisecond)
+			}})
 		_, usage, err := runIn(t, s, `while true do pcall(print) for i = 1, 2000 do end end`)
 		checkOverrun(t, err, "total")
 		if prints < 100 || prints > 103 {
@@ -130,17 +132,27 @@ func TestLimitsAreExact(t *testing.T) {
 		want   string
 	}{
 		{Limits{Output: 100}, `for i = 1, 10 do print("0123456789") end return "ok"`, "ok"},
-		{Limits{Output: 100}, `for i = 1, 11 do print("0123456789") end return "ok"`, "sends or prints more than 100 bytes"},
-		{Limits{Depth: 50}, `local function f(n) if n > 0 then return 1 + f(n - 1) end while n < 3000 do n = n + 1 end return 0 end return f(30)`, "30"},
-		{Limits{Depth: 50}, `local function f(n) if n > 0 then return 1 + f(n - 1) end while n < 3000 do n = n + 1 end return 0 end return f(60)`, "stack overflow: more than 50 nested calls"},
+		{Limits{Output: 100}, `for i = 1, 11 do print("0123456789") end return "ok"`,
+			"sends or prints more than 100 bytes"},
+		{Limits{Depth: 50},
+			`local function f(n) if n > 0 then return 1 + f(n - 1) end while n < 3000 do n = n + 1 end return 0 end return f(30)`, "30"},
+		{Limits{Depth: 50},
+			`local function f(n) if n > 0 then return 1 + f(n - 1) end while n < 3000 do n = n + 1 end return 0 end return f(60)`, "stack overflow: more than 50 nested calls"},
 		{Limits{Instructions: 10_000}, `for i = 1, 8000 do end return "ok"`, "ok"},
-		{Limits{Instructions: 10_000}, `for i = 1, 13000 do end return "ok"`, "more than 10000 instructions"},
+		{Limits{Instructions: 10_000}, `for i = 1, 13000 do end return "ok"`,
+			"more than 10000 instructions"},
 		{Limits{Instructions: 10_000}, `return #("x"):rep(1e5):reverse()`, "100000"},
-		{Limits{Instructions: 10_000}, `for i = 1, 100 do ("x"):rep(1e5):reverse() end`, "more than 10000 instructions"},
-		{Limits{Memory: 1 << 20}, `local t = {} for i = 1, 500 do t[i] = ("x"):rep(1000) .. i end return #t`, "500"},
-		{Limits{Memory: 1 << 20}, `local t = {} for i = 1, 5000 do t[i] = ("x"):rep(1000) .. i end return #t`, "holds more than 1048576 bytes"},
-		{Limits{Memory: 1 << 20}, `for i = 1, 20000 do local t = ("x"):rep(1000) .. i end return "ok"`, "ok"},
-		{Limits{Instructions: -1, Time: -1, Memory: -1, Output: -1, Depth: -1}, `local function f(n) return n > 0 and 1 + f(n - 1) or 0 end for i = 1, 100 do print(("x"):rep(1e6)) end return f(20000)`, "20000"},
+		{Limits{Instructions: 10_000}, `for i = 1, 100 do ("x"):rep(1e5):reverse() end`,
+			"more than 10000 instructions"},
+		{Limits{Memory: 1 << 20},
+			`local t = {} for i = 1, 500 do t[i] = ("x"):rep(1000) .. i end return #t`, "500"},
+		{Limits{Memory: 1 << 20},
+			`local t = {} for i = 1, 5000 do t[i] = ("x"):rep(1000) .. i end return #t`,
+			"holds more than 1048576 bytes"},
+		{Limits{Memory: 1 << 20}, `for i = 1, 20000 do local t = ("x"):rep(1000) .. i end return "ok"`,
+			"ok"},
+		{Limits{Instructions: -1, Time: -1, Memory: -1, Output: -1, Depth: -1},
+			`local function f(n) return n > 0 and 1 + f(n - 1) or 0 end for i = 1, 100 do print(("x"):rep(1e6)) end return f(20000)`, "20000"},
 	} {
 		got, err := runLua(t, c.source, c.limits)
 		if err != nil {
@@ -169,7 +181,8 @@ func TestStringLimit(t *testing.T) {
 		"to_json":       `return #to_json({{}, ("1"):rep(n - 7)})`,
 	} {
 		for n, want := range map[int]string{limit: "1000", limit + 2: "string too large"} {
-			got, err := runLua(t, fmt.Sprintf("local n, x = %d, ('1'):rep(500) ", n)+source, Limits{String: limit})
+			got, err := runLua(t, fmt.Sprintf("local n, x = %d, ('1'):rep(500) ", n)+source,
+				Limits{String: limit})
 			var e *Error
 			if err != nil {
 				got = err.Error()
@@ -182,7 +195,8 @@ func TestStringLimit(t *testing.T) {
 			}
 		}
 	}
-	if got, err := runLua(t, `return pcall(string.rep, "x", 1e9)`, Limits{}); err != nil || !strings.HasPrefix(got, "false resulting string too large") {
+	if got, err := runLua(t, `return pcall(string.rep, "x", 1e9)`, Limits{}); err != nil ||
+		!strings.HasPrefix(got, "false resulting string too large") {
 		t.Errorf("in pcall: %s, %v", got, err)
 	}
 }
@@ -201,7 +215,8 @@ func TestGrowingResults(t *testing.T) {
 		`local t = {} for i = 1, 99 do t[i] = ("x"):rep(1e5) end return pcall(table.concat, t)`:    "false resulting string too large (limit 4194304)",
 		`local t = {} for i = 1, 99 do t[i] = ("x"):rep(1e5) end return pcall(to_json, {[9] = t})`: "false resulting string too large (limit 4194304)",
 	} {
-		if got, err := runLua(t, source, Limits{}); err != nil || strings.TrimPrefix(got, "test:1: ") != want {
+		if got, err := runLua(t, source, Limits{}); err != nil ||
+			strings.TrimPrefix(got, "test:1: ") != want {
 			t.Errorf("%s: got %s, %v, want %s", source, got, err, want)
 		}
 	}
@@ -225,7 +240,8 @@ func TestMemoryIsTheRunsOwn(t *testing.T) {
 	}()
 	defer func() { close(stop); <-stopped }()
 	s := New(Config{Limits: Limits{Memory: 16 << 20, Time: -1}})
-	big, err := Compile(context.Background(), `big = {} for i = 1, 8000 do big[i] = ("x"):rep(1000) .. i end`, "big")
+	big, err := Compile(context.Background(),
+		`big = {} for i = 1, 8000 do big[i] = ("x"):rep(1000) .. i end`, "big")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -233,7 +249,8 @@ func TestMemoryIsTheRunsOwn(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.cfg.Limits.Memory = 1 << 20
-	got, _, err := runIn(t, s, `local n = 0 for i = 1, 30 do for j = 1, 2000 do n = n + #tostring(j) end end return #big`)
+	got, _, err := runIn(t, s,
+		`local n = 0 for i = 1, 30 do for j = 1, 2000 do n = n + #tostring(j) end end return #big`)
 	if err != nil || got != "8000" {
 		t.Errorf("got %s, %v", got, err)
 	}
@@ -267,7 +284,8 @@ func TestProgramsCutShort(t *testing.T) {
 	cut := 0
 	for range 400 {
 		source := "return " + g.program()
-		limits := Limits{Instructions: int64(100 + g.IntN(3000)), Memory: int64(20_000 + g.IntN(100_000)), Depth: 5 + g.IntN(50)}
+		limits := Limits{Instructions: int64(100 + g.IntN(3000)), Memory: int64(20_000 + g.IntN(100_000)),
+			Depth: 5 + g.IntN(50)}
 		_, err := runLua(t, source, limits)
 		var e *Error
 		if errors.As(err, &e) && e.Budget != "" {

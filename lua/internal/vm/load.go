@@ -53,7 +53,8 @@ func (s *State) loadSource(l *golua.State, source, name string) int {
 	name = chunkName(name)
 	switch {
 	case len(source) > maxLoad:
-		return fail(fmt.Sprintf("%s: source of %d bytes is too long (limit %d)", name, len(source), maxLoad))
+		return fail(fmt.Sprintf("%s: source of %d bytes is too long (limit %d)", name, len(source),
+			maxLoad))
 	case strings.HasPrefix(source, golua.Signature[:1]):
 		return fail(name + ": binary chunks are not loaded")
 	}

@@ -7,7 +7,8 @@ import (
 )
 
 var logLibrary = library{
-	{"debug", logAt("debug")}, {"info", logAt("info")}, {"warn", logAt("warn")}, {"error", logAt("error")},
+	{"debug", logAt("debug")}, {"info", logAt("info")}, {"warn", logAt("warn")},
+	{"error", logAt("error")},
 }
 
 func basePrint(s *State, l *golua.State) int { return s.print(l, "print", "\t") }

@@ -13,8 +13,10 @@ import (
 // one it was.
 
 var (
-	aboutOperand = regexp.MustCompile(`^attempt to (index|call|perform arithmetic on|get length of) (?:\w+ '[^']*' \()?(a (\w+) value)\)?$`)
-	aboutOrder   = regexp.MustCompile(`^attempt to compare (?:two '(\w+)' values|'(\w+)' with '(\w+)')$`)
+	aboutOperand = regexp.MustCompile(
+		`^attempt to (index|call|perform arithmetic on|get length of) ` +
+			`(?:\w+ '[^']*' \()?(a (\w+) value)\)?$`)
+	aboutOrder = regexp.MustCompile(`^attempt to compare (?:two '(\w+)' values|'(\w+)' with '(\w+)')$`)
 )
 
 // mend words a message of the VM as Lua 5.1 does. The function that fails is at
@@ -35,7 +37,8 @@ func (s *State) mend(message string) string {
 	if m == nil {
 		return message
 	}
-	return where + "attempt to " + m[1] + " " + s.named(m[2], func(f *failing) (name, kind string) { return f.operand(m[1], m[3]) })
+	return where + "attempt to " + m[1] + " " +
+		s.named(m[2], func(f *failing) (name, kind string) { return f.operand(m[1], m[3]) })
 }
 
 // named puts the name of an operand in front of what it is, as in "global 'x' (a
@@ -97,7 +100,8 @@ type failing struct {
 func newFailing(l *golua.State, frame golua.Frame) *failing {
 	call := reflect.ValueOf(frame).Elem()
 	stack := reflect.ValueOf(l).Elem().FieldByName("stack")
-	p := stack.Index(int(call.FieldByName("function").Int())).Elem().Elem().FieldByName("prototype").Elem()
+	p := stack.Index(int(call.FieldByName("function").Int())).Elem().Elem().FieldByName(
+		"prototype").Elem()
 	return &failing{
 		code: p.FieldByName("code"), constants: p.FieldByName("constants"),
 		locals: p.FieldByName("localVariables"), upvalues: p.FieldByName("upValues"),
@@ -233,7 +237,8 @@ func (f *failing) lastSet(register, pc int) int {
 			if to := at + 1 + i.sbx(); at < to && to <= pc {
 				target = max(target, to)
 			}
-		case opSetTabUp, opSetUpval, opSetTable, opEq, opLt, opLe, opTest, opReturn, opSetList, opExtraArg:
+		case opSetTabUp, opSetUpval, opSetTable, opEq, opLt, opLe, opTest, opReturn, opSetList,
+			opExtraArg:
 		default:
 			sets = i.a() == register
 		}

@@ -9,7 +9,8 @@ import (
 	golua "github.com/Shopify/go-lua"
 )
 
-var osLibrary = library{{"time", osTime}, {"date", osDate}, {"clock", osClock}, {"difftime", osDifftime}, {"getenv", osGetenv}}
+var osLibrary = library{{"time", osTime}, {"date", osDate}, {"clock", osClock},
+	{"difftime", osDifftime}, {"getenv", osGetenv}}
 
 // osClock is the time of the run so far, in seconds.
 func osClock(s *State, l *golua.State) int {
@@ -49,11 +50,13 @@ func osTime(s *State, l *golua.State) int {
 		return def
 	}
 	day, month, year := field("day", -1), field("month", -1), field("year", -1)
-	t := time.Date(year, time.Month(month), day, field("hour", 12), field("min", 0), field("sec", 0), 0, time.Local)
+	t := time.Date(year, time.Month(month), day, field("hour", 12), field("min", 0), field("sec", 0),
+		0, time.Local)
 	l.PushString("isdst")
 	l.RawGet(1)
 	seconds := t.Unix()
-	if !l.IsNil(-1) && l.ToBoolean(-1) != t.IsDST() { // the clock shows an hour that it does not have now
+	// the clock shows an hour that it does not have now
+	if !l.IsNil(-1) && l.ToBoolean(-1) != t.IsDST() {
 		if seconds += 3600; l.ToBoolean(-1) {
 			seconds -= 7200
 		}
@@ -86,7 +89,8 @@ func osDate(s *State, l *golua.State) int {
 			continue
 		}
 		start := i
-		if i++; (format[i] == 'E' || format[i] == 'O') && i+1 < len(format) { // another way to write it, which this locale has not
+		// another way to write it, which this locale has not
+		if i++; (format[i] == 'E' || format[i] == 'O') && i+1 < len(format) {
 			i++
 		}
 		part, ok := strftime(t, format[i])
@@ -110,7 +114,8 @@ func (s *State) pushDate(l *golua.State, t time.Time) {
 		name  string
 		value int
 	}{
-		{"year", t.Year()}, {"month", int(t.Month())}, {"day", t.Day()}, {"hour", t.Hour()}, {"min", t.Minute()},
+		{"year", t.Year()}, {"month", int(t.Month())}, {"day", t.Day()}, {"hour", t.Hour()},
+		{"min", t.Minute()},
 		{"sec", t.Second()}, {"wday", int(t.Weekday()) + 1}, {"yday", t.YearDay()},
 	} {
 		l.PushInteger(f.value)
@@ -162,7 +167,8 @@ func strftime(t time.Time, c byte) (string, bool) {
 		return fmt.Sprintf("%02d", (t.YearDay()+6-(sunday+6)%7)/7), true
 	case 'V', 'G', 'g':
 		year, week := t.ISOWeek()
-		return map[byte]string{'V': fmt.Sprintf("%02d", week), 'G': fmt.Sprint(year), 'g': fmt.Sprintf("%02d", year%100)}[c], true
+		return map[byte]string{'V': fmt.Sprintf("%02d", week), 'G': fmt.Sprint(year),
+			'g': fmt.Sprintf("%02d", year%100)}[c], true
 	case 'Z':
 		if t.Location() == time.UTC {
 			return "GMT", true

@@ -147,7 +147,8 @@ func New(cfg Config) *State {
 	return s
 }
 
-func (s *State) push(v Value) { s.l.PushLightUserData(v) } // pushes any value, whatever its name says
+// pushes any value, whatever its name says
+func (s *State) push(v Value) { s.l.PushLightUserData(v) }
 
 func (s *State) pop() Value {
 	v := s.l.ToValue(-1)

@@ -87,7 +87,8 @@ func TestGlobals(t *testing.T) {
 			__newindex = function(t, k, v) declared[k] = true rawset(t, k, v) end,
 			__index = function(t, k) if not declared[k] then error("undeclared " .. k, 2) end return rawget(t, k) end,
 		})`
-	module, err := Compile(context.Background(), `config, count = {}, 1 function helper() return count end`+strict+` late = "late"`, "module")
+	module, err := Compile(context.Background(),
+		`config, count = {}, 1 function helper() return count end`+strict+` late = "late"`, "module")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -193,7 +194,8 @@ func TestGrowth(t *testing.T) {
 			}
 		}
 		if s.Worn() != worn {
-			t.Errorf("%s: Worn() = %v, want %v; the State holds %d bytes", source, s.Worn(), worn, s.held(1<<62)-s.base)
+			t.Errorf("%s: Worn() = %v, want %v; the State holds %d bytes", source, s.Worn(), worn,
+				s.held(1<<62)-s.base)
 		}
 	}
 }
