@@ -7,6 +7,7 @@ import (
 	"math"
 	"net"
 	"os"
+	"runtime"
 	"sync/atomic"
 	"time"
 
@@ -130,6 +131,9 @@ func (c *conn) receive() error {
 			err = c.readInto(room)
 		} else if c.raw != nil {
 			err = c.raw.Read(&c.buf, c)
+			if len(c.in) == rawio.BufferSize {
+				runtime.Gosched() // as rawio does where it stays
+			}
 		} else {
 			err = c.readSmall()
 		}

@@ -352,12 +352,11 @@ func ExampleInfo_LogValue() {
 		},
 	}))
 	info := gateway.Info{
-		SocketID: "s1", Route: "/rooms/{room}", RemoteAddr: "192.0.2.1:1234",
-		URI:  "wss://example.com/rooms/blue?token=secret",
+		SocketID: "s1", Route: "/rooms", RemoteAddr: "192.0.2.1:1234",
+		URI:  "wss://example.com/rooms?token=secret",
 		Last: gateway.Event{Type: gateway.EventOpen},
 	}
-	log.Info("hello", "socket", info)
+	log.Info("hello", "by", info)
 	// Output:
-	// level=INFO msg=hello socket.socket_id=s1 socket.route=/rooms/{room}
-	// socket.remote_addr=192.0.2.1:1234 socket.type=open
+	// level=INFO msg=hello by.socket_id=s1 by.route=/rooms by.remote_addr=192.0.2.1:1234 by.type=open
 }

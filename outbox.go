@@ -266,6 +266,9 @@ func (o *outbox) close(payload []byte, send, discard bool) bool {
 	o.closed = true
 	if discard {
 		o.queue.DropUntouched(func(f *frameq.Frame) { o.lostLocked(f, 0, lostClosed) })
+		if o.opening && o.queue.Empty() { // not even the answer will go, so no frame may
+			send, o.control = false, nil
+		}
 	}
 	if send && !o.dead {
 		o.queue.Push(frameq.NewControl(ws.Fin|ws.OpClose, payload), false)

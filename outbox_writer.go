@@ -165,7 +165,7 @@ func (b *batch) takeLocked() []byte {
 	if !q.Empty() {
 		_, off = q.First()
 	}
-	if len(o.control) == 0 || off > 0 || o.opening {
+	if !q.Empty() && (len(o.control) == 0 || off > 0 || o.opening) {
 		if rest := frames[0].B[off:]; len(frames) == 1 || len(rest) > frameq.MaxChunk {
 			q.Take(1)
 			return rest
@@ -176,7 +176,7 @@ func (b *batch) takeLocked() []byte {
 	}
 	p := (*b.buf)[:0]
 	taken := 0
-	if off > 0 || o.opening {
+	if !q.Empty() && (off > 0 || o.opening) {
 		p = append(p, frames[0].B[off:]...)
 		frames, taken = frames[1:], 1
 	}

@@ -92,6 +92,7 @@ func (c *Conn) tryRead(fd uintptr) bool {
 			c.free()
 			return false
 		}
+		runtime.Gosched() // it sends faster than it is read; others want to be read, too
 	}
 }
 
