@@ -24,6 +24,7 @@ func TestDiscardedBeforeTheAnswer(t *testing.T) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if !o.emptyLocked() {
-		t.Errorf("%d bytes and %d of control frames are left, want nothing", o.queue.Size(), len(o.control))
+		t.Errorf("%d bytes and %d of control frames are left, want nothing", o.queue.Size(),
+			len(o.control))
 	}
 }
