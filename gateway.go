@@ -84,6 +84,7 @@ func New(opts *Options) *Handler {
 	o.MaxGroupsPerSocket = or(o.MaxGroupsPerSocket, defaultMaxGroups)
 	o.RestAfter = or(o.RestAfter, defaultRestAfter)
 	o.MaxQueuedBytes = or(o.MaxQueuedBytes, defaultMaxQueuedBytes)
+	h.memory.fits = o.MaxReceivingBytes == 0
 	o.MaxReceivingBytes = or(o.MaxReceivingBytes, defaultMaxReceivingBytes)
 	o.Limits = o.Limits.over(defaultLimits)
 	h.opts = o

@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"cmp"
+	"math"
 	"slices"
 	"sync/atomic"
 	"time"
@@ -15,6 +16,7 @@ import (
 type memory struct {
 	queued   pool // what waits for clients, and is kept of them: Options.MaxQueuedBytes
 	waiting  pool // what senders hold that wait for room; the same bound once more
+	fits     bool // received grows with the routes' ReadLimit, for no bound was given
 	received pool // what has come of incomplete messages: Options.MaxReceivingBytes
 	cut      atomic.Uint64
 }
@@ -292,3 +294,14 @@ func countKept(n int) int {
 	}
 	return n
 }
+
+// fit sees to it that a few of a route's largest messages can arrive at a time, where the
+// host has given no bound.
+func (m *memory) fit(lim *Limits) {
+	if m.fits && lim.ReadLimit > 0 && lim.ReadLimit < math.MaxInt64/messagesAtOnce {
+		m.received.Raise(messagesAtOnce * lim.ReadLimit)
+	}
+}
+
+// messagesAtOnce is 8 messages of the largest size, each of which may need twice that.
+const messagesAtOnce = 16

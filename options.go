@@ -105,7 +105,7 @@ type Options struct {
 	// each may have of it. When it is short, sockets whose message has been arriving for
 	// more than a second are closed, those that hold most first; where there are none,
 	// clients are not read from until there is room, for Limits.MessageTimeout at most.
-	// Zero means 64 MiB; negative: no bound.
+	// Zero means 64 MiB, or 16 times the largest ReadLimit of a route; negative: no bound.
 	MaxReceivingBytes int64
 
 	// Observer is told what happens. Its zero value tells nobody.

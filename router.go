@@ -241,6 +241,7 @@ func (h *Handler) bind(owner, where string, rt Route) (*boundRoute, error) {
 	}
 	rt.Subprotocols, rt.FixedValues = slices.Clone(rt.Subprotocols), slices.Clone(rt.FixedValues)
 	lim := rt.Limits.over(h.opts.Limits).unbounded()
+	h.memory.fit(&lim)
 	return &boundRoute{
 		Route: rt, pattern: p, names: p.Names(), owner: owner, where: where,
 		lim: lim, sweepClass: sweepClass(lim.shortest()), stats: h.counted.of(rt.Pattern),

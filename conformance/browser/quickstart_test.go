@@ -122,7 +122,7 @@ func TestQuickstartChat(t *testing.T) {
 	if err := program.Stop(); err != nil {
 		t.Errorf("SIGTERM with open sockets: %v", err)
 	}
-	ada.Shows("#talk .note.bad", "closed with 1001")
+	ada.Shows("#talk .note.bad", "closed with 1012")
 	ada.Shows("#health", "no answer")
 	ada.Click("#open button")
 	ada.Shows("#talk .note.bad", "not connected: the server refused this path, or cannot be reached")

@@ -41,7 +41,7 @@ func TestScriptsBundledSolution(t *testing.T) {
 	program := browser.Program(t, "scripts")
 	ada, grace := visitScripts(b, program.URL), visitScripts(b, program.URL)
 	ada.Shows("#source", "comes with the example")
-	ada.Count("#scripts tr", 4)
+	ada.Count("#scripts tr", 6)
 
 	openRoute(ada, "/chat/{room}", "/chat/lobby?name=Ada")
 	focused(ada, "#text")
@@ -92,7 +92,7 @@ func TestScriptsBundledSolution(t *testing.T) {
 	if err := program.Stop(); err != nil {
 		t.Errorf("SIGTERM with open sockets: %v", err)
 	}
-	grace.Shows("#talk .note.bad", "closed with 1001")
+	grace.Shows("#talk .note.bad", "closed with 1012")
 	grace.Shows("#state", "no answer")
 }
 

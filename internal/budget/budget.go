@@ -11,11 +11,22 @@ import "sync/atomic"
 // these. See [Budget.Grants].
 type Budget struct {
 	used atomic.Int64
-	most int64
+	most atomic.Int64
 }
 
 // New returns a Budget of most bytes; negative means no bound.
-func New(most int64) *Budget { return &Budget{most: most} }
+func New(most int64) *Budget {
+	b := new(Budget)
+	b.most.Store(most)
+	return b
+}
+
+// Raise makes the bound most, if it is a lower one.
+func (b *Budget) Raise(most int64) {
+	for now := b.most.Load(); now >= 0 && now < most && !b.most.CompareAndSwap(now, most); {
+		now = b.most.Load()
+	}
+}
 
 // Add counts n more bytes, or fewer where n is negative. It does not refuse: see Grants.
 func (b *Budget) Add(n int) {
@@ -30,13 +41,13 @@ func (b *Budget) Add(n int) {
 // half, a thousandth while they hold nine tenths. Fewer bytes than before are always
 // granted. Where several ask at the same moment, each may be told yes for the same room.
 func (b *Budget) Grants(mine, want int) bool {
-	return b == nil || b.most < 0 || want <= mine || grants(b.most, b.used.Load()-int64(mine), want)
+	return b == nil || b.most.Load() < 0 || want <= mine || grants(b.most.Load(), b.used.Load()-int64(mine), want)
 }
 
 // GrantsLasting is Grants for want bytes that stay for as long as their holder pleases,
 // and are of no use to others meanwhile: they get half of the bound at most.
 func (b *Budget) GrantsLasting(want int) bool {
-	return b == nil || b.most < 0 || want <= 0 || grants(b.most/2, b.used.Load(), want)
+	return b == nil || b.most.Load() < 0 || want <= 0 || grants(b.most.Load()/2, b.used.Load(), want)
 }
 
 func grants(most, others int64, want int) bool {
@@ -58,5 +69,5 @@ func (b *Budget) Most() int64 {
 	if b == nil {
 		return -1
 	}
-	return b.most
+	return b.most.Load()
 }
