@@ -41,7 +41,7 @@ func TestScriptsBundledSolution(t *testing.T) {
 	program := browser.Program(t, "scripts")
 	ada, grace := visitScripts(b, program.URL), visitScripts(b, program.URL)
 	ada.Shows("#source", "comes with the example")
-	ada.Count("#scripts tr", 6)
+	ada.Count("#scripts tr", 7) // five routes, and the handlers of two events
 
 	openRoute(ada, "/chat/{room}", "/chat/lobby?name=Ada")
 	focused(ada, "#text")
