@@ -41,7 +41,8 @@ func (b *Budget) Add(n int) {
 // half, a thousandth while they hold nine tenths. Fewer bytes than before are always
 // granted. Where several ask at the same moment, each may be told yes for the same room.
 func (b *Budget) Grants(mine, want int) bool {
-	return b == nil || b.most.Load() < 0 || want <= mine || grants(b.most.Load(), b.used.Load()-int64(mine), want)
+	return b == nil || b.most.Load() < 0 || want <= mine ||
+		grants(b.most.Load(), b.used.Load()-int64(mine), want)
 }
 
 // GrantsLasting is Grants for want bytes that stay for as long as their holder pleases,
