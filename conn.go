@@ -7,7 +7,6 @@ import (
 	"math"
 	"net"
 	"os"
-	"runtime"
 	"sync/atomic"
 	"time"
 
@@ -131,9 +130,6 @@ func (c *conn) receive() error {
 			err = c.readInto(room)
 		} else if c.raw != nil {
 			err = c.raw.Read(&c.buf, c)
-			if len(c.in) == rawio.BufferSize {
-				runtime.Gosched() // as rawio does where it stays
-			}
 		} else {
 			err = c.readSmall()
 		}
