@@ -84,9 +84,6 @@ func (c *Conn) tryRead(fd uintptr) bool {
 			c.free()
 			return false
 		}
-		if n == len(c.buf) {
-			runtime.Gosched() // it sends faster than it is read; others want to be read, too
-		}
 		c.n, c.err = max(n, 0), err
 		if c.n == 0 || !c.sink.Took(c.buf[:c.n]) || !c.stay {
 			return true
