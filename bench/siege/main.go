@@ -44,11 +44,13 @@ func main() {
 	only := flag.String("only", "", "the kinds of hostile clients, as `a,b`; none: all")
 	flag.IntVar(&c.Hostile, "hostile", 5000, "`number` of hostile clients")
 	flag.IntVar(&c.Good, "good", 100, "`number` of good clients")
-	flag.Float64Var(&c.Rate, "rate", 0, "messages per `second` of a socket; 0: the default, -1: any")
+	flag.Float64Var(&c.Rate, "rate", 0,
+		"messages per `second` of a socket; 0: the default, -1: any")
 	flag.DurationVar(&c.For, "for", 8*time.Second, "`how long` the good clients are watched")
 	flag.Parse()
-	fmt.Println("| hostile clients | open | p50 | p99 | longest | heap and stacks | counted | closed |\n" +
-		"|---|--:|--:|--:|--:|--:|--:|---|")
+	fmt.Println(
+		"| hostile clients | open | p50 | p99 | longest | heap and stacks | counted | closed |\n" +
+			"|---|--:|--:|--:|--:|--:|--:|---|")
 	for _, k := range kinds {
 		if *only == "" || slices.Contains(strings.Split(*only, ","), k.name) {
 			c.Kind = k.name
@@ -119,8 +121,9 @@ func besiege(c config, k kind) (row string, err error) {
 	at := func(part float64) time.Duration {
 		return waits[int(part*float64(len(waits)-1))].Round(100 * time.Microsecond)
 	}
-	return fmt.Sprintf("| %s | %s | %v | %v | %v | %d MiB | %d + %d MiB | %s |", k.title, open, at(0.5),
-		at(0.99), at(1), most.Live>>20, most.Queued>>20, most.Received>>20, causes(most.Closed)), nil
+	return fmt.Sprintf("| %s | %s | %v | %v | %v | %d MiB | %d + %d MiB | %s |",
+		k.title, open, at(0.5), at(0.99), at(1),
+		most.Live>>20, most.Queued>>20, most.Received>>20, causes(most.Closed)), nil
 }
 
 func causes(closed map[gateway.Cause]uint64) string {
