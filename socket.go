@@ -38,7 +38,6 @@ type Socket struct {
 	// Owned by the reader, the goroutine of run.
 	lim      limiter
 	lastWarn int64
-	parked   *parked
 	lost     bool   // the connection has ended; nothing can be written
 	rested   bool   // it has been at rest
 	events   uint32 // counts those behind which nothing had come

@@ -208,7 +208,7 @@ func (s *Socket) finish() {
 	c := s.last.Closed
 	s.mu.Unlock()
 	s.conn.charge(0)
-	s.conn.freeBuf()
+	s.conn.endReading()
 	s.h.logClosed(s, c)
 	s.tasks.Wait()
 	defer s.forget() // also when the endpoint ends the goroutine

@@ -62,7 +62,7 @@ func (s *Socket) slow(b backlog, now int64, over func(int64, time.Duration) bool
 	if b.since == 0 {
 		return false
 	}
-	if unsent, known := rawio.Unsent(s.conn.tcp); known {
+	if unsent, known := rawio.Unsent(s.conn.tcp()); known {
 		if unsent < s.watch.unsent {
 			s.out.took(now)
 			b.since = now
