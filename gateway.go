@@ -179,7 +179,7 @@ func (h *Handler) newSocket(rt *boundRoute, req request, admit *Admission,
 	s.out.s, s.out.queue.Budget = s, h.memory.queued.Budget
 	s.all.socket.Store(s)
 	s.ctx.s, s.ctx.base = s, base
-	s.last = Event{Type: EventOpen, Time: s.opened}
+	s.last = latest{event: EventOpen, at: s.opened.UnixNano()}
 	now := h.since(s.opened)
 	s.lastIn.Store(now)
 	s.lastMsg.Store(now)

@@ -57,7 +57,7 @@ func (s *Socket) markClosing(c Closed, arm bool) (began, write bool, over []stri
 	}
 	s.closing.Store(true)
 	s.keepLocked(nil)
-	s.last, s.size = Event{Type: EventClose, Time: time.Now(), Closed: c}, 0
+	s.over = &Event{Type: EventClose, Time: time.Now(), Closed: c}
 	over = s.leaveAllLocked()
 	send := c.Cause != CauseConnectionLost
 	write = s.out.close(ws.ClosePayload(c.Code, c.Reason), send, !send || c.Cause == CauseSlowConsumer)
@@ -78,7 +78,7 @@ func (s *Socket) markClosing(c Closed, arm bool) (began, write bool, over []stri
 func (s *Socket) armLocked() {
 	lim := &s.route.lim
 	wait := lim.WriteTimeout
-	switch s.last.Closed.Cause {
+	switch s.over.Closed.Cause {
 	case CauseSlowConsumer, CausePingTimeout, CauseConnectionLost: // it is not expected to read
 		wait = max(lim.CloseTimeout, 0)
 	}
@@ -103,7 +103,7 @@ func (s *Socket) closeSent() {
 	case s.finished:
 	case s.cutter != nil:
 		s.cutter.Reset(wait)
-	case s.last.Closed.Cause != CauseClient:
+	case s.over.Closed.Cause != CauseClient:
 		s.cutter = time.AfterFunc(wait, s.cutLate)
 	}
 }
@@ -205,12 +205,14 @@ func (s *Socket) finish() {
 	if s.cutter != nil {
 		s.cutter.Stop()
 	}
-	c := s.last.Closed
+	c := s.over.Closed
 	s.mu.Unlock()
 	s.conn.charge(0)
 	s.conn.endReading()
 	s.h.logClosed(s, c)
-	s.tasks.Wait()
+	if r := s.rareState.Load(); r != nil {
+		r.tasks.Wait()
+	}
 	defer s.forget() // also when the endpoint ends the goroutine
 	s.deliverClose()
 }
@@ -230,9 +232,9 @@ func (s *Socket) forget() {
 // of Shutdown. What the endpoint returns changes nothing any more.
 func (s *Socket) deliverClose() {
 	s.mu.Lock()
-	ev := s.last
+	ev := *s.over
 	s.mu.Unlock()
-	ctx := &socketContext{s: s, base: s.ctx.base, end: s.h.hardStop}
+	ctx := &socketContext{s: s, base: s.ctx.base, last: true}
 	defer ctx.finish()
 	s.verdict(s.serveEvent(&ev, func() error { return s.route.ep.ServeEvent(ctx, s, ev) }))
 }

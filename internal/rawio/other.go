@@ -16,7 +16,7 @@ func (*Conn) Init(net.Conn, bool) bool { return false }
 // Stays reports false.
 func (*Conn) Stays() bool { return false }
 
-func (*Conn) Read(*Reader, **Buffer, Sink) error   { panic("rawio: not on this system") }
+func (*Conn) Read(*Reader, **Buffer, Sink) error  { panic("rawio: not on this system") }
 func (*Conn) More() bool                          { panic("rawio: not on this system") }
 func (*Conn) Peek([]byte) (n int, some bool)      { panic("rawio: not on this system") }
 func (*Conn) ReadNow([]byte) (n int, err error)   { panic("rawio: not on this system") }
