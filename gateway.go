@@ -174,7 +174,6 @@ func (h *Handler) newSocket(rt *boundRoute, req request, admit *Admission,
 	}
 	s := &Socket{h: h, id: h.newID(), route: rt, req: req, opened: time.Now()}
 	s.admitted.Store(admit)
-	s.shard = h.hub.shard(s.id)
 	s.traffic = rt.stats.trafficOf(s.id)
 	s.out.s, s.out.queue.Budget = s, h.memory.queued.Budget
 	s.all.socket.Store(s)

@@ -15,9 +15,9 @@ import (
 type request struct {
 	text   string                // URI, fields of its own, remote address and subprotocol
 	ends   [3]uint32             // in text: of the first, second and third of these
+	exempt bool                  // from Options.MaxSocketsPerAddr
 	common unique.Handle[string] // the fields that many clients send alike; zero: none
 	addr   netip.Addr
-	exempt bool
 	path   []string // values of the pattern's parameters
 }
 

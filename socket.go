@@ -19,10 +19,10 @@ type Socket struct {
 	// them is in the processor's caches, and each cache line costs.
 	h         *Handler
 	route     *boundRoute
-	shard     *shard
 	traffic   *traffic
 	traced    tracers // who follows the socket; has its own lock
 	deflate   bool    // permessage-deflate was agreed on
+	charged   bool    // req counts in the pool
 	nextFlush *Socket // guarded by crew.mu; all others here are immutable
 	out       outbox  // has its own lock
 	conn      conn    // mostly owned by the reader
@@ -31,8 +31,6 @@ type Socket struct {
 	id     string
 	req    request
 	opened time.Time
-
-	charged bool // req counts in the pool; immutable
 
 	ctx socketContext // of open and data events
 
@@ -53,25 +51,23 @@ type Socket struct {
 	unsure   atomic.Bool
 	dozing   atomic.Bool   // the reader is to go to rest when it is woken
 	resting  atomic.Bool   // there is no reader, see rest.go
+	closing  atomic.Bool   // set under mu
 	bare     atomic.Uint32 // number of an event that runs with nothing behind it; 0, or heard
 	arriving atomic.Int64  // bytes that the pool counts for the message that is arriving
 	watch    watch         // owned by the sweeper
 
 	rareState atomic.Pointer[rareState] // made by rare
 
-	closing  atomic.Bool               // set under mu
 	admitted atomic.Pointer[Admission] // may be nil; set under mu
 
 	all membership // of everyone
 
 	mu        lockorder.Mutex[rankSocket]
-	last      latest // guarded by mu, like all that follows
-	over      *Event // the close event, once closing has begun
+	last      latest  // guarded by mu, like all that follows
+	over      *ending // once closing has begun
 	groups    []*membership
-	forgotten bool        // the registry does not know it any more
-	expired   bool        // what admitted it has run out, and it is about to close
-	cutter    *time.Timer // cuts a connection that closes too slowly
-	finished  bool        // the connection is cut, and cutter is not started any more
+	forgotten bool // the registry does not know it any more
+	expired   bool // what admitted it has run out, and it is about to close
 }
 
 // A latest is the latest event before the socket closes, in few bytes.
@@ -81,6 +77,13 @@ type latest struct {
 	message MessageType
 	size    int    // bytes of the message
 	kept    []byte // a copy of it, if it is short enough
+}
+
+// An ending is what a socket that closes needs besides.
+type ending struct {
+	Event                // of the close
+	cutter   *time.Timer // cuts a connection that closes too slowly
+	finished bool        // the connection is cut, and cutter is not started any more
 }
 
 // A rareState is what few sockets need.
@@ -159,7 +162,7 @@ func (s *Socket) Info() Info {
 // lastLocked returns the latest event without its message's data.
 func (s *Socket) lastLocked() Event {
 	if s.over != nil {
-		return *s.over
+		return s.over.Event
 	}
 	return Event{Type: s.last.event, Time: time.Unix(0, s.last.at),
 		Message: Message{Type: s.last.message}}

@@ -57,7 +57,7 @@ func (s *Socket) markClosing(c Closed, arm bool) (began, write bool, over []stri
 	}
 	s.closing.Store(true)
 	s.keepLocked(nil)
-	s.over = &Event{Type: EventClose, Time: time.Now(), Closed: c}
+	s.over = &ending{Event: Event{Type: EventClose, Time: time.Now(), Closed: c}}
 	over = s.leaveAllLocked()
 	send := c.Cause != CauseConnectionLost
 	write = s.out.close(ws.ClosePayload(c.Code, c.Reason), send, !send || c.Cause == CauseSlowConsumer)
@@ -82,8 +82,8 @@ func (s *Socket) armLocked() {
 	case CauseSlowConsumer, CausePingTimeout, CauseConnectionLost: // it is not expected to read
 		wait = max(lim.CloseTimeout, 0)
 	}
-	if s.cutter == nil && wait >= 0 && !s.finished {
-		s.cutter = time.AfterFunc(wait, s.cutLate)
+	if s.over.cutter == nil && wait >= 0 && !s.over.finished {
+		s.over.cutter = time.AfterFunc(wait, s.cutLate)
 	}
 }
 
@@ -100,11 +100,11 @@ func (s *Socket) closeSent() {
 	defer s.mu.Unlock()
 	wait := max(s.route.lim.CloseTimeout, 0)
 	switch {
-	case s.finished:
-	case s.cutter != nil:
-		s.cutter.Reset(wait)
+	case s.over.finished:
+	case s.over.cutter != nil:
+		s.over.cutter.Reset(wait)
 	case s.over.Closed.Cause != CauseClient:
-		s.cutter = time.AfterFunc(wait, s.cutLate)
+		s.over.cutter = time.AfterFunc(wait, s.cutLate)
 	}
 }
 
@@ -112,10 +112,10 @@ func (s *Socket) closeSent() {
 func (s *Socket) armCut() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if wait := max(s.route.lim.CloseTimeout, 0); s.cutter != nil {
-		s.cutter.Reset(wait)
+	if wait := max(s.route.lim.CloseTimeout, 0); s.over.cutter != nil {
+		s.over.cutter.Reset(wait)
 	} else {
-		s.cutter = time.AfterFunc(wait, s.cutLate)
+		s.over.cutter = time.AfterFunc(wait, s.cutLate)
 	}
 }
 
@@ -201,9 +201,9 @@ func (s *Socket) finish() {
 	s.conn.cut(s.out.pending())
 	s.out.finish()
 	s.mu.Lock()
-	s.finished = true
-	if s.cutter != nil {
-		s.cutter.Stop()
+	s.over.finished = true
+	if s.over.cutter != nil {
+		s.over.cutter.Stop()
 	}
 	c := s.over.Closed
 	s.mu.Unlock()
@@ -232,7 +232,7 @@ func (s *Socket) forget() {
 // of Shutdown. What the endpoint returns changes nothing any more.
 func (s *Socket) deliverClose() {
 	s.mu.Lock()
-	ev := *s.over
+	ev := s.over.Event
 	s.mu.Unlock()
 	ctx := &socketContext{s: s, base: s.ctx.base, last: true}
 	defer ctx.finish()
