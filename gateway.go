@@ -213,6 +213,11 @@ func (h *Handler) open(s *Socket, answer []byte) {
 	if end, late := h.hub.lateEnd(); late {
 		s.close(end)
 	}
+	if s.conn.raw != nil {
+		// Here, where the stack is large already: that of the new goroutine would have to
+		// grow for it. Nothing waits for this client yet, so the write does not block.
+		s.out.flushOwn()
+	}
 	go s.run() // ends with hub.release, for which Shutdown waits
 }
 

@@ -57,20 +57,24 @@ func (s *Socket) markClosing(c Closed, arm bool) (began, write bool, over []stri
 	}
 	s.closing.Store(true)
 	s.keepLocked(nil)
-	s.over = &ending{Event: Event{Type: EventClose, Time: time.Now(), Closed: c}}
+	s.over = newEnding(c)
 	over = s.leaveAllLocked()
 	send := c.Cause != CauseConnectionLost
 	write = s.out.close(ws.ClosePayload(c.Code, c.Reason), send, !send || c.Cause == CauseSlowConsumer)
 	s.ctx.finish() // whoever sees its end finds the socket closed
 	s.route.stats.closed.add(c.Cause)
 	if s.isTraced() {
-		s.trace(&TraceRecord{Kind: TraceClosing, Closed: c}, nil)
+		s.traceClosing(c)
 	}
 	if arm {
 		s.armLocked()
 	}
 	s.Awake() // whoever rests is to learn of it
 	return true, write, over
+}
+
+func newEnding(c Closed) *ending {
+	return &ending{Event: Event{Type: EventClose, Time: time.Now(), Closed: c}}
 }
 
 // armLocked starts the timer that cuts the connection if the close frame cannot be

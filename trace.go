@@ -337,6 +337,13 @@ func (s *Socket) traceEvent(ev *Event, took time.Duration, err error) {
 	}, ev.Message.Data)
 }
 
+// traceClosing is a function of its own, or every close would need the stack for a record.
+//
+//go:noinline
+func (s *Socket) traceClosing(c Closed) {
+	s.trace(&TraceRecord{Kind: TraceClosing, Closed: c}, nil)
+}
+
 // put keeps a record if there is room.
 func (tr *tracer) put(r TraceRecord, body []byte) {
 	tr.mu.Lock()
