@@ -53,6 +53,7 @@ type reading struct {
 	parked *parked    // socket_read.go
 
 	discarded int // bytes read since the socket began to close
+	unbroken  int // bytes read without a wait for the client
 }
 
 var readings = sync.Pool{New: func() any { return new(reading) }}
@@ -184,6 +185,7 @@ func (c *conn) readInto(room []byte) error {
 		return err
 	}
 	c.came()
+	c.yield(n, len(room))
 	return c.frames.cameDirect(n)
 }
 
@@ -214,7 +216,12 @@ func readSome(r io.Reader, p []byte) (n int, err error) {
 // after the other, it has them served right here, inside the read.
 func (c *conn) Took(p []byte) (done bool) {
 	before := c.at
+	room := len(c.small)
+	if c.raw != nil {
+		room = rawio.BufferSize
+	}
 	c.came()
+	c.yield(len(p), room)
 	c.in = p
 	if c.raw == nil || !c.raw.Stays() || c.frames.assembling || c.s.isClosing() ||
 		c.at.Sub(before) >= slowTalker {

@@ -41,6 +41,7 @@ type Handler struct {
 	everyone group // All
 	routes   routes
 	flusher  flusher
+	turns    turns
 	sweeper  sweeper
 	rester   rester
 	memory   memory
@@ -89,6 +90,7 @@ func New(opts *Options) *Handler {
 	o.Limits = o.Limits.over(defaultLimits)
 	h.opts = o
 	h.memory.init(&o)
+	h.turns = newTurns()
 	h.sweeper.h = h
 	h.groups.seed = maphash.MakeSeed()
 	h.hardStop, h.giveUp = context.WithCancel(context.Background())

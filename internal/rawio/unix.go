@@ -93,9 +93,6 @@ func (r *Reader) tryRead(fd uintptr) bool {
 			r.free()
 			return false
 		}
-		if n == len(r.buf) {
-			runtime.Gosched() // it sends faster than it is read; others want to be read, too
-		}
 		r.n, r.err = max(n, 0), err
 		if r.n == 0 || !r.sink.Took(r.buf[:r.n]) || !r.stay {
 			return true
