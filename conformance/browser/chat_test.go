@@ -298,6 +298,7 @@ func TestChatLooks(t *testing.T) {
 		for _, size := range []struct{ width, height int64 }{{1280, 800}, {760, 800}, {360, 740}} {
 			ada.Size(size.width, size.height)
 			ada.Fits()
+			ada.Until(`document.querySelector("#you").getBoundingClientRect().height < 30`) // one line
 			ada.Screenshot(fmt.Sprintf("chat-%s-%d", scheme, size.width))
 			stranger.Scheme(scheme)
 			stranger.Size(size.width, size.height)
