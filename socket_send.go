@@ -44,10 +44,17 @@ func (s *Socket) encode(m Message) *frameq.Frame {
 	return frameq.New(dataByte(m.Type, false), m.Data, m.Key)
 }
 
+// checkSize refuses a message that is larger than the route's SendLimit.
 func (s *Socket) checkSize(m Message) error {
+	if err := s.tooLarge(m); err != nil {
+		return s.sendRefused(&m, err)
+	}
+	return nil
+}
+
+func (s *Socket) tooLarge(m Message) error {
 	if limit := s.route.lim.SendLimit; limit >= 0 && int64(len(m.Data)) > limit {
-		return s.sendRefused(&m, NewError(ErrTooLarge,
-			"the message has %d bytes, the limit is %d", len(m.Data), limit))
+		return NewError(ErrTooLarge, "the message has %d bytes, the limit is %d", len(m.Data), limit)
 	}
 	return nil
 }
