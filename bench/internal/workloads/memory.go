@@ -65,10 +65,11 @@ func idle(sockets, said int) func(context.Context, *trial) (Sample, error) {
 			}
 		}
 		each := func(after, before int64) float64 { return float64(after-before) / float64(n) }
-		s := Sample{
-			Heap:       each(after.Heap, before.Heap),
-			Stack:      each(after.Stack, before.Stack),
-			Goroutines: each(int64(after.Goroutines), int64(before.Goroutines)),
+		s := Sample{}
+		if after.Go {
+			s[Heap] = each(after.Heap, before.Heap)
+			s[Stack] = each(after.Stack, before.Stack)
+			s[Goroutines] = each(int64(after.Goroutines), int64(before.Goroutines))
 		}
 		if after.Resident > 0 { // else the system does not tell
 			s[Resident] = each(after.Resident, before.Resident)

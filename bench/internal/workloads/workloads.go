@@ -149,12 +149,15 @@ func (t *trial) end(ctx context.Context, m mark, count int64) (Sample, error) {
 			return nil, err
 		}
 	}
-	return Sample{
-		CPU:        float64(u.CPU-m.usage.CPU) / 1e3 / n,
-		Rate:       n / took.Seconds(),
-		Allocs:     float64(u.Allocs-m.usage.Allocs) / n,
-		AllocBytes: float64(u.AllocBytes-m.usage.AllocBytes) / n,
-	}, nil
+	s := Sample{
+		CPU:  float64(u.CPU-m.usage.CPU) / 1e3 / n,
+		Rate: n / took.Seconds(),
+	}
+	if u.Go {
+		s[Allocs] = float64(u.Allocs-m.usage.Allocs) / n
+		s[AllocBytes] = float64(u.AllocBytes-m.usage.AllocBytes) / n
+	}
+	return s, nil
 }
 
 // latency adds the percentiles to a sample.
