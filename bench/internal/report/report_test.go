@@ -16,8 +16,8 @@ func sample() report.Run {
 	r := report.Run{
 		Machine: report.Machine{CPU: "Test CPU", Cores: 2, Go: "go1.26", OS: "linux/amd64"},
 		Date:    "2026-01-02", Rounds: 3,
-		Commands:  []string{"go run ./bench/compare", "go run ./bench/compare -only idle"},
-		Workloads: []string{"echo16", "idle"}, Results: workloads.Results{},
+		Commands:  []string{"go run ./bench/compare", "go run ./bench/compare -only idlenow"},
+		Workloads: []string{"echo16", "idlenow"}, Results: workloads.Results{},
 	}
 	for round, slow := range []float64{1, 2, 1.5} {
 		for server, v := range map[string]float64{"raw": 6, "gws": 6.2, "melody": 8,
@@ -25,9 +25,9 @@ func sample() report.Run {
 			r.Results.Put("echo16", server, round,
 				workloads.Sample{workloads.CPU: v * slow, workloads.Rate: 100_000 / slow})
 		}
-		r.Results.Put("idle", "gws", round, workloads.Sample{workloads.Resident: 11_980})
+		r.Results.Put("idlenow", "gws", round, workloads.Sample{workloads.Resident: 11_980})
 	}
-	r.Failed = []string{"idle, gateway, round 1: broken | pipe"}
+	r.Failed = []string{"idlenow, gateway, round 1: broken | pipe"}
 	return r
 }
 
@@ -35,12 +35,12 @@ func TestSummaryHasGoalsRatiosAndFailures(t *testing.T) {
 	got := report.Summary(sample())
 	for _, want := range []string{
 		"2 cores of Test CPU, go1.26, linux/amd64",
-		"Made with `go run ./bench/compare`, then `go run ./bench/compare -only idle` on 2026-01-02",
+		"Made with `go run ./bench/compare`, then `go run ./bench/compare -only idlenow` on 2026-01-02",
 		"3 rounds",
 		"| 0.50 [0.50, 0.50] | at most 0.50 × best peer | yes ",
 		"| gws 9.30 ",
 		"| 11,980 |",
-		"What failed:\n\n- idle, gateway, round 1",
+		"What failed:\n\n- idlenow, gateway, round 1",
 	} {
 		if !strings.Contains(got, want) {
 			t.Errorf("summary lacks %q:\n%s", want, got)
@@ -134,7 +134,7 @@ func TestChartIsXMLWithABarForEachServer(t *testing.T) {
 		}
 	}
 	if bars != 1+5 {
-		t.Errorf("chart has %d rectangles, want its ground, 4 bars for echo16 and 1 for idle", bars)
+		t.Errorf("chart has %d rectangles, want its ground, 4 bars for echo16 and 1 for idlenow", bars)
 	}
 	if report.Chart(report.Run{Results: workloads.Results{}}) != "" {
 		t.Error("a chart of nothing is not empty")
