@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -63,6 +64,48 @@ func TestEveryWorkloadRuns(t *testing.T) {
 	}
 	if n := strings.Count(progress.String(), "\n"); n != p.steps() {
 		t.Errorf("%d lines of progress for %d steps", n, p.steps())
+	}
+}
+
+// TestServersWithoutGoroutines has those that are no ordinary program in Go do what the
+// others do: echo, broadcast, send and be silent. Bun is left out where it is not installed.
+func TestServersWithoutGoroutines(t *testing.T) {
+	for _, server := range []string{"nbio", serve.Bun} {
+		t.Run(server, func(t *testing.T) {
+			if !serve.Here(server) {
+				t.Skip("it is not installed here")
+			}
+			chosen, err := choose(options{servers: server, only: "echo64k,deflate,broadcast,send,idletls"})
+			if err != nil {
+				t.Fatal(err)
+			}
+			r := report.Run{Rounds: 1, Results: workloads.Results{}}
+			p := plan{workloads: chosen, rounds: 1, scale: workloads.Smoke, out: io.Discard}
+			p.run(context.Background(), &r)
+			for _, f := range r.Failed {
+				t.Error(f)
+			}
+			for _, w := range chosen {
+				if w.Metric != workloads.Resident && !r.Results.Has(w.Key, server, w.Metric) {
+					t.Errorf("%s has no %s", w.Key, w.Metric)
+				}
+			}
+		})
+	}
+}
+
+// What this machine cannot do is said, and does not count as done.
+func TestImpossibleWorkloadsAreSkippedAloud(t *testing.T) {
+	w := workloads.Workload{Key: "huge", Connections: 1 << 40, Servers: []string{workloads.Ours}}
+	can, skipped := possible([]*workloads.Workload{&w}, workloads.Full)
+	if len(can) != 0 || len(skipped) != 1 || !strings.Contains(skipped[0], "workload huge") {
+		t.Errorf("possible = %v, %q; want nothing, and the reason", can, skipped)
+	}
+	r := report.Run{Skipped: skipped, Results: workloads.Results{}}
+	for name, text := range map[string]string{"summary": report.Summary(r), "details": report.Details(r)} {
+		if !strings.Contains(text, skipped[0]) {
+			t.Errorf("the %s does not say what was skipped:\n%s", name, text)
+		}
 	}
 }
 

@@ -1,6 +1,7 @@
 package load
 
 import (
+	"fmt"
 	"sync"
 	"sync/atomic"
 )
@@ -27,12 +28,12 @@ func StartPong(conns []*Conn) *Pongers {
 			return err
 		}
 		p.wg.Go(func() {
-			_, err := c.wait()
+			f, err := c.wait()
 			if p.stop.Load() {
 				return
 			}
 			if err == nil {
-				err = errUnasked
+				err = fmt.Errorf("a %s message (%.100q) in place of a ping", opName(f.op), f.payload)
 			}
 			p.err.set(err)
 		})

@@ -160,3 +160,59 @@ func TestInject(t *testing.T) {
 		}
 	}
 }
+
+// What a million sockets need is the measured cost of one, times a million, or what
+// happens again and again divided by its interval.
+func TestManySocketsAreComputedFromOne(t *testing.T) {
+	r := sample()
+	for workload, s := range map[string]workloads.Sample{
+		"idlenow": {workloads.Resident: 2_900, workloads.Quiet: 0.2},
+		"talkers": {workloads.Kernel: 10_000},
+		"pings":   {workloads.CPU: 30},
+		"storm":   {workloads.CPU: 80},
+	} {
+		r.Workloads = append(r.Workloads, workload)
+		r.Results.Put(workload, workloads.Ours, 0, s)
+	}
+	lines := strings.Join(strings.Fields(report.Summary(r)), " ")
+	for _, want := range []string{
+		"| 2,900 bytes a socket (idlenow) | 0.29 GB | 2.90 GB |",
+		"(talkers) | 0.50 GB | 5.00 GB |",
+		"(idlenow) | 0.02 cores | 0.20 cores |",
+		"| 30.0 µs each (pings) | 0.10 cores | 1.00 cores |",
+		"| 80.0 µs a socket (storm) | 8.00 s of CPU | 80.0 s of CPU |",
+		"for a million: gws 12.0 GB.",
+	} {
+		if !strings.Contains(lines, want) {
+			t.Errorf("summary lacks %q:\n%s", want, report.Summary(r))
+		}
+	}
+}
+
+func TestTricksShowWhatIsWorseWithoutThem(t *testing.T) {
+	r := report.Run{Workloads: []string{"trick-rest"}, Results: workloads.Results{}}
+	r.Results.Put("trick-rest", workloads.Ours, 0, workloads.Sample{workloads.Resident: 3_000})
+	r.Results.Put("trick-rest", "gateway-norest", 0, workloads.Sample{workloads.Resident: 7_500})
+	got := strings.Join(strings.Fields(report.Summary(r)), " ")
+	if !strings.Contains(got, "| 3,000 | 7,500 | 2.50 |") {
+		t.Errorf("summary lacks the trick:\n%s", report.Summary(r))
+	}
+	if strings.Contains(got, "peers do not do") {
+		t.Errorf("a trick is among the other workloads:\n%s", report.Summary(r))
+	}
+	if short := report.Short(r); short != "" {
+		t.Errorf("the short form has a trick: %s", short)
+	}
+}
+
+// The short form is five lines at most, each with the best library for Go and with Bun.
+func TestShortComparesWithBun(t *testing.T) {
+	r := sample()
+	for round := range 3 {
+		r.Results.Put("echo16", "bun", round, workloads.Sample{workloads.CPU: 3.1})
+	}
+	got := strings.Join(strings.Fields(report.Short(r)), " ")
+	if !strings.Contains(got, "| gws 9.30 | 0.50 [0.50, 0.50] | 3.10 | 1.50 [1.00, 2.00] |") {
+		t.Errorf("the short form lacks gws or Bun:\n%s", report.Short(r))
+	}
+}

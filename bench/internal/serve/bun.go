@@ -23,9 +23,9 @@ const bunVersion = "1.4.5"
 //go:embed bun/server.js
 var bunServer []byte
 
-// A foreign program is looked for once.
+// findBun looks for it once, and has npm fetch it where it is not here.
 var findBun = sync.OnceValues(func() (program string, err error) {
-	if program, err = exec.LookPath(Bun); err == nil {
+	if program := bunHere(); program != "" {
 		return program, nil
 	}
 	npm, err := exec.LookPath("npm")
@@ -45,6 +45,23 @@ func Missing(name string) error {
 	return err
 }
 
+// Here reports whether a server can run without anything being fetched for it.
+func Here(name string) bool { return name != Bun || bunHere() != "" }
+
+// bunHere is the program, "" if it is not on this machine.
+func bunHere() string {
+	if program, err := exec.LookPath(Bun); err == nil {
+		return program
+	}
+	dir, err := bunDir()
+	if program := bunProgram(dir); err == nil && works(program) {
+		return program
+	}
+	return ""
+}
+
+func bunProgram(dir string) string { return filepath.Join(dir, "node_modules", ".bin", Bun) }
+
 func bunDir() (string, error) {
 	cache, err := os.UserCacheDir()
 	if err != nil {
@@ -58,10 +75,7 @@ func installBun(npm string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	program := filepath.Join(dir, "node_modules", ".bin", Bun)
-	if works(program) {
-		return program, nil
-	}
+	program := bunProgram(dir)
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return "", err
 	}

@@ -33,13 +33,13 @@ func idle(sockets, said int) func(context.Context, *trial) (Sample, error) {
 				return nil, err
 			}
 		}
-		before, err := t.Memory(ctx, true)
+		before, err := t.empty(ctx)
 		if err != nil {
 			return nil, err
 		}
 		var conns []*load.Conn
 		if said == usedNow {
-			conns, _, err = load.Storm(ctx, t.target, n, 64)
+			conns, err = load.DialOnce(ctx, t.target, n, 64)
 		} else {
 			conns, err = load.DialAll(ctx, t.target, n)
 		}
@@ -52,7 +52,7 @@ func idle(sockets, said int) func(context.Context, *trial) (Sample, error) {
 				return nil, err
 			}
 		}
-		s, err := t.heldBy(ctx, n, before, 0)
+		s, err := t.heldBy(ctx, n, before)
 		if err != nil {
 			return nil, err
 		}

@@ -15,25 +15,47 @@ import (
 func (t *trial) fits(sockets int) int { return min(t.scale.of(sockets), load.Room()) }
 
 // quiet waits for as long as sockets have to be silent, and returns the CPU time in µs
-// that each needs in a second of it, of what it needs more than a server without any.
-func (t *trial) quiet(ctx context.Context, n int) (Sample, error) {
-	window := t.scale.Silent / 4
+// that each of n needs in a second at the end of it. An empty server needs idle ms a second.
+func (t *trial) quiet(ctx context.Context, n int, idle float64) (Sample, error) {
+	window := t.scale.Silent / 8
 	if err := pause(ctx, t.scale.Silent-window); err != nil || window == 0 {
 		return Sample{}, err
 	}
+	used, err := t.using(ctx, window)
+	return Sample{Quiet: max(0, used-idle) * 1e3 / float64(n)}, err
+}
+
+// using is how many ms of CPU time a second the server needs while nobody asks for anything.
+func (t *trial) using(ctx context.Context, window time.Duration) (float64, error) {
+	if window == 0 {
+		return 0, nil
+	}
 	before, err := t.Usage(ctx)
 	if err != nil {
-		return nil, err
+		return 0, err
 	}
 	at := time.Now()
 	if err := pause(ctx, window); err != nil {
-		return nil, err
+		return 0, err
 	}
 	after, err := t.Usage(ctx)
-	if err != nil {
-		return nil, err
+	return (after.CPU - before.CPU).Seconds() * 1e3 / time.Since(at).Seconds(), err
+}
+
+// An empty is what the server of a trial is like without sockets.
+type empty struct {
+	memory serve.Memory
+	kernel int64
+	idle   float64 // ms of CPU a second
+}
+
+func (t *trial) empty(ctx context.Context) (e empty, err error) {
+	if e.memory, err = t.Memory(ctx, true); err != nil {
+		return e, err
 	}
-	return Sample{Quiet: micros(after.CPU-before.CPU) / time.Since(at).Seconds() / float64(n)}, nil
+	e.kernel = kernelMemory()
+	e.idle, err = t.using(ctx, t.scale.Silent/8)
+	return e, err
 }
 
 // rest waits until all n sockets are at rest, or for as long as they would need for it
@@ -60,7 +82,7 @@ func talkers(sockets, talking int, e load.Echo) func(context.Context, *trial) (S
 		target := t.target
 		target.Spread = true
 		kernel := kernelMemory()
-		conns, _, err := load.Storm(ctx, target, n, 64)
+		conns, err := load.DialOnce(ctx, target, n, 64)
 		if err != nil {
 			return nil, err
 		}
@@ -119,7 +141,10 @@ func pings(sockets int) func(context.Context, *trial) (Sample, error) {
 		}
 		p := load.StartPong(conns)
 		s, err := t.pinged(ctx, p, int64(n))
-		return s, errors.Join(err, p.Stop())
+		if stop := p.Stop(); stop != nil {
+			err = stop // the reason, where both fail
+		}
+		return s, err
 	}
 }
 
@@ -154,16 +179,15 @@ func many(sockets int) func(context.Context, *trial) (Sample, error) {
 	return func(ctx context.Context, t *trial) (Sample, error) {
 		n := t.scale.of(sockets)
 		t.target.Spread = true
-		before, err := t.Memory(ctx, true)
+		before, err := t.empty(ctx)
 		if err != nil {
 			return nil, err
 		}
-		kernel := kernelMemory()
 		m, err := t.begin(ctx, 0)
 		if err != nil {
 			return nil, err
 		}
-		conns, _, err := load.Storm(ctx, t.target, n, 64)
+		conns, err := load.DialOnce(ctx, t.target, n, 64)
 		if err != nil {
 			return nil, err
 		}
@@ -172,9 +196,12 @@ func many(sockets int) func(context.Context, *trial) (Sample, error) {
 		if err != nil {
 			return nil, err
 		}
-		held, err := t.heldBy(ctx, n, before, kernel)
+		held, err := t.heldBy(ctx, n, before)
 		if err != nil {
 			return nil, err
+		}
+		if kernel := kernelMemory(); before.kernel > 0 {
+			s[Kernel] = float64(kernel-before.kernel) / float64(n)
 		}
 		for name, v := range held {
 			s[name] = v
@@ -198,15 +225,12 @@ func (t *trial) reach(ctx context.Context, conns []*load.Conn) (float64, error) 
 	return took.Seconds() * 1e3, errors.Join(err, r.Stop())
 }
 
-// heldBy is what each of n sockets that have been silent for a while holds, of what the
-// process and the kernel hold more than before.
-func (t *trial) heldBy(ctx context.Context, n int, before serve.Memory, kernel int64) (Sample, error) {
-	s, err := t.quiet(ctx, n)
+// heldBy is what each of n sockets that have been silent for a while needs: what the
+// process holds and does more than before.
+func (t *trial) heldBy(ctx context.Context, n int, before empty) (Sample, error) {
+	s, err := t.quiet(ctx, n, before.idle)
 	if err != nil {
 		return nil, err
-	}
-	if kernel > 0 {
-		s[Kernel] = float64(kernelMemory()-kernel) / float64(n)
 	}
 	after, err := t.Memory(ctx, true)
 	if err != nil {
@@ -214,12 +238,12 @@ func (t *trial) heldBy(ctx context.Context, n int, before serve.Memory, kernel i
 	}
 	each := func(after, before int64) float64 { return float64(after-before) / float64(n) }
 	if after.Go {
-		s[Heap] = each(after.Heap, before.Heap)
-		s[Stack] = each(after.Stack, before.Stack)
-		s[Goroutines] = each(int64(after.Goroutines), int64(before.Goroutines))
+		s[Heap] = each(after.Heap, before.memory.Heap)
+		s[Stack] = each(after.Stack, before.memory.Stack)
+		s[Goroutines] = each(int64(after.Goroutines), int64(before.memory.Goroutines))
 	}
 	if after.Resident > 0 { // else the system does not tell
-		s[Resident] = each(after.Resident, before.Resident)
+		s[Resident] = each(after.Resident, before.memory.Resident)
 	}
 	return s, nil
 }
