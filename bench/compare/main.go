@@ -4,6 +4,7 @@
 //
 //	go run ./bench/compare -quick
 //	go run ./bench/compare -only echo,send -servers gws,gateway -rounds 9
+//	go run ./bench/compare -tricks
 //	go run ./bench/compare -write docs/performance.md,README.md
 //
 // It prints tables, and puts a chart among the temporary files. It ends with
@@ -49,13 +50,13 @@ type options struct {
 
 func parse(args []string) (o options, err error) {
 	f := flag.NewFlagSet("compare", flag.ContinueOnError)
-	f.BoolVar(&o.quick, "quick", false, "one round of little: rough figures in less than two minutes")
+	f.BoolVar(&o.quick, "quick", false, "one round of little: rough figures in some three minutes")
 	f.BoolVar(&o.tricks, "tricks", false, "measure what each trick is worth, and nothing else")
 	f.StringVar(&o.only, "only", "", "the workloads to do, as `a,b`; see -list")
 	f.StringVar(&o.servers, "servers", "", "the servers to measure, as `a,b`; "+
 		"gateway means gateway-bare and the like too")
 	f.IntVar(&o.rounds, "rounds", 0, "`number` of rounds; 0: 5, or 1 with -quick")
-	f.DurationVar(&o.time, "time", 0, "`length` of a measurement; 0: 1.5s, or 0.3s with -quick")
+	f.DurationVar(&o.time, "time", 0, "`length` of a measurement; 0: 0.9s, or 0.3s with -quick")
 	f.StringVar(&o.write, "write", "",
 		"put the tables into `files`, as a,b, between the lines made for them; "+
 			"chart and details go to bench/ of this directory")

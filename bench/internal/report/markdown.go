@@ -114,7 +114,7 @@ func goals(r Run) string {
 			continue
 		}
 		rows = append(rows, []string{
-			workload(g.Workload).Title, metrics[g.Metric].name(workload(g.Workload)), value(g, o),
+			title(r, workload(g.Workload)), metrics[g.Metric].name(workload(g.Workload)), value(g, o),
 			other(r.Results, g, o), ratio(o.Ratio), goalText(g), mark(o.Reached),
 		})
 	}
@@ -187,7 +187,7 @@ func comparison(r Run) string {
 	head := append(append([]string{"workload", "figure"}, servers...), workloads.Ours+" / best peer")
 	var rows [][]string
 	for _, w := range compared {
-		row := []string{w.Title, metrics[w.Metric].name(w)}
+		row := []string{title(r, w), metrics[w.Metric].name(w)}
 		for _, s := range servers {
 			row = append(row, metrics[w.Metric].format(r.Results.Median(w.Key, s, w.Metric)))
 		}
@@ -220,7 +220,7 @@ func alone(r Run) string {
 					r.Results.Rounds(w.Key, against, w.Metric))
 			}
 			rows = append(rows,
-				[]string{w.Title, s, metrics[w.Metric].name(w), metrics[w.Metric].format(v), against, ratio(q)})
+				[]string{title(r, w), s, metrics[w.Metric].name(w), metrics[w.Metric].format(v), against, ratio(q)})
 		}
 	}
 	if rows == nil {
@@ -236,6 +236,18 @@ func first(w *workloads.Workload, server string) string {
 	i := slices.IndexFunc(w.Servers,
 		func(s string) bool { return s == kind || strings.HasPrefix(s, kind+"-") })
 	return w.Servers[i]
+}
+
+// title is what a workload is, with the number of its sockets where the machine had not
+// enough for what it says.
+func title(r Run, w *workloads.Workload) string {
+	switch n := r.Results.Median(w.Key, workloads.Ours, workloads.Sockets); {
+	case w.Trick != "":
+		return w.Title + ": " + w.Trick
+	case w.Fewer && n < float64(w.Connections):
+		return fmt.Sprintf("%s (here: %s)", w.Title, grouped(n))
+	}
+	return w.Title
 }
 
 // columns are raw TCP, the peers, Bun and ours, without those that have no result.
@@ -280,11 +292,7 @@ func detail(r Run, w *workloads.Workload) string {
 		rows = append(rows, row)
 	}
 	head = append(append([]string{"server"}, head...), metrics[w.Metric].name(w)+", ratio to "+name)
-	title := w.Title
-	if w.Trick != "" {
-		title += ": " + w.Trick
-	}
-	text := fmt.Sprintf("\n## %s\n\n", title)
+	text := fmt.Sprintf("\n## %s\n\n", title(r, w))
 	if w.Note != "" {
 		text += strings.ToUpper(w.Note[:1]) + w.Note[1:] + ".\n\n"
 	}

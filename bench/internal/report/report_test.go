@@ -167,7 +167,7 @@ func TestManySocketsAreComputedFromOne(t *testing.T) {
 	r := sample()
 	for workload, s := range map[string]workloads.Sample{
 		"idlenow": {workloads.Resident: 2_900, workloads.Quiet: 0.2},
-		"talkers": {workloads.Kernel: 10_000},
+		"talkers": {workloads.Kernel: 10_000, workloads.P99: 1, workloads.Sockets: 19_500},
 		"pings":   {workloads.CPU: 30},
 		"storm":   {workloads.CPU: 80},
 	} {
@@ -182,6 +182,7 @@ func TestManySocketsAreComputedFromOne(t *testing.T) {
 		"| 30.0 µs each (pings) | 0.10 cores | 1.00 cores |",
 		"| 80.0 µs a socket (storm) | 8.00 s of CPU | 80.0 s of CPU |",
 		"for a million: gws 12.0 GB.",
+		"among 50,000 at rest (here: 19,500) |",
 	} {
 		if !strings.Contains(lines, want) {
 			t.Errorf("summary lacks %q:\n%s", want, report.Summary(r))

@@ -45,7 +45,7 @@ func lines(heading string, items []string) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "\n%s:\n\n", heading)
 	for _, item := range items {
-		fmt.Fprintf(&b, "- %s\n", strings.Join(strings.Fields(item), " "))
+		fmt.Fprintf(&b, "- %.300s\n", strings.Join(strings.Fields(item), " "))
 	}
 	return b.String()
 }

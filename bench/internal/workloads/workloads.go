@@ -75,8 +75,8 @@ type Scale struct {
 
 // The scales.
 var (
-	Full  = Scale{Time: time.Second, Parts: 1, Silent: 8 * time.Second}
-	Quick = Scale{Time: 300 * time.Millisecond, Parts: 8, Silent: time.Second}
+	Full  = Scale{Time: 900 * time.Millisecond, Parts: 1, Silent: 8 * time.Second}
+	Quick = Scale{Time: 300 * time.Millisecond, Parts: 8, Silent: time.Second, Hurry: 2}
 	Smoke = Scale{Time: 20 * time.Millisecond, Parts: 100, Hurry: 20} // for function only
 )
 
@@ -233,7 +233,7 @@ func (t *trial) watch(ctx context.Context, traffic steady) (Sample, error) {
 }
 
 func (t *trial) window(ctx context.Context, traffic steady) (Sample, error) {
-	if err := pause(ctx, t.scale.Time/4); err != nil {
+	if err := pause(ctx, t.scale.Time/3); err != nil {
 		return nil, err
 	}
 	m, err := t.begin(ctx, traffic.Count())
