@@ -53,6 +53,36 @@ func TestKilledNode(t *testing.T) {
 	})
 }
 
+// A call that a node has taken with it into death ends long before the lease does, and so
+// is noticed the death of a node that nobody calls.
+func TestKilledNodeIsNoticed(t *testing.T) {
+	bubble(t, "by a call that waits", func(t *testing.T) {
+		w := clustertest.NewNetwork(1)
+		m := members(t, w, 2)
+		id, _ := m[1].open(t)
+		w.Freeze(m[1].name()) // it takes the message, and then it dies
+		done := make(chan error, 1)
+		start := time.Now()
+		go func() { done <- m[0].Send(ctx, id, gateway.Text("x")) }()
+		synctest.Wait()
+		w.Kill(m[1].name())
+		wantErr(t, "Send", <-done, gateway.ErrTimeout)
+		if took := time.Since(start); took > 200*time.Millisecond {
+			t.Errorf("it took %v, want less than 200ms", took)
+		}
+		wantErr(t, "Send then", m[0].Send(ctx, id, gateway.Text("x")), gateway.ErrUnreachable)
+	})
+	bubble(t, "without a call", func(t *testing.T) {
+		w := clustertest.NewNetwork(1)
+		m := members(t, w, 2)
+		w.Kill(m[1].name())
+		time.Sleep(1300 * time.Millisecond)
+		if s := m[0].states(t); s[m[1].name()] != gateway.NodeLost {
+			t.Errorf("1.3 s after its death the node is %v, want lost: it has missed two beats", s)
+		}
+	})
+}
+
 // A frozen owner takes messages and does not say so: the caller must not be told that
 // they were delivered, nor that they were not.
 func TestFrozenNode(t *testing.T) {

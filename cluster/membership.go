@@ -25,6 +25,7 @@ type life struct {
 	since      time.Time // when it started, as it says
 	first      time.Time // when it was first heard of
 	heard      time.Time // when it was last heard of
+	probed     time.Time // when it was last asked whether it is there
 	lease      time.Duration
 	number     uint64 // of its last sign of life
 	maxVersion byte   // of the codec; 0: not known
@@ -248,6 +249,8 @@ func (n *Node) checkLeases(now time.Time) {
 			n.forgetUnheard(p.name)
 		case state == leased && silent > lease:
 			n.lose(p, "it is silent")
+		case state == leased && silent > lease/2: // it has missed a beat
+			p.probe(now, lease/2)
 		case state == lost && silent > n.opts.GoneAfter:
 			n.remove(p, false)
 			n.log.Warn("node given up", "peer", p.name, "silent", silent)

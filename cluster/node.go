@@ -41,6 +41,8 @@ type Node struct {
 
 	answerHello chan struct{} // asks for a sign of life soon; room for 1
 	flushSoon   chan struct{} // asks for what waits for the peers to be sent; room for 1
+	callsWait   chan struct{} // wakes the prober; room for 1
+	probing     atomic.Bool   // the prober is awake
 	states      chan change
 	stop        chan struct{} // closed by Close
 	leaving     sync.Once
@@ -73,8 +75,8 @@ func join(ctx context.Context, t Transport, o Options, oldest, newest byte) (*No
 		opts: o, log: o.Logger.With("node", o.Name), name: o.Name, since: now, transport: t,
 		incarnation: uint64(now.UnixNano()), slow: make(chan struct{}, o.MaxSlow),
 		min: oldest, max: newest, peers: map[string]*peer{},
-		answerHello: make(chan struct{}, 1), flushSoon: make(chan struct{}, 1), states: make(chan change,
-			16),
+		answerHello: make(chan struct{}, 1), flushSoon: make(chan struct{}, 1),
+		callsWait: make(chan struct{}, 1), states: make(chan change, 16),
 		stop: make(chan struct{}), closed: make(chan struct{}),
 	}
 	n.up.Store(true)
@@ -92,6 +94,7 @@ func join(ctx context.Context, t Transport, o Options, oldest, newest byte) (*No
 	notify(n.flushSoon)
 	n.running.Go(n.heart)
 	n.running.Go(n.flusher)
+	n.running.Go(n.prober)
 	n.running.Go(n.reporter)
 	n.sendBeat(beatHello)
 	settle := time.NewTimer(o.Heartbeat / 2)

@@ -25,6 +25,8 @@ type Config struct {
 	// Flood switches the limit on incoming messages off, in a workload that exceeds
 	// what a server allows by default.
 	Flood bool `json:",omitempty"`
+	// Cluster is the host:port of the server over which nodes of a cluster talk.
+	Cluster string `json:",omitempty"`
 }
 
 // A server is one library in use. Every message it gets it sends back.
@@ -62,6 +64,12 @@ var makers = map[string]func(Config) (server, error){
 	"map-1k":   newCrowdMap,
 	"map-10k":  newCrowdMap,
 	"map-100k": newCrowdMap,
+
+	// For command cluster.
+	NATS:               newNATS,
+	"gateway-cluster":  newClustered,
+	"centrifuge-redis": newCentrifugeRedis,
+	"centrifuge-nats":  newCentrifugeNATS,
 }
 
 // Addresses is what a server process writes to its standard output when it is
