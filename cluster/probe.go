@@ -49,13 +49,15 @@ func (n *Node) probeWaiting(now time.Time) bool {
 }
 
 // probe sends an empty frame to a node that has been silent for as long: if it has died, the
-// transport knows. There is one after each sign of life and one in each heartbeat at most.
+// transport knows, once it has noticed itself. So it is asked again, at twice the silence
+// each time, and once in a heartbeat at least.
 func (p *peer) probe(now time.Time, silence time.Duration) {
 	p.mu.Lock()
 	l := &p.life
 	due := l.state == leased && !l.foreign && len(p.frames) == 0 && !p.writer &&
 		now.Sub(l.heard) >= silence &&
-		(l.probed.Before(l.heard) || now.Sub(l.probed) >= p.n.opts.Heartbeat)
+		(l.probed.Before(l.heard) ||
+			now.Sub(l.probed) >= min(l.probed.Sub(l.heard), p.n.opts.Heartbeat))
 	if due {
 		l.probed = now
 		p.newFrameLocked()

@@ -73,6 +73,7 @@ func (b *bench) killed(watcher *node, noticed func(id string) (bool, error)) (ti
 		return 0, err
 	}
 	defer c.Cut()
+	b.settle() // a node that is new may not be known everywhere, so its silence says less
 	ids, err := watcher.List(b.ctx)
 	// The nodes that were killed before are silent, which is no error here.
 	if len(ids) != 1 || err != nil && !errors.Is(err, gateway.ErrUnreachable) {
