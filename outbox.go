@@ -153,15 +153,17 @@ func (o *outbox) pushLocked(m *outgoing, order frameq.Order, lastResort bool) er
 		return nil
 	}
 	join := o.order() == frameq.Nobody
+	reserved := 0
 	if m.frame == nil {
 		if join && m.joins() && q.Write(m.first, m.data) {
 			return nil
 		}
-		defer q.Release(q.Reserve(w.N)) // a large one may have to wait for the memory itself
+		reserved = q.Reserve(w.N) // a large one may have to wait for the memory itself
 		m.frame = frameq.New(m.first, m.data, m.key)
 	}
 	m.frame.Keep, m.frame.Notice = m.keep, m.notice
 	q.Push(m.frame, join)
+	q.Release(reserved)
 	return nil
 }
 

@@ -29,10 +29,11 @@ func (o *outbox) reply(ctx context.Context, m *outgoing) error {
 		o.writeNow(m)
 		return nil
 	}
-	if err := o.putWait(ctx, m); err != nil {
+	o.mu.Lock()
+	if err := o.putWaitLocked(ctx, m); err != nil {
+		o.mu.Unlock()
 		return err
 	}
-	o.mu.Lock()
 	collect := mode != modeQueue && !o.closed && o.queue.Size() < batchSize
 	if collect && o.role == free {
 		o.startTimerLocked()

@@ -12,6 +12,14 @@ import (
 func (o *outbox) putWait(ctx context.Context, m *outgoing) error {
 	o.mu.Lock()
 	defer o.mu.Unlock()
+	return o.putWaitLocked(ctx, m)
+}
+
+// putWaitLocked is putWait for who holds o.mu, which it gives up while it waits.
+func (o *outbox) putWaitLocked(ctx context.Context, m *outgoing) error {
+	if !o.closed && o.pushLocked(m, frameq.Nobody, false) == nil {
+		return nil // as nearly always, and without what a wait has to account for
+	}
 	var w wait
 	defer o.endWaitLocked(&w)
 	for {
