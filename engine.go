@@ -74,6 +74,8 @@ const (
 	OpSendWait   OpKind = 15 // Message to Socket, and waits for room
 	OpRenew      OpKind = 16 // Expires of what admitted Socket
 	OpStatus     OpKind = 14 // Result.N sockets are open or closing; Result.Draining
+	OpHold       OpKind = 17 // group sends follow at once: what they queue is written after OpGo
+	OpGo         OpKind = 18 // ends OpHold. Both come from the engine itself, never from a node
 )
 
 // An Op is one operation on its way to where it is carried out. Which fields count
@@ -95,6 +97,11 @@ type Op struct {
 
 	Page  string // "" for the first page, then Result.Next of the one before
 	Limit int    // bytes that a page may have; it holds one entry at least
+
+	// Meanwhile is what the caller of DoAll has to do itself. It does not travel. DoAll may
+	// call it once, in the caller's goroutine, when the operation is on its way and before
+	// it waits; what was not called the gateway does afterwards. It may be nil.
+	Meanwhile func()
 }
 
 // A Result is what one node answered to an [Op].
@@ -231,6 +238,9 @@ func (h *Handler) local(ctx context.Context, op Op) (Result, error) {
 	case OpStatus:
 		open, _ := h.hub.count()
 		return Result{N: open, Draining: h.hub.refuses()}, nil
+	case OpHold, OpGo:
+		h.flusher.hold(op.Kind == OpHold)
+		return Result{}, nil
 	case OpMembers, OpLen, OpGroupSend, OpGroupClose, OpMember:
 		g := Group{h: h, name: op.Group, all: op.All, except: op.Except}
 		if err := g.check(); err != nil {
@@ -306,18 +316,27 @@ func (g Group) local(op Op) (Result, error) {
 	return Result{N: g.closeHere(code, op.Reason)}, nil
 }
 
-// sendElsewhere sends a group's message to the members on other nodes.
-func (g Group) sendElsewhere(ctx context.Context, here int, m Message) (int, error) {
+// sendEverywhere sends a group's message to the members on all nodes. Other nodes are at it
+// while this one is.
+func (g Group) sendEverywhere(ctx context.Context, m Message) (n int, err error) {
 	op := g.op(OpGroupSend)
 	op.Message, op.Refuse = m, g.refused != nil
-	err := g.h.elsewhere(ctx, op, func(r Result) bool {
-		here += r.N
+	done := false
+	op.Meanwhile = func() {
+		done = true
+		n += g.sendHere(m)
+	}
+	err = g.h.elsewhere(ctx, op, func(r Result) bool {
+		n += r.N
 		for _, refusal := range r.Refused {
 			g.refused(refusal.SocketID, refusal.Err)
 		}
 		return true
 	})
-	return here, err
+	if !done {
+		op.Meanwhile()
+	}
+	return n, err
 }
 
 // foreign lets a socket of another node join or leave.

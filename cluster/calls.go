@@ -220,6 +220,9 @@ func (n *Node) DoAll(ctx context.Context, op gateway.Op, each func(gateway.Resul
 	if err := s.begin(ctx); err != nil {
 		return err
 	}
+	if op.Meanwhile != nil {
+		op.Meanwhile()
+	}
 	for len(s.open) > 0 {
 		select {
 		case <-s.gather.wake:
