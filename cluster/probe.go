@@ -67,3 +67,32 @@ func (p *peer) probe(now time.Time, silence time.Duration) {
 		p.flush()
 	}
 }
+
+// checkLeases notes who is lost or gone, and gives up calls whose time is over. It comes
+// late when this process slept or had no processor; the others are not to blame for that
+// time, for what they sent in it is still to be read.
+func (n *Node) checkLeases(now time.Time, late time.Duration) {
+	for _, p := range n.list() {
+		p.mu.Lock()
+		p.failLocked(errPatient, func(c pending) bool {
+			return !c.deadline.IsZero() &&
+				now.After(c.deadline)
+		})
+		p.life.excused += late
+		state, lease := p.life.state, p.life.lease
+		silent := now.Sub(p.life.heard) - p.life.excused
+		idle := len(p.calls) == 0
+		p.mu.Unlock()
+		switch {
+		case state == unheard && idle:
+			n.forgetUnheard(p.name)
+		case state == leased && silent > lease:
+			n.lose(p, "it is silent")
+		case state == leased && silent > lease/2: // it has missed a beat
+			p.probe(now, lease/2)
+		case state == lost && silent > n.opts.GoneAfter:
+			n.remove(p, false)
+			n.log.Warn("node given up", "peer", p.name, "silent", silent)
+		}
+	}
+}
