@@ -72,6 +72,9 @@ func (s *Server) Stop() error {
 	return nil
 }
 
+// Kill ends the process at once and in no order, as kill -9 does. Stop follows.
+func (s *Server) Kill() error { return s.cmd.Process.Kill() }
+
 // Log is the end of what the process wrote to its standard error.
 func (s *Server) Log() string { return s.stderr.String() }
 

@@ -28,6 +28,8 @@ type Config struct {
 	// them; 0 is its default.
 	Rest time.Duration `json:",omitempty"`
 	Ping time.Duration `json:",omitempty"`
+	// Cluster is the host:port of the server over which nodes of a cluster talk.
+	Cluster string `json:",omitempty"`
 }
 
 // A server is one library in use. Every message it gets it sends back.
@@ -75,6 +77,12 @@ var makers = map[string]func(Config) (server, error){
 	"map-1k":   newCrowdMap,
 	"map-10k":  newCrowdMap,
 	"map-100k": newCrowdMap,
+
+	// For command cluster.
+	NATS:               newNATS,
+	"gateway-cluster":  newClustered,
+	"centrifuge-redis": newCentrifugeRedis,
+	"centrifuge-nats":  newCentrifugeNATS,
 }
 
 // Addresses is what a server process writes to its standard output when it is
