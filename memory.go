@@ -39,7 +39,7 @@ type pool struct {
 const (
 	stalledFor  = time.Second
 	freeAtOnce  = 16                    // a search frees this part of the bound, or what is needed
-	leastToGive = 2 * frameq.Allowance  // bytes that nobody is closed for
+	leastToGive = frameq.Allowance      // bytes that nobody is closed for: those that do not count
 	keepFree    = 512                   // bytes of a latest message that are not counted
 	requestFree = 4 << 10               // bytes of a request that are not counted
 	barrenPause = 50 * time.Millisecond // after a search that found nobody, at least

@@ -249,7 +249,8 @@ func TestWarnings(t *testing.T) {
 	solution["modules/c.lua"].Data = []byte("Made = {} error('wanted')")
 	solution["modules/b.lua"] = &fstest.MapFile{Data: []byte("local x = Made and Missing.f")}
 	d, err = f.host.Deploy(t.Context(), solution)
-	if !errors.As(err, &problems) || len(problems) != 1 || !strings.Contains(problems[0].Text, "wanted") {
+	if !errors.As(err, &problems) || len(problems) != 1 ||
+		!strings.Contains(problems[0].Text, "wanted") {
 		t.Errorf("Deploy = %+v, %v", d, err)
 	}
 	compareNotes(t, "a deployment whose module fails", d.Warnings,
@@ -284,7 +285,8 @@ func TestModulesOnly(t *testing.T) {
 	}
 	compareNotes(t, "its first endpoint", d.Warnings, nil)
 	expect(t, f.Dial(t, "/new"), "hi")
-	d, err = f.host.Deploy(t.Context(), files("modules/m.lua", "function handle_a_b(x) return x + 1 end"))
+	d, err = f.host.Deploy(t.Context(),
+		files("modules/m.lua", "function handle_a_b(x) return x + 1 end"))
 	if err != nil {
 		t.Fatal(err)
 	}

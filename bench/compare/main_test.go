@@ -121,7 +121,8 @@ func TestImpossibleWorkloadsAreSkippedAloud(t *testing.T) {
 		t.Errorf("possible = %v, %q; want nothing, and the reason", can, skipped)
 	}
 	r := report.Run{Skipped: skipped, Results: workloads.Results{}}
-	for name, text := range map[string]string{"summary": report.Summary(r), "details": report.Details(r)} {
+	for name, text := range map[string]string{"summary": report.Summary(r),
+		"details": report.Details(r)} {
 		if !strings.Contains(text, skipped[0]) {
 			t.Errorf("the %s does not say what was skipped:\n%s", name, text)
 		}

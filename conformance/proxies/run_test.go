@@ -61,8 +61,9 @@ LINES`,
 	},
 	{
 		name: "caddy", tcp: "127.0.0.1:8080", unix: "unix/SOCKET", file: "Caddyfile",
-		config: "{\n\tadmin unix/DIR/admin\n\tauto_https off\n}\nhttp://LISTEN {\n\tbind 127.0.0.1\nLINES\n}\n",
-		args:   []string{"run", "--config", "DIR/Caddyfile", "--adapter", "caddyfile"},
+		config: "{\n\tadmin unix/DIR/admin\n\tauto_https off\n}\nhttp://LISTEN {\n\tbind " +
+			"127.0.0.1\nLINES\n}\n",
+		args: []string{"run", "--config", "DIR/Caddyfile", "--adapter", "caddyfile"},
 	},
 }
 

@@ -28,7 +28,8 @@ func TestHandlerFollowsDefault(t *testing.T) {
 	var first, second, own bytes.Buffer
 	slog.SetDefault(plain(&first))
 	base := hostlog.Logger(nil)
-	with, fixed := base.With("a", 1).WithGroup("g").With("b", 2), hostlog.Logger(plain(&own)).With("c", 3)
+	with, fixed := base.With("a", 1).WithGroup("g").With("b", 2), hostlog.Logger(plain(&own)).With("c",
+		3)
 	with.Info("one", "x", 1)
 	slog.SetDefault(plain(&second))
 	base.Info("two")

@@ -220,7 +220,8 @@ func alone(r Run) string {
 					r.Results.Rounds(w.Key, against, w.Metric))
 			}
 			rows = append(rows,
-				[]string{title(r, w), s, metrics[w.Metric].name(w), metrics[w.Metric].format(v), against, ratio(q)})
+				[]string{title(r, w), s, metrics[w.Metric].name(w), metrics[w.Metric].format(v), against,
+					ratio(q)})
 		}
 	}
 	if rows == nil {

@@ -98,7 +98,8 @@ func peersAtScale(r Run) string {
 	if others == nil {
 		return ""
 	}
-	return "\nThe process of the others would need, for a million: " + strings.Join(others, ", ") + ".\n"
+	return "\nThe process of the others would need, for a million: " + strings.Join(others, ", ") +
+		".\n"
 }
 
 // measuredAtScale compares what was computed with the largest number of sockets measured.

@@ -148,7 +148,8 @@ var compared = []*Workload{
 		Servers: []string{noRest, Ours}, run: pings(2_000),
 		Config:      serve.Config{Rest: time.Second, Ping: 2 * time.Second},
 		Connections: 2_000,
-		Note:        "with everything that it takes until the pong has been looked at, and sockets rest again",
+		Note: "with everything that it takes until the pong has been looked at, and sockets " +
+			"rest again",
 	},
 	{
 		Key: "many", Title: "100,000 sockets that have said one thing", Unit: "socket",
