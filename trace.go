@@ -192,11 +192,8 @@ func (h *Handler) stopTrace(tr *tracer) {
 	}
 }
 
-// tracers is a set that is read without a lock; nil for an empty one.
-type tracers struct {
-	mu      lockorder.Mutex[rankTracers]
-	current atomic.Pointer[[]*tracer]
-}
+// tracers is a set that is replaced as a whole, without a lock; nil for an empty one.
+type tracers struct{ current atomic.Pointer[[]*tracer] }
 
 func (ts *tracers) all() []*tracer {
 	if list := ts.current.Load(); list != nil {
@@ -206,24 +203,36 @@ func (ts *tracers) all() []*tracer {
 }
 
 func (ts *tracers) add(tr *tracer) {
-	ts.mu.Lock()
-	defer ts.mu.Unlock()
-	list := ts.all()
-	if !slices.Contains(list, tr) {
-		list = append(slices.Clone(list), tr)
-		ts.current.Store(&list)
-	}
+	ts.change(func(list []*tracer) []*tracer {
+		if slices.Contains(list, tr) {
+			return list
+		}
+		return append(list, tr)
+	})
 }
 
 func (ts *tracers) remove(tr *tracer) {
-	ts.mu.Lock()
-	defer ts.mu.Unlock()
-	list := slices.DeleteFunc(slices.Clone(ts.all()), func(x *tracer) bool { return x == tr })
-	if len(list) == 0 {
-		ts.current.Store(nil)
-		return
+	ts.change(func(list []*tracer) []*tracer {
+		return slices.DeleteFunc(list, func(x *tracer) bool { return x == tr })
+	})
+}
+
+// change replaces the set by what fn makes of a copy of it.
+func (ts *tracers) change(fn func(list []*tracer) []*tracer) {
+	for {
+		before := ts.current.Load()
+		var list []*tracer
+		if before != nil {
+			list = slices.Clone(*before)
+		}
+		var after *[]*tracer
+		if list = fn(list); len(list) > 0 {
+			after = &list
+		}
+		if ts.current.CompareAndSwap(before, after) {
+			return
+		}
 	}
-	ts.current.Store(&list)
 }
 
 // follow has the tracer told what happens to the socket, and reports false if that has
@@ -326,6 +335,13 @@ func (s *Socket) traceEvent(ev *Event, took time.Duration, err error) {
 		Kind: TraceEvent, Event: ev.Type, Duration: took, Err: err, Time: ev.Time,
 		Type: ev.Message.Type, Bytes: len(ev.Message.Data), Closed: ev.Closed,
 	}, ev.Message.Data)
+}
+
+// traceClosing is a function of its own, or every close would need the stack for a record.
+//
+//go:noinline
+func (s *Socket) traceClosing(c Closed) {
+	s.trace(&TraceRecord{Kind: TraceClosing, Closed: c}, nil)
 }
 
 // put keeps a record if there is room.
