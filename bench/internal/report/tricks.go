@@ -2,6 +2,7 @@ package report
 
 import (
 	"math"
+	"strings"
 
 	"github.com/wsgateway/gateway/bench/internal/measure"
 	"github.com/wsgateway/gateway/bench/internal/workloads"
@@ -23,7 +24,8 @@ func tricks(r Run) string {
 		c := metrics[w.Metric]
 		rows = append(rows, []string{w.Trick, w.Title + ": " + c.name(w), c.format(with),
 			c.format(without), ratio(measure.Ratios(r.Results.Rounds(w.Key, w.Servers[1], w.Metric),
-				r.Results.Rounds(w.Key, w.Servers[0], w.Metric))), w.Note})
+				r.Results.Rounds(w.Key, w.Servers[0], w.Metric))),
+			strings.TrimPrefix(w.Note, "without: ")})
 	}
 	if rows == nil {
 		return ""
