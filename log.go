@@ -59,6 +59,6 @@ func (h *Handler) logClosed(s *Socket, c Closed) {
 
 func (h *Handler) logOpened(s *Socket) {
 	if h.log.Enabled(context.Background(), slog.LevelDebug) {
-		h.log.Debug("socket opened", s.attrs("remote_addr", s.req.remote)...)
+		h.log.Debug("socket opened", s.attrs("remote_addr", s.req.remote())...)
 	}
 }

@@ -83,6 +83,9 @@ func Program(t testing.TB, name string, args ...string) *Process {
 	if name != "cluster" { // whose nodes drain when its page says so
 		first = append(first, "-drain", "100ms")
 	}
+	if name == "chat" { // which serves its metrics, too
+		first = append(first, "-metrics", "127.0.0.1:0")
+	}
 	return start(t, binary, append(first, args...))
 }
 
@@ -118,6 +121,20 @@ func start(t testing.TB, binary string, args []string) *Process {
 		t.Fatalf("%s does not print its address:\n%s", binary, p.output)
 	}
 	return p
+}
+
+// Printed waits until the program has printed something that the pattern matches, and
+// returns that.
+func (p *Process) Printed(pattern string) string {
+	p.t.Helper()
+	wanted := regexp.MustCompile(pattern)
+	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
+		if found := wanted.FindString(p.output.String()); found != "" {
+			return found
+		}
+	}
+	p.t.Fatalf("%s does not print %s:\n%s", p.binary, pattern, p.output)
+	return ""
 }
 
 // Stop ends the program with SIGTERM and returns what Wait says of it.
