@@ -79,11 +79,11 @@ func (p *perSocket) ServeEvent(ctx context.Context, s *Socket, ev Event) error {
 	if ev.Type == EventOpen {
 		ep, err := p.open(ctx, s)
 		if ep != nil {
-			s.own = append(s.own, ownEndpoint{p, ep})
+			s.own = &ownEndpoint{p, ep, s.own}
 		}
 		return err
 	}
-	for _, o := range s.own {
+	for o := s.own; o != nil; o = o.next {
 		if o.by == p {
 			return o.ep.ServeEvent(ctx, s, ev)
 		}
@@ -96,6 +96,8 @@ func (p *perSocket) ServeEvent(ctx context.Context, s *Socket, ev Event) error {
 type ownEndpoint struct {
 	by *perSocket
 	ep Endpoint
+
+	next *ownEndpoint
 }
 
 // A Route binds an endpoint to a pattern.

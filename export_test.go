@@ -152,3 +152,18 @@ func Traced(h *Handler) bool {
 	}
 	return h.tracers.current.Load() != nil
 }
+
+// WaitTurn is what a reader does whose client sends faster than it is read.
+func WaitTurn(h *Handler) { h.turns.wait() }
+
+// TakeAllTurns has every such reader wait until the function is called that it returns.
+func TakeAllTurns(h *Handler) (end func()) {
+	for range cap(h.turns) {
+		h.turns <- struct{}{}
+	}
+	return func() {
+		for range cap(h.turns) {
+			<-h.turns
+		}
+	}
+}

@@ -191,11 +191,10 @@ func (g Group) Send(ctx context.Context, m Message) (int, error) {
 	if err := contextEnded(ctx); err != nil {
 		return 0, err
 	}
-	n := g.sendHere(m)
 	if g.h.opts.Engine == nil {
-		return n, nil
+		return g.sendHere(m), nil
 	}
-	return g.sendElsewhere(ctx, n, m)
+	return g.sendEverywhere(ctx, m)
 }
 
 // sendHere sends a checked message to the members on this node.

@@ -110,7 +110,7 @@ func (s *Socket) observeClosed() {
 	if fn := s.h.opts.Observer.SocketClosed; fn != nil {
 		defer s.h.observerPanicked("SocketClosed")
 		s.mu.Lock()
-		ev := s.last
+		ev := s.over
 		s.mu.Unlock()
 		fn(SocketClosed{s.id, s.route.Pattern, ev.Closed, ev.Time.Sub(s.opened)})
 	}

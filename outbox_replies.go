@@ -29,10 +29,11 @@ func (o *outbox) reply(ctx context.Context, m *outgoing) error {
 		o.writeNow(m)
 		return nil
 	}
-	if err := o.putWait(ctx, m); err != nil {
+	o.mu.Lock()
+	if err := o.putWaitLocked(ctx, m); err != nil {
+		o.mu.Unlock()
 		return err
 	}
-	o.mu.Lock()
 	collect := mode != modeQueue && !o.closed && o.queue.Size() < batchSize
 	if collect && o.role == free {
 		o.startTimerLocked()
@@ -86,7 +87,7 @@ func (o *outbox) uncork() {
 }
 
 // unreadLocked reports whether many pongs are pending: the client does not read them.
-func (o *outbox) unreadLocked() bool { return len(o.control) > maxPending }
+func (o *outbox) unreadLocked() bool { return len(o.controlLocked()) > maxPending }
 
 func (o *outbox) unreadPongs() bool {
 	o.mu.Lock()

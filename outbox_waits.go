@@ -12,6 +12,14 @@ import (
 func (o *outbox) putWait(ctx context.Context, m *outgoing) error {
 	o.mu.Lock()
 	defer o.mu.Unlock()
+	return o.putWaitLocked(ctx, m)
+}
+
+// putWaitLocked is putWait for who holds o.mu, which it gives up while it waits.
+func (o *outbox) putWaitLocked(ctx context.Context, m *outgoing) error {
+	if !o.closed && o.pushLocked(m, frameq.Nobody, false) == nil {
+		return nil // as nearly always, and without what a wait has to account for
+	}
 	var w wait
 	defer o.endWaitLocked(&w)
 	for {
@@ -59,12 +67,16 @@ func (o *outbox) beginWaitLocked(w *wait, m *outgoing) {
 	if w.bytes <= frameq.Allowance {
 		w.bytes = 0
 	}
-	o.waits += w.bytes
+	o.asideLocked().waits += w.bytes
 	o.s.h.memory.waiting.Add(w.bytes)
 }
 
 func (o *outbox) endWaitLocked(w *wait) {
-	o.waits -= w.bytes
+	if w.bytes == 0 {
+		return
+	}
+	o.asideLocked().waits -= w.bytes
+	o.tidyLocked()
 	o.s.h.memory.waiting.Add(-w.bytes)
 }
 

@@ -13,8 +13,8 @@ import (
 	"github.com/wsgateway/gateway/internal/pattern"
 )
 
-// A boundRoute is a Route in the table. It never changes; a socket keeps the one
-// it opened on.
+// A boundRoute is a Route in the table. It never changes, but for what is counted and
+// learned; a socket keeps the one it opened on.
 type boundRoute struct {
 	Route                       // as registered
 	pattern     pattern.Pattern //
@@ -26,6 +26,7 @@ type boundRoute struct {
 	ignoresOpen bool            // the endpoint does nothing in the open event
 	sweepClass  int             // how often its sockets are looked at
 	stats       *routeStats     // of the pattern
+	plain       received        // of large messages, until the endpoint releases one
 }
 
 // A table is all routes at one time. It never changes.

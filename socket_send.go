@@ -95,6 +95,9 @@ func (s *Socket) send(ctx context.Context, m Message) error {
 // reply is send with the context of one of the socket's own events. The frame is made
 // when it is known where it goes, but for one that is deflated.
 func (s *Socket) reply(ctx context.Context, m Message) error {
+	if len(m.Data) > batchSize { // it takes long, and thousands may want one at a time
+		s.h.turns.wait()
+	}
 	out := outgoing{first: dataByte(m.Type, false), data: m.Data, key: m.Key}
 	if s.deflates(m) {
 		out.frame = s.encode(m)

@@ -70,7 +70,8 @@ type TraceRecord struct {
 // Trace follows one socket: its events, messages to it, refusals and its end, live. The
 // sequence begins when it is iterated over; nothing is seen of before. It ends when the
 // socket has ended or ctx does. An error is the last that it yields, with a zero record:
-// ErrInvalid for the id, or ErrNotFound, also for a socket of another node.
+// ErrInvalid for the id, ErrNotFound, or ErrUnsupported for a socket of another node of a
+// cluster: a trace sees its own node alone, and the text says which one to ask.
 //
 // Whoever reads too slowly loses records and is told how many, see [TraceRecord]; what is
 // told and what is lost together are all. The
@@ -81,8 +82,8 @@ func (h *Handler) Trace(ctx context.Context, id string) iter.Seq2[TraceRecord, e
 }
 
 // TraceWith is Trace with options. A trace of a route or group ends only with ctx. It fails
-// with ErrInvalid for the options, and with ErrNotFound for a socket or a route that does
-// not exist.
+// with ErrInvalid for the options, with ErrNotFound for a socket or a route that does not
+// exist, and with ErrUnsupported for a socket of another node.
 func (h *Handler) TraceWith(ctx context.Context, o TraceOptions) iter.Seq2[TraceRecord, error] {
 	return func(yield func(TraceRecord, error) bool) {
 		tr, err := h.startTrace(o)
@@ -160,6 +161,10 @@ func (h *Handler) startTrace(o TraceOptions) (*tracer, error) {
 	tr := &tracer{o: o, wake: make(chan struct{}, 1)}
 	if o.Socket != "" {
 		s, err := h.find(o.Socket)
+		if err != nil && h.isForeign(o.Socket) {
+			err = NewError(ErrUnsupported, "the socket is of node %s: it can be traced there",
+				o.Socket[:nodeLen])
+		}
 		if err == nil && !s.follow(tr) {
 			err = ErrNotFound
 		}
@@ -194,11 +199,8 @@ func (h *Handler) stopTrace(tr *tracer) {
 	}
 }
 
-// tracers is a set that is read without a lock; nil for an empty one.
-type tracers struct {
-	mu      lockorder.Mutex[rankTracers]
-	current atomic.Pointer[[]*tracer]
-}
+// tracers is a set that is replaced as a whole, without a lock; nil for an empty one.
+type tracers struct{ current atomic.Pointer[[]*tracer] }
 
 func (ts *tracers) all() []*tracer {
 	if list := ts.current.Load(); list != nil {
@@ -208,24 +210,36 @@ func (ts *tracers) all() []*tracer {
 }
 
 func (ts *tracers) add(tr *tracer) {
-	ts.mu.Lock()
-	defer ts.mu.Unlock()
-	list := ts.all()
-	if !slices.Contains(list, tr) {
-		list = append(slices.Clone(list), tr)
-		ts.current.Store(&list)
-	}
+	ts.change(func(list []*tracer) []*tracer {
+		if slices.Contains(list, tr) {
+			return list
+		}
+		return append(list, tr)
+	})
 }
 
 func (ts *tracers) remove(tr *tracer) {
-	ts.mu.Lock()
-	defer ts.mu.Unlock()
-	list := slices.DeleteFunc(slices.Clone(ts.all()), func(x *tracer) bool { return x == tr })
-	if len(list) == 0 {
-		ts.current.Store(nil)
-		return
+	ts.change(func(list []*tracer) []*tracer {
+		return slices.DeleteFunc(list, func(x *tracer) bool { return x == tr })
+	})
+}
+
+// change replaces the set by what fn makes of a copy of it.
+func (ts *tracers) change(fn func(list []*tracer) []*tracer) {
+	for {
+		before := ts.current.Load()
+		var list []*tracer
+		if before != nil {
+			list = slices.Clone(*before)
+		}
+		var after *[]*tracer
+		if list = fn(list); len(list) > 0 {
+			after = &list
+		}
+		if ts.current.CompareAndSwap(before, after) {
+			return
+		}
 	}
-	ts.current.Store(&list)
 }
 
 // follow has the tracer told what happens to the socket, and reports false if that has
@@ -328,6 +342,13 @@ func (s *Socket) traceEvent(ev *Event, took time.Duration, err error) {
 		Kind: TraceEvent, Event: ev.Type, Duration: took, Err: err, Time: ev.Time,
 		Type: ev.Message.Type, Bytes: len(ev.Message.Data), Closed: ev.Closed,
 	}, ev.Message.Data)
+}
+
+// traceClosing is a function of its own, or every close would need the stack for a record.
+//
+//go:noinline
+func (s *Socket) traceClosing(c Closed) {
+	s.trace(&TraceRecord{Kind: TraceClosing, Closed: c}, nil)
 }
 
 // put keeps a record if there is room.

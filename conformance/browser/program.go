@@ -33,23 +33,51 @@ type Process struct {
 
 var address = regexp.MustCompile(`http://[0-9.:\[\]]+`)
 
-// Program builds examples/NAME of this checkout, with the race detector if the
-// test has it, and starts it with the arguments on a free port of 127.0.0.1, or
-// where an -addr of the arguments says. It waits until the program has printed
-// its address. The test ends the program with SIGTERM, and fails if its exit
-// status is not 0.
+// built are the programs, each built once.
+var built struct {
+	mu    sync.Mutex
+	paths map[string]string // by name, guarded by mu
+}
+
+// build returns the path of a program of examples/, with the race detector if the test
+// has it.
+func build(name string) (string, error) {
+	built.mu.Lock()
+	defer built.mu.Unlock()
+	if path := built.paths[name]; path != "" {
+		return path, nil
+	}
+	dir, err := shared.folder()
+	if err != nil {
+		return "", err
+	}
+	_, here, _, _ := runtime.Caller(0)
+	path := filepath.Join(dir, name)
+	args := []string{"build", "-ldflags=-s -w", "-o", path}
+	if raceEnabled {
+		args = append(args, "-race") // what the detector finds makes the exit status 66
+	}
+	cmd := exec.Command("go", append(args, "./"+name)...)
+	cmd.Dir = filepath.Join(filepath.Dir(here), "..", "..", "examples")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("build examples/%s: %w\n%s", name, err, out)
+	}
+	if built.paths == nil {
+		built.paths = make(map[string]string)
+	}
+	built.paths[name] = path
+	return path, nil
+}
+
+// Program builds examples/NAME of this checkout, unless a test has before, and starts it
+// with the arguments on a free port of 127.0.0.1, or where an -addr of the arguments says. It
+// waits until the program has printed its address. The test ends the program with SIGTERM,
+// and fails if its exit status is not 0.
 func Program(t testing.TB, name string, args ...string) *Process {
 	t.Helper()
-	_, here, _, _ := runtime.Caller(0)
-	binary := filepath.Join(t.TempDir(), name)
-	flags := []string{"build", "-o", binary}
-	if raceEnabled {
-		flags = append(flags, "-race") // what the detector finds makes the exit status 66
-	}
-	build := exec.Command("go", append(flags, "./"+name)...)
-	build.Dir = filepath.Join(filepath.Dir(here), "..", "..", "examples")
-	if out, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("build examples/%s: %v\n%s", name, err, out)
+	binary, err := build(name)
+	if err != nil {
+		t.Fatal(err)
 	}
 	first := []string{"-addr", "127.0.0.1:0"}
 	if name != "cluster" { // whose nodes drain when its page says so
@@ -75,6 +103,8 @@ func start(t testing.TB, binary string, args []string) *Process {
 		output: &output{found: make(chan string, 1)}, exited: make(chan struct{}),
 	}
 	p.cmd.Stdout, p.cmd.Stderr = p.output, p.output
+	// Under the race detector it would sleep a second at its end.
+	p.cmd.Env = append(os.Environ(), "GORACE=atexit_sleep_ms=0")
 	if err := p.cmd.Start(); err != nil {
 		t.Fatal(err)
 	}

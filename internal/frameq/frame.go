@@ -21,8 +21,8 @@ type Frame struct {
 	Keep   bool    // is not dropped to make room for others
 
 	messages int     // that it counts for; 0 for control frames and the like
-	of       *Shared // the frame is one of many that share B; see Shared
-	counted  bool    // of only: this is a Frame of its own, and a holder
+	of       *Shared // the frame is that of a Shared, and so in many queues
+	counted  bool    // of only: the queue is one of its holders
 }
 
 // A Notice tells what became of a frame. It is guarded by the lock around the queue.
@@ -110,8 +110,6 @@ func (f *Frame) Free() {
 	if f.of != nil {
 		if f.counted {
 			f.of.drop()
-			*f = Frame{}
-			holders.Put(f)
 		}
 		return
 	}
@@ -158,17 +156,17 @@ func (f *Frame) joins() bool {
 // it would stay beyond the Allowance are counted, so that the budget is told of the
 // buffer once, by the first of them, until the last has let go.
 type Shared struct {
-	plain   Frame
-	budget  *budget.Budget
-	holders atomic.Int64
+	plain, counted Frame // of queues that the budget counts not, and counts; never changed
+	budget         *budget.Budget
+	holders        atomic.Int64 // queues with counted
 }
-
-var holders = sync.Pool{New: func() any { return new(Frame) }}
 
 // NewShared encodes a message for many queues.
 func NewShared(first byte, payload []byte, key string, b *budget.Budget) *Shared {
 	s := &Shared{budget: b}
 	s.plain = Frame{B: ws.AppendFrame(nil, first, payload), Key: key, messages: 1, of: s}
+	s.counted = s.plain
+	s.counted.counted = true
 	return s
 }
 
@@ -178,14 +176,12 @@ func (s *Shared) Len() int { return len(s.plain.B) }
 // Key returns the message's key.
 func (s *Shared) Key() string { return s.plain.Key }
 
-// hold returns a frame for one queue that is counted.
+// hold returns the frame for a queue that is counted.
 func (s *Shared) hold() *Frame {
-	f := holders.Get().(*Frame)
-	*f = Frame{B: s.plain.B, Key: s.plain.Key, messages: 1, of: s, counted: true}
 	if s.holders.Add(1) == 1 {
 		s.budget.Add(cap(s.plain.B))
 	}
-	return f
+	return &s.counted
 }
 
 func (s *Shared) drop() {

@@ -90,7 +90,7 @@ func checkBudget(t *testing.T, pairs []*pair, b *budget.Budget) {
 	want := 0
 	for _, p := range pairs {
 		if own := p.q.Held(); own > frameq.Allowance {
-			want += own
+			want += (own + frameq.Allowance - 1) / frameq.Allowance * frameq.Allowance
 		}
 		common := 0
 		for _, f := range p.q.Waiting() {

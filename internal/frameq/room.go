@@ -89,6 +89,9 @@ type Room struct {
 // and then as many as have to, in the order. But for the budget, frames leave only in the
 // last resort: what is short may be what others hold.
 func (q *Queue) Room(w *Want, lim Limits, order Order, lastResort bool) (r Room, b Bound) {
+	if q.roomy(w, lim) {
+		return Room{older: -1}, None
+	}
 	first := q.untouched()
 	r.older = q.older(w.Key, first)
 	if r.older >= 0 {
@@ -116,6 +119,19 @@ func (q *Queue) Room(w *Want, lim Limits, order Order, lastResort bool) (r Room,
 		}
 	}
 	return r, b
+}
+
+// roomy is Room for what most frames meet: no bound is near, and the budget would count
+// nothing.
+func (q *Queue) roomy(w *Want, lim Limits) bool {
+	own, common := q.own+frameOverhead, q.common
+	if w.Shared == nil {
+		own += bufferFor(w.N)
+	} else {
+		common += w.N
+	}
+	return w.Key == "" && q.count < lim.Messages && w.N <= lim.Bytes-q.size &&
+		own <= Allowance && common <= Allowance
 }
 
 // Takes reports whether the budget grants a frame of n bytes in addition to all that waits.
