@@ -126,7 +126,9 @@ type Route struct {
 	OnExpiring func(ctx context.Context, s *Socket, expires time.Time) error
 
 	// ExpiringBefore is how long before the end OnExpiring is called, or at once where less
-	// is left. It is late by a second at most. Zero means a minute; negative: never.
+	// is left. It is late by a tenth of that at most, by 10 milliseconds at least and by a
+	// second at most; where that is all that is left it may not be called. Zero means a
+	// minute; negative: never.
 	ExpiringBefore time.Duration
 
 	// FixedValues names the values of the admission that RenewWith cannot change, as the

@@ -243,10 +243,16 @@ func (h *Handler) bind(owner, where string, rt Route) (*boundRoute, error) {
 	rt.Subprotocols, rt.FixedValues = slices.Clone(rt.Subprotocols), slices.Clone(rt.FixedValues)
 	lim := rt.Limits.over(h.opts.Limits).unbounded()
 	h.memory.fit(&lim)
-	return &boundRoute{
+	b := &boundRoute{
 		Route: rt, pattern: p, names: p.Names(), owner: owner, where: where,
-		lim: lim, sweepClass: sweepClass(lim.shortest()), stats: h.counted.of(rt.Pattern),
-	}, nil
+		lim: lim, stats: h.counted.of(rt.Pattern),
+	}
+	shortest := lim.shortest()
+	if before := b.expiringBefore(); before > 0 {
+		shortest = min(shortest, before)
+	}
+	b.sweepClass = sweepClass(shortest)
+	return b, nil
 }
 
 // wrap puts the middleware around the route's endpoint.

@@ -45,13 +45,14 @@ const (
 	TraceSent    TraceKind = "sent"    // a message was accepted for the client
 	TraceRefused TraceKind = "refused" // a message was not accepted
 	TraceClosing TraceKind = "closing" // the socket begins to close
+	TraceLost    TraceKind = "lost"    // nothing but Lost: there is no record after those, yet
 )
 
 // A TraceRecord is one thing that has happened to a socket.
 type TraceRecord struct {
 	Time     time.Time // of an event, when it was received
-	SocketID string    // as of [Socket.ID]
-	Route    string    // the pattern
+	SocketID string    // as of [Socket.ID]; of lost ones that of the trace, or ""
+	Route    string    // the pattern; of lost ones that of the trace, or ""
 	Kind     TraceKind // which of the other fields count
 	Lost     uint64    // records before this one that found no room in the buffer
 
@@ -72,7 +73,8 @@ type TraceRecord struct {
 // ErrInvalid for the id, ErrNotFound, or ErrUnsupported for a socket of another node of a
 // cluster: a trace sees its own node alone, and the text says which one to ask.
 //
-// Whoever reads too slowly loses records and is told how many, see [TraceRecord]. The
+// Whoever reads too slowly loses records and is told how many, see [TraceRecord]; what is
+// told and what is lost together are all. The
 // gateway waits for no trace, and one that nobody makes costs nothing. See TraceWith for
 // routes and groups, and to see what messages say.
 func (h *Handler) Trace(ctx context.Context, id string) iter.Seq2[TraceRecord, error] {
@@ -395,6 +397,11 @@ func (tr *tracer) next() (r TraceRecord, ok, over bool) {
 	defer tr.mu.Unlock()
 	if len(tr.records) == 0 {
 		tr.records = nil
+		if lost := tr.lost; lost > 0 { // perhaps the last that would have been said
+			tr.lost = 0
+			return TraceRecord{Time: time.Now(), SocketID: tr.o.Socket, Route: tr.o.Route,
+				Kind: TraceLost, Lost: lost}, true, false
+		}
 		return TraceRecord{}, false, tr.over
 	}
 	r = tr.records[0]

@@ -163,7 +163,7 @@ func (t *Tickets) Issue(c Claims) (string, error) {
 		return "", gateway.NewError(gateway.ErrInternal, "ticket: %w", err)
 	}
 	body := base64.RawURLEncoding.EncodeToString(b)
-	ticket := body + "." + base64.RawURLEncoding.EncodeToString(sign(t.keys[0], body))
+	ticket := body + "." + signatureOf(t.keys[0], body)
 	if len(ticket) > mostTicket {
 		return "", gateway.NewError(gateway.ErrInvalid,
 			"the claims make a ticket of %d bytes, the limit is %d", len(ticket), mostTicket)
@@ -171,10 +171,10 @@ func (t *Tickets) Issue(c Claims) (string, error) {
 	return ticket, nil
 }
 
-func sign(key []byte, body string) []byte {
+func signatureOf(key []byte, body string) string {
 	mac := hmac.New(sha256.New, key)
 	mac.Write([]byte(body))
-	return mac.Sum(nil)
+	return base64.RawURLEncoding.EncodeToString(mac.Sum(nil))
 }
 
 // verify returns what a ticket says, if one of the keys has signed it.
@@ -183,13 +183,10 @@ func (t *Tickets) verify(ticket string) (p payload, ok bool) {
 	if !found || len(ticket) > mostTicket {
 		return p, false
 	}
-	mac, err := base64.RawURLEncoding.Strict().DecodeString(signature)
-	if err != nil {
-		return p, false
-	}
+	// As text: decoding skips line breaks, and another text is another ticket.
 	signed := false
 	for _, key := range t.keys {
-		signed = hmac.Equal(mac, sign(key, body)) || signed
+		signed = hmac.Equal([]byte(signature), []byte(signatureOf(key, body))) || signed
 	}
 	if !signed {
 		return p, false

@@ -217,6 +217,9 @@ func TestRefusedTickets(t *testing.T) {
 		}
 		s.wantRefused(t, 401, "unauthorized", "/chat", "Origin", origin)
 		s.wantRefused(t, 401, "unauthorized", "/chat?ticket="+good+"&ticket="+good, "Origin", origin)
+		for _, more := range []string{"%0A", "%0D", "%3D", "A", "."} {
+			s.wantRefused(t, 401, "unauthorized", "/chat?ticket="+good+more, "Origin", origin)
+		}
 		s.wantRefused(t, 403, "forbidden", "/rooms/1?ticket="+good, "Origin", origin)
 		s.wantRefused(t, 403, "forbidden", "/chat?ticket="+good)
 		s.wantRefused(t, 403, "forbidden", "/chat?ticket="+good, "Origin", "http://gateway.test:80")

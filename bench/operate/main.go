@@ -79,7 +79,8 @@ var echo = gateway.Callbacks{
 func newGateway(mode string) (*gateway.Handler, http.Handler, error) {
 	o := gateway.Options{
 		Logger: slog.New(slog.DiscardHandler), MaxSockets: -1, MaxSocketsPerAddr: -1,
-		Limits: gateway.Limits{MessagesPerSecond: -1},
+		// The clients here answer no pings.
+		Limits: gateway.Limits{MessagesPerSecond: -1, PingInterval: -1},
 	}
 	switch mode {
 	case "observer":
