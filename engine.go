@@ -74,6 +74,8 @@ const (
 	OpSendWait   OpKind = 15 // Message to Socket, and waits for room
 	OpRenew      OpKind = 16 // Expires of what admitted Socket
 	OpStatus     OpKind = 14 // Result.N sockets are open or closing; Result.Draining
+	OpHold       OpKind = 17 // group sends follow at once: what they queue is written after OpGo
+	OpGo         OpKind = 18 // ends OpHold. Both come from the engine itself, never from a node
 )
 
 // An Op is one operation on its way to where it is carried out. Which fields count
@@ -95,6 +97,11 @@ type Op struct {
 
 	Page  string // "" for the first page, then Result.Next of the one before
 	Limit int    // bytes that a page may have; it holds one entry at least
+
+	// Meanwhile is what the caller of DoAll has to do itself. It does not travel. DoAll may
+	// call it once, in the caller's goroutine, when the operation is on its way and before
+	// it waits; what was not called the gateway does afterwards. It may be nil.
+	Meanwhile func()
 }
 
 // A Result is what one node answered to an [Op].
@@ -180,14 +187,18 @@ func (h *Handler) bindEngine() {
 // foreign carries out an operation on a socket that this node does not have; err says
 // so. It is the one place where a socket id leaves the process.
 func (h *Handler) foreign(ctx context.Context, op Op, err error) (Result, error) {
-	id := op.Socket
-	if h.opts.Engine == nil || len(id) != idLen || !inAlphabet(id) || strings.HasPrefix(id, h.node) {
+	if !h.isForeign(op.Socket) {
 		return Result{}, err
 	}
 	if ctx.Err() != nil {
 		return Result{}, timeout(ctx)
 	}
 	return h.opts.Engine.Do(ctx, op)
+}
+
+// isForeign reports whether the id can be that of a socket of another node.
+func (h *Handler) isForeign(id string) bool {
+	return h.opts.Engine != nil && len(id) == idLen && inAlphabet(id) && !strings.HasPrefix(id, h.node)
 }
 
 // interest tells the engine that a group may have begun or ended here.
@@ -218,106 +229,27 @@ func (h *Handler) countElsewhere(ctx context.Context, here int, op Op) (int, err
 	return here, err
 }
 
-// local carries out on this node what another one asked for. It trusts nothing: every
-// check of the public methods is made again.
-func (h *Handler) local(ctx context.Context, op Op) (Result, error) {
-	switch op.Kind {
-	case OpSend, OpSendSync, OpSendWait, OpClose, OpInfo, OpJoin, OpLeave, OpRenew:
-		return h.localSocket(ctx, op)
-	case OpList:
-		return h.idPage(op)
-	case OpGroups:
-		return h.namePage(op)
-	case OpStatus:
-		open, _ := h.hub.count()
-		return Result{N: open, Draining: h.hub.refuses()}, nil
-	case OpMembers, OpLen, OpGroupSend, OpGroupClose, OpMember:
-		g := Group{h: h, name: op.Group, all: op.All, except: op.Except}
-		if err := g.check(); err != nil {
-			return Result{}, err
-		}
-		return g.local(op)
-	}
-	return Result{}, NewError(ErrUnsupported, "this node does not know the operation %d", op.Kind)
-}
-
-func (h *Handler) localSocket(ctx context.Context, op Op) (Result, error) {
-	s, err := h.find(op.Socket)
-	if err != nil {
-		return Result{}, err
-	}
-	g := h.Group(op.Group)
-	switch op.Kind {
-	case OpSend, OpSendSync, OpSendWait:
-		if err := checkMessage(op.Message); err != nil {
-			return Result{}, err
-		}
-		if op.Kind == OpSendSync {
-			return Result{}, s.sendSync(ctx, op.Message)
-		}
-		if op.Kind == OpSendWait {
-			return Result{}, s.sendWait(ctx, op.Message)
-		}
-		return Result{}, s.send(ctx, op.Message)
-	case OpClose:
-		return Result{}, s.CloseWith(op.Code, op.Reason)
-	case OpRenew:
-		return Result{}, s.Renew(op.Expires)
-	case OpInfo:
-		info := s.Info().redacted()
-		return Result{Info: &info}, nil
-	case OpJoin:
-		if err := g.check(); err != nil {
-			return Result{}, err
-		}
-		return Result{}, s.join(op.Group)
-	}
-	if err := g.check(); err != nil {
-		return Result{}, err
-	}
-	s.leave(op.Group)
-	return Result{}, nil
-}
-
-// local carries out a group operation that another node asked for.
-func (g Group) local(op Op) (Result, error) {
-	switch op.Kind {
-	case OpMembers:
-		return g.memberPage(op)
-	case OpLen:
-		return Result{N: g.lenHere()}, nil
-	case OpMember:
-		return Result{N: min(1, g.lenHere())}, nil
-	case OpGroupSend:
-		if err := checkMessage(op.Message); err != nil {
-			return Result{}, err
-		}
-		var r Result
-		if op.Refuse {
-			g.refused = func(id string, err error) { r.Refused = append(r.Refused, Refusal{id, err}) }
-		}
-		r.N = g.sendHere(op.Message)
-		return r, nil
-	}
-	code, err := checkClose(op.Code, op.Reason)
-	if err != nil {
-		return Result{}, err
-	}
-	return Result{N: g.closeHere(code, op.Reason)}, nil
-}
-
-// sendElsewhere sends a group's message to the members on other nodes.
-func (g Group) sendElsewhere(ctx context.Context, here int, m Message) (int, error) {
+// sendEverywhere sends a group's message to the members on all nodes. Other nodes are at it
+// while this one is.
+func (g Group) sendEverywhere(ctx context.Context, m Message) (n int, err error) {
 	op := g.op(OpGroupSend)
 	op.Message, op.Refuse = m, g.refused != nil
-	err := g.h.elsewhere(ctx, op, func(r Result) bool {
-		here += r.N
+	done := false
+	op.Meanwhile = func() {
+		done = true
+		n += g.sendHere(m)
+	}
+	err = g.h.elsewhere(ctx, op, func(r Result) bool {
+		n += r.N
 		for _, refusal := range r.Refused {
 			g.refused(refusal.SocketID, refusal.Err)
 		}
 		return true
 	})
-	return here, err
+	if !done {
+		op.Meanwhile()
+	}
+	return n, err
 }
 
 // foreign lets a socket of another node join or leave.

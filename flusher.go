@@ -46,6 +46,7 @@ type crew struct {
 	workers int
 
 	fanouts int // of the quick crew: large ones that are being queued
+	holds   int // of the quick crew: its bulk line waits until several are queued
 
 	// Of the patient crew.
 	writing []*worker   // its workers
@@ -121,6 +122,9 @@ func (c *crew) pushLocked(which int, s *Socket) {
 
 // hireLocked reports whether the caller has to start one more worker.
 func (f *flusher) hireLocked(c *crew) bool {
+	if c.holds > 0 && c.lines[urgent].first == nil {
+		return false // the end of the hold hires
+	}
 	backlog, most := backlogPerWorker, c.mostQuickLocked()
 	if c == &f.patient {
 		backlog, most = backlogPerPatient, patientPerCore*runtime.GOMAXPROCS(0)+c.stuck
@@ -158,6 +162,36 @@ func (f *flusher) endFanout() {
 	}
 	c.mu.Unlock()
 	f.start(c, hire)
+}
+
+// hold keeps the quick crew from the sockets of fan-outs, because several come one after
+// the other, or ends that. Holds are counted.
+func (f *flusher) hold(on bool) {
+	c := &f.quick
+	c.mu.Lock()
+	if on {
+		c.holds++
+		c.mu.Unlock()
+		return
+	}
+	c.holds--
+	hire := 0
+	for c.waiting > 0 && f.hireLocked(c) {
+		hire++
+	}
+	c.mu.Unlock()
+	f.start(c, hire)
+}
+
+// nextLineLocked is the line whose turn it is, if it has somebody who may be written to.
+func (c *crew) nextLineLocked() *line {
+	c.turn = 1 - c.turn
+	for _, i := range [2]int{c.turn, 1 - c.turn} {
+		if l := &c.lines[i]; l.first != nil && (i == urgent || c.holds == 0) {
+			return l
+		}
+	}
+	return nil
 }
 
 // start starts workers that were hired.
@@ -217,17 +251,13 @@ func (f *flusher) take(c *crew, w *worker) *Socket {
 		}
 		w.since = c.looks
 	}
-	c.turn = 1 - c.turn
-	l := &c.lines[c.turn]
-	if l.first == nil {
-		l = &c.lines[1-c.turn]
-	}
-	s := l.first
-	if s == nil || c == &f.quick && c.workers > c.mostQuickLocked() {
+	l := c.nextLineLocked()
+	if l == nil || c == &f.quick && c.workers > c.mostQuickLocked() {
 		c.workers--
 		c.dismissLocked(w)
 		return nil
 	}
+	s := l.first
 	l.first, s.nextFlush = s.nextFlush, nil
 	if l.first == nil {
 		l.last = nil

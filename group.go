@@ -191,11 +191,10 @@ func (g Group) Send(ctx context.Context, m Message) (int, error) {
 	if err := contextEnded(ctx); err != nil {
 		return 0, err
 	}
-	n := g.sendHere(m)
 	if g.h.opts.Engine == nil {
-		return n, nil
+		return g.sendHere(m), nil
 	}
-	return g.sendElsewhere(ctx, n, m)
+	return g.sendEverywhere(ctx, m)
 }
 
 // sendHere sends a checked message to the members on this node.
@@ -207,9 +206,7 @@ func (g Group) sendHere(m Message) int {
 	f := &fanout{g: g, m: m, members: members}
 	f.plain = f.share(m.Data, false)
 	f.run()
-	for _, r := range f.refused {
-		g.refused(r.id, r.err)
-	}
+	f.tellRefused()
 	return int(f.accepted.Load())
 }
 

@@ -52,8 +52,9 @@ func (s *Socket) RenewWith(expires time.Time, values map[string]string) error {
 	return nil
 }
 
-// Renew sets when what admitted the socket with the id runs out, like [Socket.Renew]. It
-// fails with ErrNotFound, too, also for a socket of another node.
+// Renew sets when what admitted the socket with the id runs out, like [Socket.Renew]; in a
+// cluster it may be a socket of another node. It fails with ErrNotFound, too, and in a
+// cluster as Send does.
 func (h *Handler) Renew(ctx context.Context, id string, expires time.Time) error {
 	s, err := h.find(id)
 	if err != nil {

@@ -69,7 +69,8 @@ type TraceRecord struct {
 // Trace follows one socket: its events, messages to it, refusals and its end, live. The
 // sequence begins when it is iterated over; nothing is seen of before. It ends when the
 // socket has ended or ctx does. An error is the last that it yields, with a zero record:
-// ErrInvalid for the id, or ErrNotFound, also for a socket of another node.
+// ErrInvalid for the id, ErrNotFound, or ErrUnsupported for a socket of another node of a
+// cluster: a trace sees its own node alone, and the text says which one to ask.
 //
 // Whoever reads too slowly loses records and is told how many, see [TraceRecord]. The
 // gateway waits for no trace, and one that nobody makes costs nothing. See TraceWith for
@@ -79,8 +80,8 @@ func (h *Handler) Trace(ctx context.Context, id string) iter.Seq2[TraceRecord, e
 }
 
 // TraceWith is Trace with options. A trace of a route or group ends only with ctx. It fails
-// with ErrInvalid for the options, and with ErrNotFound for a socket or a route that does
-// not exist.
+// with ErrInvalid for the options, with ErrNotFound for a socket or a route that does not
+// exist, and with ErrUnsupported for a socket of another node.
 func (h *Handler) TraceWith(ctx context.Context, o TraceOptions) iter.Seq2[TraceRecord, error] {
 	return func(yield func(TraceRecord, error) bool) {
 		tr, err := h.startTrace(o)
@@ -158,6 +159,10 @@ func (h *Handler) startTrace(o TraceOptions) (*tracer, error) {
 	tr := &tracer{o: o, wake: make(chan struct{}, 1)}
 	if o.Socket != "" {
 		s, err := h.find(o.Socket)
+		if err != nil && h.isForeign(o.Socket) {
+			err = NewError(ErrUnsupported, "the socket is of node %s: it can be traced there",
+				o.Socket[:nodeLen])
+		}
 		if err == nil && !s.follow(tr) {
 			err = ErrNotFound
 		}

@@ -71,6 +71,18 @@ func (n *Node) single() *single {
 
 // Do carries out an operation on the node that owns op.Socket, see [gateway.Engine].
 func (n *Node) Do(ctx context.Context, op gateway.Op) (gateway.Result, error) {
+	switch op.Kind {
+	case gateway.OpSend, gateway.OpSendSync, gateway.OpSendWait:
+		n.counts.sends.Add(1)
+	}
+	res, err := n.do(ctx, op)
+	if err != nil {
+		n.counts.failed.add(err)
+	}
+	return res, err
+}
+
+func (n *Node) do(ctx context.Context, op gateway.Op) (gateway.Result, error) {
 	if opSize(&op) > n.maxFrame {
 		return gateway.Result{}, tooLarge(n.maxFrame)
 	}
@@ -220,6 +232,9 @@ func (n *Node) DoAll(ctx context.Context, op gateway.Op, each func(gateway.Resul
 	if err := s.begin(ctx); err != nil {
 		return err
 	}
+	if op.Meanwhile != nil {
+		op.Meanwhile()
+	}
 	for len(s.open) > 0 {
 		select {
 		case <-s.gather.wake:
@@ -280,6 +295,7 @@ func (s *survey) ask(ctx context.Context, p *peer) {
 }
 
 func (s *survey) fail(p *peer, err error) {
+	s.n.counts.failed.add(err)
 	s.silent = append(s.silent, p.name)
 	if s.err == nil || errors.Is(err, gateway.ErrTimeout) {
 		s.err = err

@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"context"
+	"time"
 )
 
 // SetMaxFrame changes the size of a node's frames, when nothing is under way.
@@ -15,3 +16,6 @@ func JoinAs(ctx context.Context, t Transport, opts *Options, oldest, newest byte
 	}
 	return join(ctx, t, o, oldest, newest)
 }
+
+// Overslept has the node look at the leases as if it had not run for a while.
+func Overslept(n *Node, late time.Duration) { n.checkLeases(time.Now(), late) }

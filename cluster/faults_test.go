@@ -38,6 +38,9 @@ func TestKilledNode(t *testing.T) {
 		if !slices.Equal(ids, []string{other}) {
 			t.Errorf("List = %q, want %q", ids, other)
 		}
+		if s := m[0].node.Stats(); s.Sends != 1 || s.Failed["unreachable"] != 3 || len(s.Failed) != 1 {
+			t.Errorf("Stats: %d sends, failed %v; want 1, and 3 unreachable", s.Sends, s.Failed)
+		}
 		time.Sleep(70 * time.Second)
 		wantErr(t, "Send when it is gone", m[0].Send(ctx, id, gateway.Text("x")), gateway.ErrNotFound)
 		ids, err = m[0].List(ctx)
@@ -49,6 +52,36 @@ func TestKilledNode(t *testing.T) {
 		wantN(t, "Send to the group when it is gone", n, err, 1)
 		if s := m[2].states(t); len(s) != 2 {
 			t.Errorf("nodes: %v, want 2", s)
+		}
+	})
+}
+
+// A call that a node has taken with it into death ends long before the lease does, and so
+// is noticed the death of a node that nobody calls.
+func TestKilledNodeIsNoticed(t *testing.T) {
+	bubble(t, "by a call that waits", func(t *testing.T) {
+		w := clustertest.NewNetwork(1)
+		m := members(t, w, 2)
+		id, _ := m[1].open(t)
+		w.Freeze(m[1].name()) // it takes the message, and then it dies
+		done := make(chan error, 1)
+		start := time.Now()
+		go func() { done <- m[0].Send(ctx, id, gateway.Text("x")) }()
+		synctest.Wait()
+		w.Kill(m[1].name())
+		wantErr(t, "Send", <-done, gateway.ErrTimeout)
+		if took := time.Since(start); took > 200*time.Millisecond {
+			t.Errorf("it took %v, want less than 200ms", took)
+		}
+		wantErr(t, "Send then", m[0].Send(ctx, id, gateway.Text("x")), gateway.ErrUnreachable)
+	})
+	bubble(t, "without a call", func(t *testing.T) {
+		w := clustertest.NewNetwork(1)
+		m := members(t, w, 2)
+		w.Kill(m[1].name())
+		time.Sleep(1300 * time.Millisecond)
+		if s := m[0].states(t); s[m[1].name()] != gateway.NodeLost {
+			t.Errorf("1.3 s after its death the node is %v, want lost: it has missed two beats", s)
 		}
 	})
 }
@@ -74,6 +107,26 @@ func TestFrozenNode(t *testing.T) {
 		wantErr(t, "Send when it is back", m[0].Send(ctx, id, gateway.Text("3")), nil)
 		wantText(t, p, "1", "3")
 		wantNothing(t, p)
+	})
+}
+
+// A process that had no processor for a while does not take the others for dead: what they
+// sent meanwhile is still to be read.
+func TestOwnDelayIsNotTheOthersSilence(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := clustertest.NewNetwork(1)
+		m := members(t, w, 2)
+		w.Freeze(m[1].name())
+		time.Sleep(1200 * time.Millisecond)
+		cluster.Overslept(m[0].node, 2*time.Second)
+		time.Sleep(1200 * time.Millisecond)
+		if s := m[0].states(t); s[m[1].name()] != gateway.NodeUp {
+			t.Errorf("2.4 s after its last sign, 2 s of which do not count, the node is %v, want up", s)
+		}
+		time.Sleep(2 * time.Second)
+		if s := m[0].states(t); s[m[1].name()] != gateway.NodeLost {
+			t.Errorf("4.4 s after its last sign, 2 s of which do not count, the node is %v, want lost", s)
+		}
 	})
 }
 
@@ -133,6 +186,41 @@ func TestGoodBye(t *testing.T) {
 		wantErr(t, "Send by the one that left", m[1].Send(ctx, m[0].name()+unknown[10:],
 			gateway.Text("x")), gateway.ErrShutdown)
 		wantErr(t, "Shutdown again", m[1].Shutdown(ctx), nil)
+	})
+}
+
+// A node that is drained says so with its next beat. Its sockets are reached until they close.
+func TestDrainIsSeen(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := clustertest.NewNetwork(1)
+		m := members(t, w, 3)
+		id, p := m[1].open(t)
+		done := make(chan error)
+		go func() { done <- m[1].Drain(ctx, time.Minute) }()
+		time.Sleep(600 * time.Millisecond)
+		for _, from := range m {
+			if s := from.states(t); s[m[1].name()] != gateway.NodeDraining || len(s) != 3 {
+				t.Errorf("%s knows %v, want all and %s draining", from.name(), s, m[1].name())
+			}
+		}
+		wantErr(t, "Send to a socket of the node", m[0].Send(ctx, id, gateway.Text("x")), nil)
+		wantText(t, p, "x")
+		m[2].open(t) // the others take sockets
+		late := join(t, w, nil)
+		if s := late.states(t); s[m[1].name()] != gateway.NodeDraining {
+			t.Errorf("a node that has just joined knows %v, want %s draining", s, m[1].name())
+		}
+		wantErr(t, "Close", m[0].Close(ctx, id), nil)
+		p.Closed()
+		wantErr(t, "Drain", <-done, nil)
+		if s := m[0].states(t); s[m[1].name()] != gateway.NodeDraining {
+			t.Errorf("the drained node is %v, want draining until it leaves", s)
+		}
+		wantErr(t, "Shutdown", m[1].Shutdown(ctx), nil)
+		synctest.Wait()
+		if s := m[0].states(t); len(s) != 3 || s[m[1].name()] != "" {
+			t.Errorf("nodes: %v, want the drained one to have left", s)
+		}
 	})
 }
 

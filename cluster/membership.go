@@ -22,9 +22,11 @@ const (
 // life is what is known of whether a peer lives.
 type life struct {
 	state      state
-	since      time.Time // when it started, as it says
-	first      time.Time // when it was first heard of
-	heard      time.Time // when it was last heard of
+	since      time.Time     // when it started, as it says
+	first      time.Time     // when it was first heard of
+	heard      time.Time     // when it was last heard of
+	excused    time.Duration // since then in which this process did not run
+	probed     time.Time     // when it was last asked whether it is there
 	lease      time.Duration
 	number     uint64 // of its last sign of life
 	maxVersion byte   // of the codec; 0: not known
@@ -128,7 +130,7 @@ func (n *Node) heard(p *peer) {
 	now := time.Now()
 	p.mu.Lock()
 	before, foreign := p.life.state, p.life.foreign
-	p.life.state, p.life.heard = leased, now
+	p.life.state, p.life.heard, p.life.excused = leased, now, 0
 	if p.life.first.IsZero() {
 		p.life.first = now
 		p.life.lease = leases * n.opts.Heartbeat
@@ -214,11 +216,7 @@ func (n *Node) heart() {
 		case <-tick.C:
 			n.sendBeat(beatAlive)
 			now := time.Now()
-			// After a long sleep of this process the others are not to blame: what they
-			// sent meanwhile is still to be read.
-			if now.Sub(last) < leases*n.opts.Heartbeat {
-				n.checkLeases(now)
-			}
+			n.checkLeases(now, max(0, now.Sub(last)-n.opts.Heartbeat))
 			last = now
 		case <-n.answerHello:
 			// Many may have said hello at once, and many answer: one beat does for all.
@@ -228,29 +226,6 @@ func (n *Node) heart() {
 			n.sendBeat(beatAlive)
 		case <-n.stop:
 			return
-		}
-	}
-}
-
-// checkLeases notes who is lost or gone, and gives up calls whose time is over.
-func (n *Node) checkLeases(now time.Time) {
-	for _, p := range n.list() {
-		p.mu.Lock()
-		p.failLocked(errPatient, func(c pending) bool {
-			return !c.deadline.IsZero() &&
-				now.After(c.deadline)
-		})
-		state, silent, lease := p.life.state, now.Sub(p.life.heard), p.life.lease
-		idle := len(p.calls) == 0
-		p.mu.Unlock()
-		switch {
-		case state == unheard && idle:
-			n.forgetUnheard(p.name)
-		case state == leased && silent > lease:
-			n.lose(p, "it is silent")
-		case state == lost && silent > n.opts.GoneAfter:
-			n.remove(p, false)
-			n.log.Warn("node given up", "peer", p.name, "silent", silent)
 		}
 	}
 }

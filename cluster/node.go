@@ -41,6 +41,8 @@ type Node struct {
 
 	answerHello chan struct{} // asks for a sign of life soon; room for 1
 	flushSoon   chan struct{} // asks for what waits for the peers to be sent; room for 1
+	callsWait   chan struct{} // wakes the prober; room for 1
+	probing     atomic.Bool   // the prober is awake
 	states      chan change
 	stop        chan struct{} // closed by Close
 	leaving     sync.Once
@@ -73,8 +75,8 @@ func join(ctx context.Context, t Transport, o Options, oldest, newest byte) (*No
 		opts: o, log: o.Logger.With("node", o.Name), name: o.Name, since: now, transport: t,
 		incarnation: uint64(now.UnixNano()), slow: make(chan struct{}, o.MaxSlow),
 		min: oldest, max: newest, peers: map[string]*peer{},
-		answerHello: make(chan struct{}, 1), flushSoon: make(chan struct{}, 1), states: make(chan change,
-			16),
+		answerHello: make(chan struct{}, 1), flushSoon: make(chan struct{}, 1),
+		callsWait: make(chan struct{}, 1), states: make(chan change, 16),
 		stop: make(chan struct{}), closed: make(chan struct{}),
 	}
 	n.up.Store(true)
@@ -92,6 +94,7 @@ func join(ctx context.Context, t Transport, o Options, oldest, newest byte) (*No
 	notify(n.flushSoon)
 	n.running.Go(n.heart)
 	n.running.Go(n.flusher)
+	n.running.Go(n.prober)
 	n.running.Go(n.reporter)
 	n.sendBeat(beatHello)
 	settle := time.NewTimer(o.Heartbeat / 2)
@@ -252,52 +255,4 @@ func (n *Node) reporter() {
 			return
 		}
 	}
-}
-
-// Stats are the counters of a [Node] at one moment, since Join.
-type Stats struct {
-	FramesIn, BytesIn   uint64 // taken from other nodes, signs of life not among them
-	FramesOut, BytesOut uint64 // handed to the transport
-	Calls, Answers      uint64 // asked of other nodes; answers that came to them in time
-	Served              uint64 // operations that other nodes asked for
-
-	// Dropped counts what came and was not used: "malformed", "version" (of a codec
-	// that this node does not read), "misrouted" (for or from nobody), "replayed"
-	// (twice, or late), "departed" (from who has left), "crowded" (above MaxNodes).
-	Dropped map[string]uint64
-}
-
-type counts struct {
-	framesIn, bytesIn, framesOut, bytesOut, calls, answers, served atomic.Uint64
-	dropped                                                        [len(dropNames)]atomic.Uint64
-}
-
-type dropReason int
-
-const (
-	dropMalformed dropReason = iota
-	dropVersion
-	dropMisrouted
-	dropReplayed
-	dropDeparted
-	dropCrowded
-)
-
-var dropNames = [...]string{"malformed", "version", "misrouted", "replayed", "departed", "crowded"}
-
-func (n *Node) drop(why dropReason) { n.counts.dropped[why].Add(1) }
-
-// Stats returns the counters.
-func (n *Node) Stats() Stats {
-	c := &n.counts
-	s := Stats{
-		FramesIn: c.framesIn.Load(), BytesIn: c.bytesIn.Load(), FramesOut: c.framesOut.Load(),
-		BytesOut: c.bytesOut.Load(),
-		Calls:    c.calls.Load(), Answers: c.answers.Load(), Served: c.served.Load(),
-		Dropped: map[string]uint64{},
-	}
-	for i, name := range dropNames {
-		s.Dropped[name] = c.dropped[i].Load()
-	}
-	return s
 }

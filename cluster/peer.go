@@ -90,6 +90,7 @@ func (p *peer) ask(op *gateway.Op, deadline time.Time, patience time.Duration, w
 	}
 	p.calls[p.lastID] = pending{frame: f.number, waiter: w, deadline: deadline}
 	p.n.counts.calls.Add(1)
+	p.n.asked()
 	return p.lastID, nil
 }
 

@@ -49,15 +49,18 @@ func (n *Node) Frame(b []byte) {
 	}
 	n.counts.framesIn.Add(1)
 	n.counts.bytesIn.Add(uint64(len(b)))
-	for range h.count {
+	var group burst
+	for i := range h.count {
 		kind, body, rest, ok := nextRecord(records)
-		if !ok || !n.record(p, kind, body) {
+		group.more = i+1 < h.count
+		if !ok || !n.record(p, kind, body, &group) {
 			n.drop(dropMalformed)
 		}
 		if records = rest; !ok {
 			break
 		}
 	}
+	group.end(n)
 	p.flush()
 }
 
@@ -75,8 +78,39 @@ func (p *peer) advance(incarnation, number uint64) (next, missed bool) {
 	return true, missed
 }
 
+// A burst is several messages to groups that came in one frame. Their members get them
+// with fewer writes, if nothing is written before some of them are queued.
+type burst struct {
+	more bool // records follow this one
+	held int  // messages since the gateway holds back; 0: it does not
+}
+
+// longestBurst is after how many messages the first is written all the same.
+const longestBurst = 32
+
+// next is called before a message to a group, end behind the frame.
+func (b *burst) next(n *Node) {
+	if b.held == longestBurst {
+		b.end(n)
+	}
+	if b.held == 0 {
+		if !b.more {
+			return
+		}
+		n.here(context.Background(), gateway.Op{Kind: gateway.OpHold})
+	}
+	b.held++
+}
+
+func (b *burst) end(n *Node) {
+	if b.held > 0 {
+		b.held = 0
+		n.here(context.Background(), gateway.Op{Kind: gateway.OpGo})
+	}
+}
+
 // record takes one record, and reports whether it makes sense.
-func (n *Node) record(p *peer, kind byte, body []byte) bool {
+func (n *Node) record(p *peer, kind byte, body []byte, b *burst) bool {
 	r := reader{b: body}
 	switch kind {
 	case recRequest:
@@ -85,7 +119,7 @@ func (n *Node) record(p *peer, kind byte, body []byte) bool {
 		if r.bad {
 			return false
 		}
-		n.serve(p, id, time.Duration(patience)*time.Millisecond, op)
+		n.serve(p, id, time.Duration(patience)*time.Millisecond, op, b)
 	case recReply:
 		id, a := r.reply(p.name)
 		if r.bad {
@@ -105,11 +139,18 @@ func (n *Node) record(p *peer, kind byte, body []byte) bool {
 }
 
 // serve carries out what a peer asks for. What may take long does not hold up the stream.
-func (n *Node) serve(p *peer, id uint64, patience time.Duration, op gateway.Op) {
+func (n *Node) serve(p *peer, id uint64, patience time.Duration, op gateway.Op, b *burst) {
 	n.counts.served.Add(1)
 	switch op.Kind {
 	case gateway.OpSendSync, gateway.OpSendWait, gateway.OpList, gateway.OpGroups, gateway.OpMembers:
+	case gateway.OpHold, gateway.OpGo: // these are between a node and its own gateway
+		p.reply(id, gateway.Result{}, gateway.NewError(gateway.ErrUnsupported,
+			"no node does the operation %d for another", op.Kind))
+		return
 	default:
+		if op.Kind == gateway.OpGroupSend {
+			b.next(n)
+		}
 		res, err := n.here(context.Background(), op)
 		p.reply(id, res, err)
 		return

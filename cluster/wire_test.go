@@ -51,8 +51,18 @@ func stand(tb testing.TB, name string) (n *Node, out *nowhere, ops *[]gateway.Op
 	n.interest.groups = map[groupHash]struct{}{}
 	n.up.Store(true)
 	n.started.Store(true)
+	held := 0
+	tb.Cleanup(func() {
+		if held != 0 {
+			tb.Errorf("the gateway is held back %d times more than let go", held)
+		}
+	})
 	n.Bind(func(ctx context.Context, op gateway.Op) (gateway.Result, error) {
 		switch op.Kind {
+		case gateway.OpHold:
+			held++
+		case gateway.OpGo:
+			held--
 		case gateway.OpStatus, gateway.OpMember:
 		case gateway.OpSendSync, gateway.OpSendWait, gateway.OpList, gateway.OpGroups, gateway.OpMembers:
 		default:
@@ -162,6 +172,18 @@ func TestTruncatedFrames(t *testing.T) {
 	if d := n.Stats().Dropped; len(*ops) != 2 || d["replayed"] != 1 {
 		t.Errorf("%d operations, dropped %v; want 2 and one as replayed", len(*ops), d)
 	}
+}
+
+// No other node can have this one hold back what is written.
+func TestHoldsComeFromTheNodeItself(t *testing.T) {
+	n, _, _ := stand(t, nameB) // which checks that all ends well
+	n.Frame(frameOf(1, 1, request(1, gateway.Op{Kind: gateway.OpHold})))
+	n.Frame(frameOf(2, 1, request(2, gateway.Op{Kind: gateway.OpGo})))
+	n.Frame(frameOf(3, 3, func(b []byte) []byte {
+		b = request(3, everyOp)(b)
+		b = request(4, gateway.Op{Kind: gateway.OpHold})(b)
+		return append(b, 0, 0, 1) // and the frame ends too early
+	}))
 }
 
 func TestFramesThatAreNotOurs(t *testing.T) {

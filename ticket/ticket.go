@@ -100,6 +100,10 @@ type Claims struct {
 
 	// Values become values of the socket.
 	Values map[string]string `json:"v,omitempty"`
+
+	// Until is when the socket expires, as [gateway.Admission].Expires: the end of the
+	// session that asks for the ticket, say. The zero time means never.
+	Until time.Time `json:"t,omitzero"`
 }
 
 // Tickets issues tickets and redeems them. Its methods are safe from any goroutine.
@@ -247,7 +251,7 @@ func (t *Tickets) Authorize(r *http.Request) (*gateway.Admission, error) {
 		values[name] = value
 	}
 	values[UserValue] = c.User
-	return &gateway.Admission{Values: values}, nil
+	return &gateway.Admission{Values: values, Expires: c.Until}, nil
 }
 
 // Present reports whether an upgrade brings a ticket, for an Authorize function that also

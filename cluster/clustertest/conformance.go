@@ -316,13 +316,16 @@ func ended(t *testing.T, s *suite) {
 }
 
 func nodes(t *testing.T, s *suite) {
-	var all []*cluster.Node
-	for _, name := range names {
-		n, err := join(t, s.next(), name)
-		if err != nil {
-			t.Fatalf("Join as %s: %v", name, err)
-		}
-		all = append(all, n)
+	all := make([]*cluster.Node, len(names))
+	failed := make([]error, len(names))
+	var joining sync.WaitGroup
+	for i, name := range names {
+		tr := s.next()
+		joining.Go(func() { all[i], failed[i] = join(t, tr, name) })
+	}
+	joining.Wait()
+	if err := errors.Join(failed...); err != nil {
+		t.Fatalf("Join: %v", err)
 	}
 	for _, n := range all {
 		waitNodes(t, n, len(names))

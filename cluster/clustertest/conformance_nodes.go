@@ -17,11 +17,15 @@ import (
 // socketOf is the id of the only socket of a node of the suite.
 func socketOf(name string) string { return name + strings.Repeat("s", 26) }
 
+// beat is the heartbeat of the suite's nodes. Their leases are so long that none seems to be
+// dead because the machine is busy.
+const beat = 3 * time.Second
+
 // join makes a node that stands for a gateway with one socket, which answers for itself.
 func join(t *testing.T, tr cluster.Transport, name string) (*cluster.Node, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), Patience)
 	defer cancel()
-	n, err := cluster.Join(ctx, tr, &cluster.Options{Name: name, Heartbeat: 200 * time.Millisecond,
+	n, err := cluster.Join(ctx, tr, &cluster.Options{Name: name, Heartbeat: beat,
 		Logger: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		return nil, err

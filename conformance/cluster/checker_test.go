@@ -94,7 +94,7 @@ func open(owner *process, group string) *socket {
 				s.mu.Unlock()
 				return
 			}
-			s.texts = append(s.texts, string(text))
+			s.texts = append(s.texts, strings.TrimRight(string(text), padding))
 			s.mu.Unlock()
 		}
 	}()
@@ -189,9 +189,7 @@ func (r *run) caller(k int) {
 	for epoch := 0; r.ctx.Err() == nil; epoch++ {
 		for (s == nil || !s.open()) && r.ctx.Err() == nil {
 			if s = open(r.node(k+epoch), fmt.Sprintf("g%d-%d", k, epoch)); s != nil {
-				r.mu.Lock()
-				r.sockets = append(r.sockets, s)
-				r.mu.Unlock()
+				r.add(s)
 			}
 			epoch++
 		}
@@ -208,13 +206,21 @@ func (r *run) caller(k int) {
 	}
 }
 
+// padding makes a message longer; what is behind its text does not count.
+const padding = "."
+
 // send sends one message, and reports whether the next may go the same way: what a frozen
 // node was asked for it may do later, in any order.
 func (r *run) send(via *process, s *socket, sender string, seq int) bool {
+	return r.sendText(via, s, sender, seq, "")
+}
+
+// sendText is send with something behind the text.
+func (r *run) sendText(via *process, s *socket, sender string, seq int, behind string) bool {
 	text := fmt.Sprintf("%s number %d", sender, seq)
 	r.check.sending(text, &message{target: s.id, sender: sender, seq: seq})
-	req := request{Do: "send", ID: s.id, Text: text}
-	if seq%3 == 0 {
+	req := request{Do: "send", ID: s.id, Text: text + behind}
+	if seq%3 == 0 && behind == "" {
 		req = request{Do: "group", Group: s.group, Text: text}
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Second)

@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -29,6 +30,13 @@ type run struct {
 	nodes   []*process // guarded by mu, as are the sockets
 	gone    []string   // names of nodes that have ended
 	sockets []*socket
+	floods  int // for faults alone
+}
+
+func (r *run) add(s *socket) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.sockets = append(r.sockets, s)
 }
 
 func (r *run) node(k int) *process {
@@ -76,7 +84,7 @@ var faults = []struct {
 	{"kill -9 of the NATS server, and a new one", func(r *run) {
 		r.server.kill()
 		r.wait(time.Second)
-		r.server, _ = spawn(r.t, "nats", r.nats)
+		r.server = startNATS(r.t, r.nats)
 	}},
 	{"the network of a node swallows everything, and gives it back", func(r *run) {
 		p := r.any()
@@ -103,6 +111,54 @@ var faults = []struct {
 		p.proxy.setHole(false)
 		p.proxy.setCut(false)
 	}},
+	{"a node does not read, until NATS gives it up", func(r *run) {
+		p := r.any()
+		s := open(p, "flooded")
+		if s == nil {
+			r.t.Errorf("%s takes no socket", p.name)
+			return
+		}
+		r.add(s)
+		before, err := r.server.slowConsumers()
+		if err != nil {
+			r.t.Errorf("the NATS server does not answer: %v", err)
+			return
+		}
+		p.proxy.setStall(true)
+		r.flood(s, func() bool {
+			now, err := r.server.slowConsumers()
+			return err == nil && now > before
+		})
+		p.proxy.setStall(false)
+	}},
+}
+
+// flood sends large messages to a socket through the other nodes until it is enough.
+func (r *run) flood(s *socket, enough func() bool) {
+	r.floods++
+	behind := strings.Repeat(padding, 256<<10)
+	var stop atomic.Bool
+	var senders sync.WaitGroup
+	for k := range 32 {
+		senders.Go(func() {
+			for epoch := 0; !stop.Load() && s.open(); epoch++ {
+				via := r.node(k)
+				if via == s.owner {
+					via = r.node(k + 1)
+				}
+				// Each is a sender of its own: which of them will come nobody can say.
+				r.sendText(via, s, fmt.Sprintf("flood %d.%d.%d", r.floods, k, epoch), 1, behind)
+			}
+		})
+	}
+	for start := time.Now(); !enough(); r.wait(20 * time.Millisecond) {
+		if time.Since(start) > patience {
+			r.t.Errorf("NATS has not given the node up within %v", patience)
+			break
+		}
+	}
+	stop.Store(true)
+	senders.Wait()
 }
 
 // TestEveryMessageIsAccountedFor sends all the time while one fault follows the other. The
@@ -116,9 +172,9 @@ func TestEveryMessageIsAccountedFor(t *testing.T) {
 	if m, err := strconv.Atoi(os.Getenv("CLUSTER_MINUTES")); err == nil {
 		least = time.Duration(m) * time.Minute
 	}
-	server, url := spawn(t, "nats", "127.0.0.1:0")
+	server := startNATS(t, "127.0.0.1:0")
 	r := &run{
-		t: t, server: server, nats: strings.TrimPrefix(url, "nats://"),
+		t: t, server: server, nats: server.addr,
 		check: &checker{sent: map[string]*message{}, count: map[string]int{}},
 	}
 	for range 3 {

@@ -11,14 +11,16 @@ import (
 	"net/http"
 	"os"
 	"os/signal"
+	"strconv"
 	"syscall"
 	"testing"
 	"time"
 
+	"github.com/nats-io/nats-server/v2/server"
+
 	"github.com/wsgateway/gateway"
 	clusterpkg "github.com/wsgateway/gateway/cluster"
 	"github.com/wsgateway/gateway/cluster/nats"
-	"github.com/wsgateway/gateway/cluster/natsd"
 )
 
 // TestMain makes the test program the other processes, too: a node, or a NATS server.
@@ -51,16 +53,37 @@ const (
 	goneAfter = 4 * time.Second
 )
 
+// runNATS is a NATS server with little patience: it drops a node that does not read for a
+// second, or for which two MiB wait.
 func runNATS(addr string) error {
-	s, err := natsd.Start(&natsd.Options{Clients: addr, Logger: slog.New(slog.DiscardHandler)})
+	host, text, err := net.SplitHostPort(addr)
 	if err != nil {
 		return err
 	}
-	fmt.Println(s.ClientURL())
+	port, err := strconv.Atoi(text)
+	if err != nil {
+		return err
+	}
+	if port == 0 {
+		port = server.RANDOM_PORT
+	}
+	s, err := server.NewServer(&server.Options{
+		Host: host, Port: port, NoSigs: true, NoLog: true, MaxPending: 2 << 20,
+		WriteDeadline: time.Second, HTTPHost: "127.0.0.1", HTTPPort: server.RANDOM_PORT,
+	})
+	if err != nil {
+		return err
+	}
+	s.Start()
+	if !s.ReadyForConnections(patience) {
+		return fmt.Errorf("the NATS server does not listen on %s", addr)
+	}
+	fmt.Println(s.Addr(), s.MonitorAddr())
 	ctx, stop := terminated()
 	defer stop()
 	<-ctx.Done()
-	s.Close()
+	s.Shutdown()
+	s.WaitForShutdown()
 	return nil
 }
 
@@ -69,7 +92,8 @@ func runNATS(addr string) error {
 func runNode(url string) error {
 	ctx, stop := terminated()
 	defer stop()
-	node, err := nats.Join(ctx, url, &nats.Options{Cluster: &clusterpkg.Options{
+	// A burst may find so little room that some of it is lost.
+	node, err := nats.Join(ctx, url, &nats.Options{MaxPendingMessages: 256, Cluster: &clusterpkg.Options{
 		Heartbeat: heartbeat, GoneAfter: goneAfter, CallTimeout: 2 * time.Second,
 		Logger: slog.New(slog.DiscardHandler),
 	}})

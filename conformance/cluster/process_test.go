@@ -31,6 +31,7 @@ type process struct {
 	killed bool
 
 	addr, name string // of a node
+	monitor    string // of a NATS server, host:port
 	proxy      *proxy // between a node and NATS
 }
 
@@ -38,7 +39,8 @@ type process struct {
 func spawn(t *testing.T, role, nats string) (*process, string) {
 	t.Helper()
 	p := &process{t: t, cmd: exec.Command(os.Args[0]), exited: make(chan struct{})}
-	p.cmd.Env = append(os.Environ(), "CLUSTER_ROLE="+role, "CLUSTER_NATS="+nats, "GORACE=exitcode=66")
+	p.cmd.Env = append(os.Environ(), "CLUSTER_ROLE="+role, "CLUSTER_NATS="+nats,
+		"GORACE=exitcode=66 atexit_sleep_ms=0")
 	p.cmd.Stderr = &p.stderr
 	out, err := p.cmd.StdoutPipe()
 	if err != nil {
@@ -59,6 +61,30 @@ func spawn(t *testing.T, role, nats string) (*process, string) {
 	}
 	t.Cleanup(p.end)
 	return p, strings.TrimSpace(line)
+}
+
+// startNATS starts a NATS server at an address; port 0 takes a free one.
+func startNATS(t *testing.T, addr string) *process {
+	t.Helper()
+	p, line := spawn(t, "nats", addr)
+	if _, err := fmt.Sscan(line, &p.addr, &p.monitor); err != nil {
+		t.Fatalf("a NATS server says %q: %v", line, err)
+	}
+	return p
+}
+
+// slowConsumers asks a NATS server how many nodes it has dropped because they did not read.
+func (p *process) slowConsumers() (n int, err error) {
+	resp, err := client.Get("http://" + p.monitor + "/varz")
+	if err != nil {
+		return 0, err
+	}
+	defer resp.Body.Close()
+	var varz struct {
+		SlowConsumers int `json:"slow_consumers"`
+	}
+	err = json.NewDecoder(resp.Body).Decode(&varz)
+	return varz.SlowConsumers, err
 }
 
 // startNode starts a node behind a proxy of its own.
@@ -133,6 +159,7 @@ type proxy struct {
 
 	mu    sync.Mutex
 	hole  chan struct{} // closed when the hole is; nil: bytes pass
+	stall chan struct{} // the same, of what comes from NATS alone
 	cut   bool
 	conns map[net.Conn]bool
 }
@@ -157,6 +184,7 @@ func newProxy(t *testing.T, to string) *proxy {
 	t.Cleanup(func() {
 		l.Close()
 		x.setHole(false)
+		x.setStall(false)
 		x.setCut(true)
 		running.Wait()
 	})
@@ -183,14 +211,14 @@ func (x *proxy) serve(in net.Conn) {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		x.pass(in, out)
+		x.pass(in, out, &x.hole)
 	}()
-	x.pass(out, in)
+	x.pass(out, in, &x.stall)
 	<-done
 }
 
-// pass copies until one side ends; in the hole what was read waits.
-func (x *proxy) pass(from, to net.Conn) {
+// pass copies until one side ends; in the hole what was read waits, and where it stalls.
+func (x *proxy) pass(from, to net.Conn, stall *chan struct{}) {
 	defer from.Close()
 	defer to.Close()
 	b := make([]byte, 64<<10)
@@ -200,10 +228,12 @@ func (x *proxy) pass(from, to net.Conn) {
 			return
 		}
 		x.mu.Lock()
-		hole := x.hole
+		waits := [...]chan struct{}{x.hole, *stall}
 		x.mu.Unlock()
-		if hole != nil {
-			<-hole
+		for _, wait := range waits {
+			if wait != nil {
+				<-wait
+			}
 		}
 		if _, err := to.Write(b[:n]); err != nil {
 			return
@@ -228,15 +258,20 @@ func (x *proxy) remove(c net.Conn) {
 }
 
 // setHole swallows all bytes, or ends that: they pass then, late.
-func (x *proxy) setHole(on bool) {
+func (x *proxy) setHole(on bool) { x.set(&x.hole, on) }
+
+// setStall has nobody read what NATS sends, or ends that: it passes then, late.
+func (x *proxy) setStall(on bool) { x.set(&x.stall, on) }
+
+func (x *proxy) set(wait *chan struct{}, on bool) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	switch {
-	case on && x.hole == nil:
-		x.hole = make(chan struct{})
-	case !on && x.hole != nil:
-		close(x.hole)
-		x.hole = nil
+	case on && *wait == nil:
+		*wait = make(chan struct{})
+	case !on && *wait != nil:
+		close(*wait)
+		*wait = nil
 	}
 }
 

@@ -21,9 +21,17 @@ type onCentrifuge struct {
 const everyone = "all"
 
 func newCentrifuge(Config) (server, error) {
+	return centrifugeWith(func(*centrifuge.Node) error { return nil })
+}
+
+// centrifugeWith lets prepare set the engine of the node before it runs.
+func centrifugeWith(prepare func(*centrifuge.Node) error) (server, error) {
 	s := &onCentrifuge{}
 	node, err := centrifuge.New(centrifuge.Config{})
 	if err != nil {
+		return nil, err
+	}
+	if err := prepare(node); err != nil {
 		return nil, err
 	}
 	node.OnConnecting(func(context.Context, centrifuge.ConnectEvent) (centrifuge.ConnectReply, error) {

@@ -1,21 +1,18 @@
 package serve
 
 import (
-	"bufio"
 	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io"
-	"net"
-	"net/http"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/wsgateway/gateway"
-	"github.com/wsgateway/gateway/bench/internal/load"
+	"github.com/wsgateway/gateway/bench/internal/inmem"
 )
 
 // A crowd is the gateway with its defaults, and with sockets in memory: their
@@ -139,16 +136,9 @@ func (c *crowd) open(n int) error {
 			c.known = append(c.known, c.plain.add(client))
 			continue
 		}
-		r, err := http.ReadRequest(bufio.NewReader(bytes.NewReader(load.Request("gateway.test", false,
-			false))))
-		if err != nil {
+		client := &crowdClient{crowd: c}
+		if _, err := inmem.Open(c.gw, client.Write); err != nil {
 			return err
-		}
-		r.RemoteAddr = "127.0.0.1:1"
-		client := &crowdClient{crowd: c, ended: make(chan struct{})}
-		w := &hijackable{client: client}
-		if c.gw.ServeHTTP(w, r); w.refusal.Len() > 0 {
-			return fmt.Errorf("a socket is refused: %s", &w.refusal)
 		}
 		c.clients = append(c.clients, client)
 		c.known = append(c.known, <-c.opened)
@@ -212,13 +202,11 @@ func (c *crowd) check() error {
 	return nil
 }
 
-// A crowdClient is a client, and its connection.
+// A crowdClient is a client.
 type crowdClient struct {
 	crowd *crowd
 	got   atomic.Int64 // messages
 	mu    sync.Mutex   // around writes, where there is no gateway
-	once  sync.Once
-	ended chan struct{}
 }
 
 // Write takes what the gateway writes, which is whole frames.
@@ -250,46 +238,3 @@ func (c *crowdClient) Write(p []byte) (int, error) {
 	}
 	return len(p), nil
 }
-
-// Read says nothing until the end.
-func (c *crowdClient) Read([]byte) (int, error) {
-	<-c.ended
-	return 0, io.EOF
-}
-
-func (c *crowdClient) Close() error {
-	c.once.Do(func() { close(c.ended) })
-	return nil
-}
-
-var crowdAddr = &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 1}
-
-func (*crowdClient) LocalAddr() net.Addr              { return crowdAddr }
-func (*crowdClient) RemoteAddr() net.Addr             { return crowdAddr }
-func (*crowdClient) SetDeadline(time.Time) error      { return nil }
-func (*crowdClient) SetReadDeadline(time.Time) error  { return nil }
-func (*crowdClient) SetWriteDeadline(time.Time) error { return nil }
-
-// hijackable is a response whose connection is a crowdClient.
-type hijackable struct {
-	client  *crowdClient
-	header  http.Header
-	refusal bytes.Buffer
-}
-
-// nothingRead is what net/http has read of a request beyond its head.
-var nothingRead = bufio.NewReadWriter(bufio.NewReaderSize(strings.NewReader(""), 16), nil)
-
-func (w *hijackable) Hijack() (net.Conn, *bufio.ReadWriter, error) {
-	return w.client, nothingRead, nil
-}
-
-func (w *hijackable) Header() http.Header {
-	if w.header == nil {
-		w.header = http.Header{}
-	}
-	return w.header
-}
-
-func (w *hijackable) Write(p []byte) (int, error) { return w.refusal.Write(p) }
-func (w *hijackable) WriteHeader(int)             {}
