@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"fmt"
+	"reflect"
 	"time"
 
 	"github.com/wsgateway/gateway/internal/pattern"
@@ -142,6 +143,9 @@ func SweptEvery(s *Socket) time.Duration { return sweepInterval(s.route.sweepCla
 
 // RequestSize returns what the socket keeps of its upgrade request, in bytes.
 func RequestSize(s *Socket) int { return s.req.size() }
+
+// SocketSize is the size of a Socket in bytes.
+var SocketSize = reflect.TypeFor[Socket]().Size()
 
 // Traced reports whether some socket is followed by a trace, or would be.
 func Traced(h *Handler) bool {

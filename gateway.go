@@ -164,8 +164,9 @@ func (h *Handler) upgrade(w http.ResponseWriter, r *http.Request) *Error {
 	early, _ := brw.Reader.Peek(brw.Reader.Buffered())
 	s.conn.init(s, conn, aloneWith(r, hj), early, up.extension != "")
 	opened = true
-	var answer [1 << 10]byte
-	h.open(s, up.appendResponse(answer[:0], w.Header(), admit.header()))
+	answer := scratches.Get().(*scratch)
+	defer scratches.Put(answer)
+	h.open(s, up.appendResponse(answer.own[:0], w.Header(), admit.header()))
 	return nil
 }
 

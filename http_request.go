@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"net/netip"
 	"strings"
+	"sync"
 	"unique"
 
 	"github.com/wsgateway/gateway/internal/forwarded"
@@ -22,10 +23,11 @@ type request struct {
 }
 
 func newRequest(r *http.Request, c *forwarded.Client, path []string, subprotocol string) request {
-	var scratch [2 << 10]byte
-	b := appendURI(scratch[:0], r, c)
+	s := scratches.Get().(*scratch)
+	defer scratches.Put(s)
+	b := appendURI(s.own[:0], r, c)
 	uri := len(b)
-	b, common := packHeader(b, r)
+	b, common := packHeader(b, s, r)
 	fields := len(b)
 	b = append(b, c.Remote...)
 	remote := len(b)
@@ -139,22 +141,32 @@ var commonIndex = func() map[string]int {
 // mostCommon is how many bytes of fields are looked up among those of others.
 const mostCommon = 2 << 10
 
+// A scratch is where a request is put together, and the answer to it. On the stack it would
+// make that of every request's goroutine grow.
+type scratch struct {
+	own    [2 << 10]byte
+	common [mostCommon]byte
+	found  [len(commonFields)][]string // values of commonFields
+}
+
+var scratches = sync.Pool{New: func() any { return new(scratch) }}
+
 // packHeader appends the fields of the request. What it has in common with others is one
 // string for all of them.
-func packHeader(b []byte, r *http.Request) ([]byte, unique.Handle[string]) {
-	var found [len(commonFields)][]string
+func packHeader(b []byte, s *scratch, r *http.Request) ([]byte, unique.Handle[string]) {
 	for name, values := range r.Header {
 		if i, ok := commonIndex[name]; ok {
-			found[i] = values
+			s.found[i] = values
 			continue
 		}
 		for _, v := range values {
 			b = packField(b, name, v)
 		}
 	}
-	var scratch [mostCommon]byte
-	common := packField(scratch[:0], "Host", r.Host)
-	for i, values := range found {
+	common := packField(s.common[:0], "Host", r.Host)
+	for i := range s.found { // ranging over its values would copy all of it
+		values := s.found[i]
+		s.found[i] = nil
 		for _, v := range values {
 			common = packField(common, commonFields[i], v)
 		}

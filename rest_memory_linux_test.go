@@ -8,6 +8,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/wsgateway/gateway"
 )
 
 // A bareClient is a client of which this process holds a descriptor and nothing else, so
@@ -85,13 +87,21 @@ func haveGoroutines(n int) {
 	all.Wait()
 }
 
+// A Socket stays in its size class of the allocator: the next one is 896 bytes.
+func TestSocketSize(t *testing.T) {
+	if gateway.SocketSize > 768 {
+		t.Errorf("a Socket has %d bytes, want at most 768: what is not needed at rest belongs into "+
+			"conn.reading, outbox.aside or rareState", gateway.SocketSize)
+	}
+}
+
 // A socket that has talked right after connecting, and rests, costs what ARCHITECTURE.md
 // says.
 func TestRestMemory(t *testing.T) {
 	if raceEnabled {
 		t.Skip("the race detector takes memory of its own")
 	}
-	const n, most = 2000, 1600
+	const n, most = 1000, 1500
 	gw, srv := resting(t, 200*time.Millisecond, echo())
 	addr := srv.Listener.Addr().(*net.TCPAddr)
 	message := masked(0x81, "hello")
