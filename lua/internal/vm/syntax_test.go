@@ -41,7 +41,8 @@ func (g *generator) mutate() string {
 	))
 	for range 1 + g.IntN(2) {
 		i := g.IntN(len(words))
-		other := g.pick("end", "do", "then", "=", "(", ")", "{", "}", "[", "]", ".", ":", ",", "..", "...",
+		other := g.pick("end", "do", "then", "=", "(", ")", "{", "}", "[", "]", ".", ":", ",", "..",
+			"...",
 			"==", "~=", "<", "+", "-", "*", "%", "^", "#", "1", ".5", "0x", "1e", "3y", "'abc", "\"x", "[[",
 			"[=[", "]]", "nil", "true", "and", "or", "not", "x", "in", "for", "if", "function", "local",
 			"return", "until", "repeat", "while", "elseif", "else", "@", "!", "$", "&", "~", "`", "'a\\q'",
@@ -59,8 +60,9 @@ func (g *generator) mutate() string {
 	}
 	// Where a line begins with a parenthesis, Lua 5.1 wants to be sure that it is a call.
 	// And a "#" at the very beginning is for the shell.
-	return " " + strings.NewReplacer("then ", "then\n", "do ", "do\n", "end ", "end\n", "\n(", " (").Replace(
-		strings.Join(words, " "))
+	return " " +
+		strings.NewReplacer("then ", "then\n", "do ", "do\n", "end ", "end\n", "\n(", " (").Replace(
+			strings.Join(words, " "))
 }
 
 // Programs that are none are refused in the words of Lua 5.1, and on its line.
@@ -82,7 +84,8 @@ func TestSyntaxErrors(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	theirs, compared, wrong := splitResults(t, strings.TrimSuffix(string(out), "\n"), len(programs)), 0, 0
+	theirs, compared, wrong := splitResults(t, strings.TrimSuffix(string(out), "\n"),
+		len(programs)), 0, 0
 	for i, p := range programs {
 		_, err := Compile(context.Background(), p, "t")
 		if err == nil || theirs[i] == "" || strings.Contains(theirs[i], "ambiguous syntax") {
@@ -117,7 +120,8 @@ func TestExplainFindsNothingInWholePrograms(t *testing.T) {
 			t.Errorf("%q\n%v", p, err)
 		}
 	}
-	for _, open := range []string{"(", "{", "f(", "a[", "do ", "not ", "x = function() ", "1 + ", "-"} {
+	for _, open := range []string{"(", "{", "f(", "a[", "do ", "not ", "x = function() ", "1 + ",
+		"-"} {
 		began := time.Now()
 		if err := explain("x = "+strings.Repeat(open, 1<<18), "t"); err == nil && open == "do " {
 			t.Errorf("%s: no error", open)
