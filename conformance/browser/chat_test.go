@@ -157,8 +157,8 @@ func TestChatOddNames(t *testing.T) {
 	goTo(ada, markup)
 	ada.Shows("#state", "connected")
 	say(ada, markup)
-	for _, place := range []string{"title", "#you", "#room", "#rooms [aria-current]", "#who .own", "#talk .by",
-		"#talk .what"} {
+	for _, place := range []string{"title", "#you", "#room", "#rooms [aria-current]", "#who .own",
+		"#talk .by", "#talk .what"} {
 		ada.Shows(place, markup)
 	}
 	noMarkup(ada)
