@@ -158,8 +158,7 @@ func TestChatOddNames(t *testing.T) {
 	ada.Shows("#state", "connected")
 	say(ada, markup)
 	for _, place := range []string{"title", "#you", "#room", "#rooms [aria-current]", "#who .own",
-		"#talk .by",
-		"#talk .what"} {
+		"#talk .by", "#talk .what"} {
 		ada.Shows(place, markup)
 	}
 	noMarkup(ada)
