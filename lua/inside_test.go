@@ -6,7 +6,6 @@ import (
 	"io/fs"
 	"log/slog"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -21,8 +20,11 @@ type caller struct {
 	own bool
 	do  func(ctx context.Context) error
 
-	mu   sync.Mutex
-	errs []error // guarded by mu
+	errs chan error // what each call has returned
+}
+
+func newCaller(own bool, do func(ctx context.Context) error) *caller {
+	return &caller{own: own, do: do, errs: make(chan error, 10)}
 }
 
 func (c *caller) service() map[string]lua.Service {
@@ -31,23 +33,20 @@ func (c *caller) service() map[string]lua.Service {
 			if c.own {
 				ctx = context.Background()
 			}
-			err := c.do(ctx)
-			c.mu.Lock()
-			defer c.mu.Unlock()
-			c.errs = append(c.errs, err)
+			c.errs <- c.do(ctx)
 			return nil, nil
 		})}}
 }
 
-// only returns what the one call has returned.
-func (c *caller) only(t *testing.T) error {
+// wants waits for the one call, and wants its error to be of a type, or nil.
+func (c *caller) wants(t *testing.T, want error) {
 	t.Helper()
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if len(c.errs) != 1 {
-		t.Fatalf("%d calls, want one: %v", len(c.errs), c.errs)
+	if err := <-c.errs; !errors.Is(err, want) || err != nil && want == nil {
+		t.Errorf("it got %v, want %v", err, want)
 	}
-	return c.errs[0]
+	if len(c.errs) > 0 {
+		t.Errorf("%d more calls", len(c.errs))
+	}
 }
 
 var fromScripts = map[string]string{ // what a script calls, by how
@@ -94,7 +93,7 @@ func TestHostCalledByScripts(t *testing.T) {
 				for _, from := range []string{"an endpoint", "a handler"} {
 					t.Run(name+"/"+how+"/"+from, func(t *testing.T) {
 						t.Parallel()
-						service := &caller{own: own}
+						service := newCaller(own, nil)
 						f := newFixture(t, &lua.Options{Services: service.service()}, files(
 							"a.lua", "--#ENDPOINT WEBSOCKET /a\nif websocketInfo.message == 'call' then\n"+
 								script+"\nend\nreturn 'old'",
@@ -119,9 +118,7 @@ func TestHostCalledByScripts(t *testing.T) {
 							p.Send(gateway.Text("x"))
 							expect(t, p, c.answer)
 						}
-						if err := service.only(t); !errors.Is(err, c.want) || err != nil && c.want == nil {
-							t.Errorf("it got %v, want %v", err, c.want)
-						}
+						service.wants(t, c.want)
 						if err := f.host.Shutdown(t.Context()); err != nil {
 							t.Errorf("Shutdown from outside = %v", err)
 						}
@@ -167,7 +164,7 @@ func TestHostCalledByModules(t *testing.T) {
 		"triggers another's event handlers": {do: trigger, other: true},
 	} {
 		t.Run(name, func(t *testing.T) {
-			service := &caller{own: c.own, do: func(context.Context) error { return nil }}
+			service := newCaller(c.own, nil)
 			handler := files("event_handler/x_y.lua", "return event + 1")
 			f := newFixture(t, &lua.Options{Services: service.service()}, handler)
 			target := f.host
@@ -183,11 +180,7 @@ func TestHostCalledByModules(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			service.mu.Lock()
-			defer service.mu.Unlock()
-			if err := service.errs[0]; !errors.Is(err, c.want) || err != nil && c.want == nil {
-				t.Errorf("it got %v, want %v", err, c.want)
-			}
+			service.wants(t, c.want)
 		})
 	}
 }
