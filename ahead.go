@@ -186,27 +186,28 @@ func (s *Socket) listen() {
 	if event == 0 || event == heard {
 		return
 	}
-	s.listening.Add(1)
+	r := s.rare()
+	r.listening.Add(1)
 	switch {
 	case !s.bare.CompareAndSwap(event, heard):
-		s.listening.Done()
+		r.listening.Done()
 	case s.conn.raw == nil:
-		go s.listenLong()
+		go s.listenLong(r)
 	default:
 		s.conn.moveAhead()
-		s.conn.ahead.quiet = s.watch.event != event
-		s.watch.event = event
+		s.conn.ahead.quiet = r.event != event
+		r.event = event
 		if room := s.listenRoom(); room != nil {
 			s.overheard(s.conn.raw.ReadNow(room))
 		}
 		s.bare.CompareAndSwap(heard, event)
-		s.listening.Done()
+		r.listening.Done()
 	}
 }
 
 // listenLong is listen where a read can only block.
-func (s *Socket) listenLong() {
-	defer s.listening.Done()
+func (s *Socket) listenLong(r *rareState) {
+	defer r.listening.Done()
 	s.conn.moveAhead()
 	for room := s.listenRoom(); room != nil && s.bare.Load() == heard; room = s.listenRoom() {
 		n, err := readSome(s.conn.nc, room)
@@ -259,7 +260,7 @@ func (s *Socket) readsAgain() {
 		if blocks {
 			s.conn.wake()
 		}
-		s.listening.Wait()
+		s.rare().listening.Wait()
 		if blocks {
 			s.conn.nc.SetReadDeadline(time.Time{})
 		}

@@ -4,8 +4,9 @@ import (
 	"context"
 	"fmt"
 	"runtime"
-	"slices"
 	"strings"
+
+	"github.com/wsgateway/gateway/internal/stack"
 )
 
 // callerLine is the file and line of the first caller outside this package.
@@ -35,7 +36,7 @@ func (h *Handler) checkOutside(ctx context.Context, what string) error {
 	case own && s.h == h:
 		return invalidf("%s waits for every socket's close event, and its context is that of an event, "+
 			"which ends first: call it with another context and in another goroutine", what)
-	case !own && onStack(callsOut...):
+	case !own && stack.Count(callsOut...) > 0:
 		return invalidf("%s waits for the endpoint that it is called from: "+
 			"call it in another goroutine (an endpoint that shuts down another gateway "+
 			"passes its event's context)", what)
@@ -49,24 +50,4 @@ var callsOut = []string{
 	packagePath + ".(*Socket).run",
 	packagePath + ".(*Socket).finish",
 	packagePath + ".(*Handler).upgrade",
-}
-
-// onStack reports whether this goroutine is inside one of the functions.
-func onStack(functions ...string) bool {
-	pcs := make([]uintptr, 64)
-	n := runtime.Callers(2, pcs)
-	for n == len(pcs) { // there may be more
-		pcs = make([]uintptr, 2*len(pcs))
-		n = runtime.Callers(2, pcs)
-	}
-	frames := runtime.CallersFrames(pcs[:n])
-	for {
-		f, more := frames.Next()
-		if slices.Contains(functions, f.Function) {
-			return true
-		}
-		if !more {
-			return false
-		}
-	}
 }

@@ -7,6 +7,7 @@ import (
 	"math"
 	"net"
 	"os"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -22,18 +23,26 @@ const (
 )
 
 // A conn is the connection of a socket: received bytes come in here, and what is sent
-// goes out. It holds a buffer only while there is something in it.
-//
-// All fields are owned by the socket's reader, but for those that say otherwise.
+// goes out.
 type conn struct {
-	s   *Socket
-	nc  net.Conn    // what was taken over; immutable, like tcp and raw
-	tcp net.Conn    // the connection under TLS and what else there is, or nc
-	raw *rawio.Conn // reads and writes without blocking; nil where nc cannot
+	s      *Socket
+	nc     net.Conn    // what was taken over; immutable, like raw
+	raw    *rawio.Conn // reads and writes without blocking; nil where nc cannot
+	ownRaw rawio.Conn  // what raw points to
 
-	ownRaw rawio.Conn    // what raw points to
+	*reading // of the reader; nil where there is none
+
+	cutting atomic.Bool // somebody closes nc, or has; of everyone
+	broken  atomic.Bool // a write has failed; of everyone
+}
+
+// A reading is where the socket's reader stands in what the client sends. The reader owns
+// it, and gives it to the next; a socket that rests has none. It holds a buffer only while
+// there is something in it.
+type reading struct {
+	read   rawio.Reader
 	buf    *rawio.Buffer // where in points into, or nil
-	small  []byte        // the same where raw is nil
+	small  []byte        // the same where nothing but nc can be read
 	in     []byte        // received and not taken yet
 	at     time.Time     // when the latest bytes came
 	inside bool          // the bytes are served inside the read that brought them
@@ -41,36 +50,57 @@ type conn struct {
 
 	frames frameState // conn_frames.go
 	ahead  ahead      // ahead.go
-
-	plain received // of large messages, until the endpoint releases one
+	parked *parked    // socket_read.go
 
 	discarded int // bytes read since the socket began to close
+	unbroken  int // bytes read without a wait for the client
+}
 
-	cutting atomic.Bool // somebody closes nc, or has; of everyone
-	broken  atomic.Bool // a write has failed; of everyone
+var readings = sync.Pool{New: func() any { return new(reading) }}
+
+// beginReading gives the reader what it needs.
+func (c *conn) beginReading() {
+	s := c.s
+	c.reading = readings.Get().(*reading)
+	c.at = s.h.epoch.Add(time.Duration(s.lastIn.Load()))
+	c.frames.judge = ws.Judge{Limit: mostRead, Deflate: s.deflate}
+	if limit := s.route.lim.ReadLimit; limit >= 0 {
+		c.frames.judge.Limit = min(limit, mostRead)
+	}
+}
+
+// endReading is the opposite.
+func (c *conn) endReading() {
+	c.freeBuf()
+	r := c.reading
+	c.reading = nil
+	*r = reading{read: r.read}
+	readings.Put(r)
 }
 
 // init makes the conn that of a connection that was taken over; early are bytes that
 // came with the upgrade request. With alone, nobody else can have got hold of nc.
 func (c *conn) init(s *Socket, nc net.Conn, alone bool, early []byte, deflate bool) {
-	c.s, c.nc, c.tcp = s, nc, nc
-	for range mostLayers {
-		if t, ok := c.tcp.(interface{ NetConn() net.Conn }); ok && t.NetConn() != nil {
-			c.tcp = t.NetConn() // of TLS, or of what wraps it
-		}
-	}
+	c.s, c.nc = s, nc
 	if c.ownRaw.Init(nc, alone) {
 		c.raw = &c.ownRaw
 	}
 	s.deflate = deflate
-	c.frames.judge = ws.Judge{Limit: mostRead, Deflate: deflate}
-	if limit := s.route.lim.ReadLimit; limit >= 0 {
-		c.frames.judge.Limit = min(limit, mostRead)
-	}
-	c.at = time.Now()
+	c.beginReading()
 	if len(early) > 0 {
 		c.in = append([]byte(nil), early...)
 	}
+}
+
+// tcp returns the connection under TLS and what else there is, or nc.
+func (c *conn) tcp() net.Conn {
+	tcp := c.nc
+	for range mostLayers {
+		if t, ok := tcp.(interface{ NetConn() net.Conn }); ok && t.NetConn() != nil {
+			tcp = t.NetConn() // of TLS, or of what wraps it
+		}
+	}
+	return tcp
 }
 
 // wait receives the next bytes. Before it may block, everything that was collected for
@@ -129,7 +159,7 @@ func (c *conn) receive() error {
 		if room := c.frames.directRoom(); room != nil {
 			err = c.readInto(room)
 		} else if c.raw != nil {
-			err = c.raw.Read(&c.buf, c)
+			err = c.raw.Read(&c.read, &c.buf, c)
 		} else {
 			err = c.readSmall()
 		}
@@ -155,6 +185,7 @@ func (c *conn) readInto(room []byte) error {
 		return err
 	}
 	c.came()
+	c.yield(n, len(room))
 	return c.frames.cameDirect(n)
 }
 
@@ -185,7 +216,12 @@ func readSome(r io.Reader, p []byte) (n int, err error) {
 // after the other, it has them served right here, inside the read.
 func (c *conn) Took(p []byte) (done bool) {
 	before := c.at
+	room := len(c.small)
+	if c.raw != nil {
+		room = rawio.BufferSize
+	}
 	c.came()
+	c.yield(len(p), room)
 	c.in = p
 	if c.raw == nil || !c.raw.Stays() || c.frames.assembling || c.s.isClosing() ||
 		c.at.Sub(before) >= slowTalker {
@@ -267,7 +303,7 @@ func (c *conn) woken(err error) bool {
 
 // closeWrite ends our half of the connection.
 func (c *conn) closeWrite() {
-	if t, ok := c.tcp.(interface{ CloseWrite() error }); ok {
+	if t, ok := c.tcp().(interface{ CloseWrite() error }); ok {
 		t.CloseWrite()
 	}
 }
@@ -295,7 +331,7 @@ func (c *conn) cut(reset bool) {
 // what is left.
 func (c *conn) abort(reset bool) {
 	first := !c.cutting.Swap(true)
-	if c.tcp != c.nc { // whose Close may wait to tell the client
+	if c.tcp() != c.nc { // whose Close may wait to tell the client
 		c.endBelow()
 	}
 	if !first {
@@ -315,12 +351,12 @@ func (c *conn) abort(reset bool) {
 // endBelow ends both directions of the connection below, which is closed with what is
 // above it.
 func (c *conn) endBelow() {
-	if t, ok := c.tcp.(interface{ CloseRead() error }); ok {
+	if t, ok := c.tcp().(interface{ CloseRead() error }); ok {
 		t.CloseRead()
 		c.closeWrite()
 		return
 	}
-	c.tcp.SetDeadline(time.Unix(1, 0))
+	c.tcp().SetDeadline(time.Unix(1, 0))
 }
 
 // outermost is what is to be closed, once: what was taken over, so that whoever wraps
@@ -334,7 +370,7 @@ func (c *conn) outermost() net.Conn {
 }
 
 func (c *conn) linger() {
-	if t, ok := c.tcp.(interface{ SetLinger(int) error }); ok {
+	if t, ok := c.tcp().(interface{ SetLinger(int) error }); ok {
 		t.SetLinger(0)
 	}
 }

@@ -172,7 +172,7 @@ func (c *conn) grow(n int) error {
 		return err
 	}
 	var r *received
-	if c.plain.gone.Load() {
+	if c.s.route.plain.gone.Load() {
 		r = newReceived(size)
 	}
 	if r != nil {
@@ -225,7 +225,7 @@ func (c *conn) whole() (Message, error) {
 	f := &c.frames
 	m := Message{Type: MessageType(f.h.Opcode()), Data: f.data, received: f.memory}
 	if m.received == nil && len(m.Data) >= leastReceived {
-		m.received = &c.plain
+		m.received = &c.s.route.plain
 	}
 	f.endFrame()
 	return c.finished(m)

@@ -206,7 +206,7 @@ func (h *Handler) lineUp(line *silentLine) {
 func (s *Socket) latest() time.Time {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.last.Time
+	return s.lastLocked().Time
 }
 
 // A silence is a socket and since when its client is thought to have said nothing. When

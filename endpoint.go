@@ -79,11 +79,11 @@ func (p *perSocket) ServeEvent(ctx context.Context, s *Socket, ev Event) error {
 	if ev.Type == EventOpen {
 		ep, err := p.open(ctx, s)
 		if ep != nil {
-			s.own = append(s.own, ownEndpoint{p, ep})
+			s.own = &ownEndpoint{p, ep, s.own}
 		}
 		return err
 	}
-	for _, o := range s.own {
+	for o := s.own; o != nil; o = o.next {
 		if o.by == p {
 			return o.ep.ServeEvent(ctx, s, ev)
 		}
@@ -96,6 +96,8 @@ func (p *perSocket) ServeEvent(ctx context.Context, s *Socket, ev Event) error {
 type ownEndpoint struct {
 	by *perSocket
 	ep Endpoint
+
+	next *ownEndpoint
 }
 
 // A Route binds an endpoint to a pattern.
@@ -124,7 +126,9 @@ type Route struct {
 	OnExpiring func(ctx context.Context, s *Socket, expires time.Time) error
 
 	// ExpiringBefore is how long before the end OnExpiring is called, or at once where less
-	// is left. It is late by a second at most. Zero means a minute; negative: never.
+	// is left. It is late by a tenth of that at most, by 10 milliseconds at least and by a
+	// second at most; where that is all that is left it may not be called. Zero means a
+	// minute; negative: never.
 	ExpiringBefore time.Duration
 
 	// FixedValues names the values of the admission that RenewWith cannot change, as the

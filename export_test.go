@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"fmt"
+	"reflect"
 	"time"
 
 	"github.com/wsgateway/gateway/internal/pattern"
@@ -143,6 +144,9 @@ func SweptEvery(s *Socket) time.Duration { return sweepInterval(s.route.sweepCla
 // RequestSize returns what the socket keeps of its upgrade request, in bytes.
 func RequestSize(s *Socket) int { return s.req.size() }
 
+// SocketSize is the size of a Socket in bytes.
+var SocketSize = reflect.TypeFor[Socket]().Size()
+
 // Traced reports whether some socket is followed by a trace, or would be.
 func Traced(h *Handler) bool {
 	for s := range h.hub.all() {
@@ -151,4 +155,19 @@ func Traced(h *Handler) bool {
 		}
 	}
 	return h.tracers.current.Load() != nil
+}
+
+// WaitTurn is what a reader does whose client sends faster than it is read.
+func WaitTurn(h *Handler) { h.turns.wait() }
+
+// TakeAllTurns has every such reader wait until the function is called that it returns.
+func TakeAllTurns(h *Handler) (end func()) {
+	for range cap(h.turns) {
+		h.turns <- struct{}{}
+	}
+	return func() {
+		for range cap(h.turns) {
+			<-h.turns
+		}
+	}
 }

@@ -31,7 +31,7 @@ type fanout struct {
 }
 
 type refusal struct {
-	id  string
+	s   *Socket
 	err error
 }
 
@@ -128,7 +128,7 @@ func (f *fanout) offerAll(
 }
 
 func (f *fanout) offer(s *Socket, m *membership, lastResort bool) (write bool, err error) {
-	if err := s.checkSize(f.m); err != nil {
+	if err := s.tooLarge(f.m); err != nil {
 		return false, err
 	}
 	shared := f.plain
@@ -148,15 +148,26 @@ func (f *fanout) share(payload []byte, deflated bool) *frameq.Shared {
 	return frameq.NewShared(dataByte(f.m.Type, deflated), payload, f.m.Key, f.g.h.memory.queued.Budget)
 }
 
+// refuse accounts for a member that did not accept the message. Who wants to know is told
+// later, for members that did accept it may still wait for a writer.
 func (f *fanout) refuse(s *Socket, err error) {
 	s.refused(err)
-	if !errors.Is(err, ErrTooLarge) { // checkSize has counted it
-		s.sendRefused(&f.m, err)
-	}
-	if f.g.refused != nil {
+	s.countRefused(&f.m, err)
+	if f.g.refused != nil || s.h.opts.Observer.SendRefused != nil {
 		f.mu.Lock()
 		defer f.mu.Unlock()
-		f.refused = append(f.refused, refusal{s.id, err})
+		f.refused = append(f.refused, refusal{s, err})
+	}
+}
+
+// tellRefused tells who wants to know which members did not accept the message, when it
+// was offered to all and each of the others has a writer.
+func (f *fanout) tellRefused() {
+	for _, r := range f.refused {
+		r.s.observeSendRefused(&f.m, r.err)
+		if f.g.refused != nil {
+			f.g.refused(r.s.id, r.err)
+		}
 	}
 }
 

@@ -41,6 +41,7 @@ type Handler struct {
 	everyone group // All
 	routes   routes
 	flusher  flusher
+	turns    turns
 	sweeper  sweeper
 	rester   rester
 	memory   memory
@@ -89,6 +90,7 @@ func New(opts *Options) *Handler {
 	o.Limits = o.Limits.over(defaultLimits)
 	h.opts = o
 	h.memory.init(&o)
+	h.turns = newTurns()
 	h.sweeper.h = h
 	h.groups.seed = maphash.MakeSeed()
 	h.hardStop, h.giveUp = context.WithCancel(context.Background())
@@ -162,8 +164,9 @@ func (h *Handler) upgrade(w http.ResponseWriter, r *http.Request) *Error {
 	early, _ := brw.Reader.Peek(brw.Reader.Buffered())
 	s.conn.init(s, conn, aloneWith(r, hj), early, up.extension != "")
 	opened = true
-	var answer [1 << 10]byte
-	h.open(s, up.appendResponse(answer[:0], w.Header(), admit.header()))
+	answer := scratches.Get().(*scratch)
+	defer scratches.Put(answer)
+	h.open(s, up.appendResponse(answer.own[:0], w.Header(), admit.header()))
 	return nil
 }
 
@@ -174,12 +177,11 @@ func (h *Handler) newSocket(rt *boundRoute, req request, admit *Admission,
 	}
 	s := &Socket{h: h, id: h.newID(), route: rt, req: req, opened: time.Now()}
 	s.admitted.Store(admit)
-	s.shard = h.hub.shard(s.id)
 	s.traffic = rt.stats.trafficOf(s.id)
 	s.out.s, s.out.queue.Budget = s, h.memory.queued.Budget
 	s.all.socket.Store(s)
 	s.ctx.s, s.ctx.base = s, base
-	s.last = Event{Type: EventOpen, Time: s.opened}
+	s.last = latest{event: EventOpen, at: s.opened.UnixNano()}
 	now := h.since(s.opened)
 	s.lastIn.Store(now)
 	s.lastMsg.Store(now)
@@ -213,6 +215,11 @@ func (h *Handler) open(s *Socket, answer []byte) {
 	s.checkRoute() // Replace may have looked before the socket was there
 	if end, late := h.hub.lateEnd(); late {
 		s.close(end)
+	}
+	if s.conn.raw != nil {
+		// Here, where the stack is large already: that of the new goroutine would have to
+		// grow for it. Nothing waits for this client yet, so the write does not block.
+		s.out.flushOwn()
 	}
 	go s.run() // ends with hub.release, for which Shutdown waits
 }

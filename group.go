@@ -206,9 +206,7 @@ func (g Group) sendHere(m Message) int {
 	f := &fanout{g: g, m: m, members: members}
 	f.plain = f.share(m.Data, false)
 	f.run()
-	for _, r := range f.refused {
-		g.refused(r.id, r.err)
-	}
+	f.tellRefused()
 	return int(f.accepted.Load())
 }
 

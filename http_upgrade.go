@@ -4,9 +4,9 @@ import (
 	"crypto/sha1"
 	"encoding/base64"
 	"encoding/json"
-	"fmt"
 	"net/http"
 	"net/textproto"
+	"reflect"
 	"slices"
 	"strings"
 	"time"
@@ -201,8 +201,8 @@ func hijackFailed(hj http.Hijacker, err error) *Error {
 // ResponseWriter hands it over.
 func aloneWith(r *http.Request, hj http.Hijacker) bool {
 	srv, _ := r.Context().Value(http.ServerContextKey).(*http.Server)
-	return srv != nil && srv.ConnContext == nil && srv.ConnState == nil && fmt.Sprintf("%T",
-		hj) == "*http.response"
+	return srv != nil && srv.ConnContext == nil && srv.ConnState == nil &&
+		reflect.TypeOf(hj).String() == "*http.response"
 }
 
 // appendResponse appends the answer that completes the handshake (RFC 6455, section

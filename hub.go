@@ -50,7 +50,7 @@ func (b *hub) get(id string) *Socket {
 }
 
 func (b *hub) add(s *Socket) {
-	sh := s.shard
+	sh := b.shard(s.id)
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
 	if sh.sockets == nil {
@@ -60,7 +60,7 @@ func (b *hub) add(s *Socket) {
 }
 
 func (b *hub) remove(s *Socket) {
-	sh := s.shard
+	sh := b.shard(s.id)
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
 	delete(sh.sockets, s.id)

@@ -18,7 +18,6 @@ type (
 	rankContext    struct{}
 	rankFanout     struct{}
 	rankCounts     struct{}
-	rankTracers    struct{}
 	rankTracer     struct{}
 )
 
@@ -36,5 +35,4 @@ func (rankCrew) Rank() (int, string)       { return 11, "crew.mu" }
 func (rankContext) Rank() (int, string)    { return 12, "socketContext.mu" }
 func (rankFanout) Rank() (int, string)     { return 13, "fanout.mu" }
 func (rankCounts) Rank() (int, string)     { return 14, "counts.mu" }
-func (rankTracers) Rank() (int, string)    { return 15, "tracers.mu" }
-func (rankTracer) Rank() (int, string)     { return 16, "tracer.mu" }
+func (rankTracer) Rank() (int, string)     { return 15, "tracer.mu" }

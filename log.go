@@ -3,34 +3,18 @@ package gateway
 import (
 	"context"
 	"log/slog"
+
+	"github.com/wsgateway/gateway/internal/hostlog"
 )
 
-// A logger is the host's slog.Handler, or that of slog.Default at the moment, of which a
-// panic is kept from everybody else: it costs its line and nothing more.
+// A logger is the host's, of which too many lines of a kind are dropped.
 type logger struct {
-	host   slog.Handler
+	slog.Handler
 	bursts *bursts
 }
 
 func newLogger(l *slog.Logger, perSecond int) logger {
-	own := logger{bursts: &bursts{most: or(perSecond, defaultLogsPerSecond)}}
-	if l != nil {
-		own.host = l.Handler()
-	}
-	return own
-}
-
-func (l logger) now() slog.Handler {
-	if l.host == nil {
-		return slog.Default().Handler()
-	}
-	return l.host
-}
-
-// Enabled implements slog.Handler.
-func (l logger) Enabled(ctx context.Context, level slog.Level) (enabled bool) {
-	defer func() { recover() }()
-	return l.now().Enabled(ctx, level)
+	return logger{hostlog.Handler(l), &bursts{most: or(perSecond, defaultLogsPerSecond)}}
 }
 
 // Handle implements slog.Handler.
@@ -41,19 +25,16 @@ func (l logger) Handle(ctx context.Context, r slog.Record) error {
 	return l.write(ctx, r)
 }
 
-func (l logger) write(ctx context.Context, r slog.Record) (err error) {
-	defer func() { recover() }()
-	return l.now().Handle(ctx, r)
-}
+func (l logger) write(ctx context.Context, r slog.Record) error { return l.Handler.Handle(ctx, r) }
 
 // WithAttrs implements slog.Handler.
 func (l logger) WithAttrs(attrs []slog.Attr) slog.Handler {
-	return logger{l.now().WithAttrs(attrs), l.bursts}
+	return logger{l.Handler.WithAttrs(attrs), l.bursts}
 }
 
 // WithGroup implements slog.Handler.
 func (l logger) WithGroup(name string) slog.Handler {
-	return logger{l.now().WithGroup(name), l.bursts}
+	return logger{l.Handler.WithGroup(name), l.bursts}
 }
 
 // logClosed writes the one line about a socket's end. The socket's own goroutine does:
@@ -78,6 +59,6 @@ func (h *Handler) logClosed(s *Socket, c Closed) {
 
 func (h *Handler) logOpened(s *Socket) {
 	if h.log.Enabled(context.Background(), slog.LevelDebug) {
-		h.log.Debug("socket opened", s.attrs("remote_addr", s.req.remote)...)
+		h.log.Debug("socket opened", s.attrs("remote_addr", s.req.remote())...)
 	}
 }

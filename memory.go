@@ -39,7 +39,7 @@ type pool struct {
 const (
 	stalledFor  = time.Second
 	freeAtOnce  = 16                    // a search frees this part of the bound, or what is needed
-	leastToGive = 2 * frameq.Allowance  // bytes that nobody is closed for
+	leastToGive = frameq.Allowance      // bytes that nobody is closed for: those that do not count
 	keepFree    = 512                   // bytes of a latest message that are not counted
 	requestFree = 4 << 10               // bytes of a request that are not counted
 	barrenPause = 50 * time.Millisecond // after a search that found nobody, at least
@@ -261,29 +261,33 @@ func (h *Handler) chargeRequest(s *Socket) *Error {
 		return NewError(ErrTooMany, "the memory of the gateway has no room for a request of %d bytes"+
 			" (Options.MaxQueuedBytes)", n)
 	}
-	s.reqBytes = n
+	s.charged = true
 	p.Add(n)
 	return nil
 }
 
 // freeRequest is the opposite of chargeRequest.
-func (s *Socket) freeRequest() { s.h.memory.queued.Add(-s.reqBytes) }
+func (s *Socket) freeRequest() {
+	if s.charged {
+		s.h.memory.queued.Add(-s.req.size())
+	}
+}
 
 // keepLocked keeps a copy of the latest message for Info, if it is short enough and there
 // is room for it in the pool.
 func (s *Socket) keepLocked(data []byte) {
-	n := cap(s.kept)
+	n := cap(s.last.kept)
 	keep := len(data) > 0 && len(data) <= s.h.opts.KeepMessage
 	if keep && n >= len(data) && n <= 4*len(data)+64 {
-		s.kept = append(s.kept[:0], data...)
+		s.last.kept = append(s.last.kept[:0], data...)
 		return
 	}
 	p := &s.h.memory.queued
 	p.Add(-countKept(n))
-	s.kept = nil
+	s.last.kept = nil
 	if keep && p.GrantsLasting(countKept(len(data))) {
-		s.kept = append(s.kept, data...)
-		p.Add(countKept(cap(s.kept)))
+		s.last.kept = append(s.last.kept, data...)
+		p.Add(countKept(cap(s.last.kept)))
 	}
 }
 

@@ -192,6 +192,7 @@ func upgradeRequest(t *testing.T, header http.Header) *http.Request {
 func TestHalfMessagesGiveWay(t *testing.T) {
 	for name, half := range map[string][]byte{
 		"one frame":  append(maskedHeader(0x82, 60_000), make([]byte, 20_000)...),
+		"a little":   append(maskedHeader(0x82, 60_000), make([]byte, 6_000)...),
 		"fragments":  append(masked(0x02, strings.Repeat("f", 20_000)), masked(0x00, "f")...),
 		"a fragment": append(maskedHeader(0x02, 60_000), make([]byte, 20_000)...),
 	} {

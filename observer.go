@@ -28,9 +28,9 @@ type Observer struct {
 	// EventServed is called in the socket's goroutine, when its endpoint has returned.
 	EventServed func(EventServed)
 
-	// SendRefused is called in the goroutine of the sender, or one that helps it to send to
-	// a group, for each socket that did not accept a message. An id that nobody has is no
-	// socket.
+	// SendRefused is called in the goroutine of the sender for each socket that did not
+	// accept a message; of a group, when the message has been offered to all members, and
+	// those that accepted it wait for nobody. An id that nobody has is no socket.
 	SendRefused func(SendRefused)
 
 	// ScriptRun is called in the socket's goroutine, when a script has run for an event.
@@ -110,7 +110,7 @@ func (s *Socket) observeClosed() {
 	if fn := s.h.opts.Observer.SocketClosed; fn != nil {
 		defer s.h.observerPanicked("SocketClosed")
 		s.mu.Lock()
-		ev := s.last
+		ev := s.over
 		s.mu.Unlock()
 		fn(SocketClosed{s.id, s.route.Pattern, ev.Closed, ev.Time.Sub(s.opened)})
 	}
@@ -146,17 +146,26 @@ func (s *Socket) observeServed(fn func(EventServed), ev *Event, took time.Durati
 	fn(EventServed{s.id, s.route.Pattern, ev.Type, len(ev.Message.Data), took, err})
 }
 
-// sendRefused counts a message that the socket did not accept, and returns the error.
+// sendRefused counts a message that the socket did not accept, tells who wants to know,
+// and returns the error.
 func (s *Socket) sendRefused(m *Message, err error) error {
+	s.countRefused(m, err)
+	s.observeSendRefused(m, err)
+	return err
+}
+
+func (s *Socket) countRefused(m *Message, err error) {
 	s.route.stats.sendsRefused[refusalOf(err)].Add(1)
+	if s.isTraced() {
+		s.trace(&TraceRecord{Kind: TraceRefused, Err: err, Type: m.Type, Bytes: len(m.Data)}, m.Data)
+	}
+}
+
+func (s *Socket) observeSendRefused(m *Message, err error) {
 	if fn := s.h.opts.Observer.SendRefused; fn != nil {
 		defer s.h.observerPanicked("SendRefused")
 		fn(SendRefused{s.id, s.route.Pattern, m.Type, len(m.Data), err})
 	}
-	if s.isTraced() {
-		s.trace(&TraceRecord{Kind: TraceRefused, Err: err, Type: m.Type, Bytes: len(m.Data)}, m.Data)
-	}
-	return err
 }
 
 // ScriptRan tells the gateway's observer of a script that has run for an event of this

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -11,6 +12,8 @@ import (
 	"time"
 
 	"github.com/wsgateway/gateway"
+	"github.com/wsgateway/gateway/gatewaytest"
+	"github.com/wsgateway/gateway/internal/lockorder"
 )
 
 // A watcher is an observer that writes everything down.
@@ -20,6 +23,9 @@ type watcher struct {
 }
 
 func (w *watcher) note(format string, args ...any) {
+	if name := lockorder.Held(); name != "" {
+		args, format = append(args, name), format+" while %s is held"
+	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.lines = append(w.lines, fmt.Sprintf(format, args...))
@@ -135,6 +141,63 @@ func TestObserverOfFullQueues(t *testing.T) {
 			t.Errorf("SendsRefused = %v, want what the observer saw", got)
 		}
 	})
+}
+
+// An observer that is told of a refused message may take its time: all members of a group
+// that accept the message get it nevertheless.
+func TestObserverDelaysNoMember(t *testing.T) {
+	for name, paths := range map[string][]string{
+		"refused first":    {"/small", "/x"},
+		"refused last":     {"/x", "/small"},
+		"a large group":    append(slices.Repeat([]string{"/small"}, 600), "/x"),
+		"at its beginning": append([]string{"/x"}, slices.Repeat([]string{"/small"}, 600)...),
+	} {
+		bubble(t, name, func(t *testing.T) {
+			arrived := make(chan struct{})
+			gw := gateway.New(&gateway.Options{
+				Logger: (&logbook{}).logger(), MaxSocketsPerAddr: -1,
+				Observer: gateway.Observer{SendRefused: func(gateway.SendRefused) {
+					wantNoLock(t)
+					<-arrived
+				}},
+			})
+			gw.Handle("/x", echo())
+			gw.HandleRoute(gateway.Route{
+				Pattern: "/small", Endpoint: echo(), Limits: gateway.Limits{SendLimit: 3},
+			})
+			srv := serve(t, gw)
+			var member *gatewaytest.Peer
+			for _, path := range paths {
+				p := srv.Dial(t, path)
+				if path == "/x" {
+					member = p
+				}
+			}
+			synctest.Wait()
+			go func() {
+				wantText(t, member, "for all")
+				close(arrived)
+			}()
+			refused := 0
+			n, err := gw.All().OnRefused(func(string, error) { refused++ }).
+				Send(t.Context(), gateway.Text("for all"))
+			if n != 1 || err != nil || refused != len(paths)-1 {
+				t.Errorf("Send = %d, %v, %d refused; want 1, and %d refused", n, err, refused, len(paths)-1)
+			}
+			if got := gw.Stats().SendsRefused["too_large"]; got != uint64(refused) {
+				t.Errorf("%d refused sends are counted, want each of %d once", got, refused)
+			}
+		})
+	}
+}
+
+// wantNoLock fails the test if code of the program is called with a lock of the gateway. It
+// knows in builds with the tag lockorder.
+func wantNoLock(t *testing.T) {
+	t.Helper()
+	if name := lockorder.Held(); name != "" {
+		t.Errorf("the program is called while %s is held", name)
+	}
 }
 
 // An observer that panics is logged, and nothing else changes.

@@ -16,7 +16,7 @@ func TestDiscardedBeforeTheAnswer(t *testing.T) {
 	o.s, o.opening = s, true
 	o.queue.Push(frameq.NewRaw([]byte("HTTP/1.1 101")), false)
 	o.mu.Lock()
-	o.controlLocked(0x8a, nil)
+	o.asideLocked().add(0x8a, nil)
 	o.mu.Unlock()
 	if o.close([]byte{3, 240}, true, true) {
 		t.Error("there is something to write for a client that was never answered")
@@ -25,6 +25,6 @@ func TestDiscardedBeforeTheAnswer(t *testing.T) {
 	defer o.mu.Unlock()
 	if !o.emptyLocked() {
 		t.Errorf("%d bytes and %d of control frames are left, want nothing", o.queue.Size(),
-			len(o.control))
+			len(o.controlLocked()))
 	}
 }

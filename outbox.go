@@ -26,23 +26,16 @@ type outbox struct {
 
 	mu       lockorder.Mutex[rankOutbox]
 	queue    frameq.Queue
-	pongs    int           // bytes of pongs put into the queue since it was last empty
-	control  []byte        // pings and pongs that go before the queue
-	ctlTaken int           // bytes of control that the writer has in hand
+	aside    *aside        // outbox_aside.go; nil for most
 	role     role          // outbox_writer.go
 	opening  bool          // the answer to the upgrade request is not written
 	closed   bool          // takes no more data
 	dead     bool          // writes no more: the connection is gone
+	timed    bool          // timer runs
+	mode     atomic.Int32  // of replies: modeNow, ...; of everyone
 	progress chan struct{} // closed when something changed for a waiter; nil if nobody waits
 	since    int64         // when the client was last seen to take nothing; 0 if it is not waited for
-	// since when senders are refused, without a time of relief; 0 if they are not
-	full     int64
-	waits    int         // bytes that senders hold that wait for room
-	timer    *time.Timer // bounds how long replies are collected; made when first needed
-	timed    bool        // timer runs
-	reported waiting     // what the route's counters show of the queue
-
-	mode atomic.Int32 // of replies: modeNow, ...
+	timer    *time.Timer   // bounds how long replies are collected; made when first needed
 }
 
 // limitsLocked returns the bounds of the queue.
@@ -63,7 +56,7 @@ func (o *outbox) order() frameq.Order {
 	return frameq.Nobody
 }
 
-func (o *outbox) emptyLocked() bool { return o.queue.Empty() && len(o.control) == 0 }
+func (o *outbox) emptyLocked() bool { return o.queue.Empty() && len(o.controlLocked()) == 0 }
 
 // An outgoing is a message on its way into an outbox: a frame that others get too, one
 // encoded frame, or a payload that has no frame yet, for it may find room behind the
@@ -130,8 +123,8 @@ func (o *outbox) offer(m *outgoing, lastResort bool) (write bool, err error) {
 		return false, ErrClosed
 	}
 	if err := o.pushLocked(m, o.order(), lastResort); err != nil {
-		if o.full == 0 && err != errNoMemory {
-			o.full = o.s.h.since(time.Now())
+		if err != errNoMemory {
+			o.refusedLocked()
 		}
 		return false, err
 	}
@@ -195,16 +188,17 @@ func (o *outbox) lostLocked(f *frameq.Frame, off int, why lostReason) {
 func (o *outbox) pong(payload []byte) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
+	a := o.asideLocked()
 	if o.queue.Empty() {
-		o.pongs = 0
+		a.pongs = 0
 	}
 	switch {
 	case o.closed:
-	case o.queue.Empty() || o.since != 0 || o.pongs >= mostControl:
-		o.controlLocked(ws.Fin|ws.OpPong, payload)
+	case o.queue.Empty() || o.since != 0 || a.pongs >= mostControl:
+		a.add(ws.Fin|ws.OpPong, payload)
 	default:
 		f := frameq.NewControl(ws.Fin|ws.OpPong, payload)
-		o.pongs += cap(f.B)
+		a.pongs += cap(f.B)
 		o.queue.Push(f, o.order() == frameq.Nobody)
 	}
 }
@@ -213,16 +207,10 @@ func (o *outbox) pong(payload []byte) {
 func (o *outbox) ping() {
 	o.mu.Lock()
 	if !o.closed {
-		o.controlLocked(ws.Fin|ws.OpPing, nil)
+		o.asideLocked().add(ws.Fin|ws.OpPing, nil)
 	}
 	o.mu.Unlock()
 	o.uncork()
-}
-
-func (o *outbox) controlLocked(first byte, payload []byte) {
-	if len(o.control) < mostControl {
-		o.control = append(append(o.control, first, byte(len(payload))), payload...)
-	}
 }
 
 // A backlog is what the sweeper wants to know of an outbox.
@@ -237,7 +225,11 @@ func (o *outbox) backlog() backlog {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.reportLocked()
-	return backlog{o.since, o.full, o.dead}
+	b := backlog{since: o.since, dead: o.dead}
+	if o.aside != nil {
+		b.full = o.aside.full
+	}
+	return b
 }
 
 // took notes that the client has taken something of what the kernel holds for it.
@@ -254,7 +246,7 @@ func (o *outbox) took(now int64) {
 func (o *outbox) waitControl() {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	for len(o.control) > maxPending && !o.dead && o.role != free {
+	for o.unreadLocked() && !o.dead && o.role != free {
 		o.waitLocked(context.Background())
 	}
 }
@@ -269,7 +261,8 @@ func (o *outbox) close(payload []byte, send, discard bool) bool {
 	if discard {
 		o.queue.DropUntouched(func(f *frameq.Frame) { o.lostLocked(f, 0, lostClosed) })
 		if o.opening && o.queue.Empty() { // not even the answer will go, so no frame may
-			send, o.control = false, nil
+			send = false
+			o.dropControlLocked()
 		}
 	}
 	if send && !o.dead {
@@ -291,7 +284,8 @@ func (o *outbox) finish() {
 	}
 	o.queue.Clear(func(f *frameq.Frame, off int) { o.lostLocked(f, off, lostClosed) })
 	o.unreportLocked()
-	o.control, o.ctlTaken = nil, 0
+	o.dropControlLocked()
+	o.tidyLocked()
 	o.stopTimerLocked()
 }
 
@@ -317,5 +311,8 @@ func (o *outbox) pending() bool {
 func (o *outbox) holds() (queued, waits int, since int64) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	return o.queue.Counted(), o.waits, o.since
+	if o.aside != nil {
+		waits = o.aside.waits
+	}
+	return o.queue.Counted(), waits, o.since
 }

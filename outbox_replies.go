@@ -87,7 +87,7 @@ func (o *outbox) uncork() {
 }
 
 // unreadLocked reports whether many pongs are pending: the client does not read them.
-func (o *outbox) unreadLocked() bool { return len(o.control) > maxPending }
+func (o *outbox) unreadLocked() bool { return len(o.controlLocked()) > maxPending }
 
 func (o *outbox) unreadPongs() bool {
 	o.mu.Lock()

@@ -67,12 +67,16 @@ func (o *outbox) beginWaitLocked(w *wait, m *outgoing) {
 	if w.bytes <= frameq.Allowance {
 		w.bytes = 0
 	}
-	o.waits += w.bytes
+	o.asideLocked().waits += w.bytes
 	o.s.h.memory.waiting.Add(w.bytes)
 }
 
 func (o *outbox) endWaitLocked(w *wait) {
-	o.waits -= w.bytes
+	if w.bytes == 0 {
+		return
+	}
+	o.asideLocked().waits -= w.bytes
+	o.tidyLocked()
 	o.s.h.memory.waiting.Add(-w.bytes)
 }
 

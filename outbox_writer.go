@@ -73,7 +73,10 @@ func (o *outbox) fail(err error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.closed, o.dead = true, true
-	o.role, o.ctlTaken = free, 0
+	o.role = free
+	if o.aside != nil {
+		o.aside.ctlTaken = 0
+	}
 	o.queue.Take(0)
 	o.changedLocked()
 }
@@ -165,7 +168,7 @@ func (b *batch) takeLocked() []byte {
 	if !q.Empty() {
 		_, off = q.First()
 	}
-	if !q.Empty() && (len(o.control) == 0 || off > 0 || o.opening) {
+	if !q.Empty() && (len(o.controlLocked()) == 0 || off > 0 || o.opening) {
 		if rest := frames[0].B[off:]; len(frames) == 1 || len(rest) > frameq.MaxChunk {
 			q.Take(1)
 			return rest
@@ -180,8 +183,10 @@ func (b *batch) takeLocked() []byte {
 		p = append(p, frames[0].B[off:]...)
 		frames, taken = frames[1:], 1
 	}
-	o.ctlTaken = copy(p[len(p):cap(p)], o.control)
-	p = p[:len(p)+o.ctlTaken]
+	if a := o.aside; a != nil {
+		a.ctlTaken = copy(p[len(p):cap(p)], a.control)
+		p = p[:len(p)+a.ctlTaken]
+	}
 	for _, f := range frames {
 		if len(f.B) > frameq.MaxChunk || len(p)+len(f.B) > cap(p) {
 			break
@@ -200,22 +205,21 @@ func (o *outbox) wroteLocked(n int) {
 			n = o.wroteFrameLocked(n)
 		}
 	}
-	if n > 0 && o.ctlTaken > 0 {
-		k := min(n, o.ctlTaken)
-		o.control = append(o.control[:0], o.control[k:]...)
-		n -= k
+	if a := o.aside; a != nil {
+		k := min(n, a.ctlTaken)
+		a.control = append(a.control[:0], a.control[k:]...)
+		n, a.ctlTaken = n-k, 0
 	}
 	for n > 0 {
 		n = o.wroteFrameLocked(n)
 	}
-	o.ctlTaken = 0
 	o.queue.Settle()
-	o.unreportLocked()
-	if o.full != 0 && o.relievedLocked() {
-		o.full = 0
-	}
-	if len(o.control) == 0 && cap(o.control) > 256 {
-		o.control = nil
+	if a := o.aside; a != nil {
+		o.unreportLocked()
+		if a.full != 0 && o.relievedLocked() {
+			a.full = 0
+		}
+		o.tidyLocked()
 	}
 }
 

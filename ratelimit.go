@@ -89,8 +89,9 @@ func (s *Socket) pause(d time.Duration) bool {
 
 // warnRate logs at most once a second for a socket.
 func (s *Socket) warnRate(now int64) {
-	if s.lastWarn == 0 || now-s.lastWarn >= int64(time.Second) {
-		s.lastWarn = now
+	r := s.rare()
+	if r.lastWarn == 0 || now-r.lastWarn >= int64(time.Second) {
+		r.lastWarn = now
 		s.h.log.Warn("message above the rate", s.attrs("policy", s.route.lim.OnRateExceeded.String())...)
 	}
 }

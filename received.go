@@ -10,11 +10,11 @@ import (
 // 64 KiB costs. There is a new received for each message, so a second release, or one of a
 // copy, does nothing to the message that has the memory by then.
 //
-// Whose endpoint releases nothing pays nothing for it: until the first release of a
-// socket, its messages share the one received of the conn, which has no memory.
+// Whose endpoint releases nothing pays nothing for it: until the first release by a route's
+// endpoint, its messages share the one received of the route, which has no memory.
 type received struct {
-	memory *[]byte     // nil for that of a conn
-	gone   atomic.Bool // released; of a conn: its endpoint releases
+	memory *[]byte     // nil for that of a route
+	gone   atomic.Bool // released; of a route: its endpoint releases
 }
 
 // receivedSizes are those of the memory that is recycled, in bytes.

@@ -82,8 +82,8 @@ func (s *Socket) sweepExpiry() bool {
 		}
 		return false
 	}
-	if left <= s.route.expiringBefore() && !s.watch.told.Equal(a.Expires) {
-		s.watch.told = a.Expires
+	if left <= s.route.expiringBefore() && !s.rare().told.Equal(a.Expires) {
+		s.rare().told = a.Expires
 		s.tellExpiring(a.Expires)
 	}
 	return false

@@ -137,6 +137,34 @@ func TestOnExpiring(t *testing.T) {
 	})
 }
 
+// A short time before the end is kept as well as a long one.
+func TestOnExpiringShortly(t *testing.T) {
+	for _, before := range []time.Duration{
+		200 * time.Millisecond, 900 * time.Millisecond, 3 * time.Second,
+	} {
+		bubble(t, before.String(), func(t *testing.T) {
+			left := make(chan time.Duration, 1)
+			_, _, _, p := admitted(t, gateway.Route{
+				ExpiringBefore: before,
+				OnExpiring: func(_ context.Context, _ *gateway.Socket, expires time.Time) error {
+					left <- time.Until(expires)
+					return nil
+				},
+			})
+			time.Sleep(10 * time.Minute)
+			wantClosed(t, p, 1008, "expired")
+			select {
+			case d := <-left:
+				if late := before - d; late < 0 || late > before/10 {
+					t.Errorf("told %v before the end, want %v", d, before)
+				}
+			default:
+				t.Error("not told")
+			}
+		})
+	}
+}
+
 // What the hook returns decides over the socket, as what an event returns.
 func TestOnExpiringVerdict(t *testing.T) {
 	for name, c := range map[string]struct {

@@ -97,7 +97,7 @@ func (s *Socket) rest() bool {
 	if w == nil {
 		return false
 	}
-	c.freeBuf()
+	c.endReading()
 	s.rested = true
 	s.h.rester.count.Add(1)
 	s.resting.Store(true)
@@ -106,8 +106,9 @@ func (s *Socket) rest() bool {
 	if errno := syscall.Errno(0); errors.As(err, &errno) {
 		s.h.rester.refused.Store(true)
 	}
-	if err != nil || s.isClosing() {
-		return !s.stir()
+	if (err != nil || s.isClosing()) && s.stir() {
+		c.beginReading()
+		return false
 	}
 	return true
 }

@@ -3,9 +3,13 @@ package gateway_test
 import (
 	"context"
 	"fmt"
+	"io"
 	"log/slog"
+	"maps"
 	"math/rand/v2"
 	"net/http/httptest"
+	"os"
+	"strconv"
 	"sync"
 	"testing"
 	"time"
@@ -107,13 +111,27 @@ func TestRestOff(t *testing.T) {
 	}
 }
 
-// Sockets that rest and wake at random, beside cuts, closes, sends and broadcasts: every
-// message is answered, and nobody is forgotten.
-func TestRestStress(t *testing.T) {
-	n, rounds := 200, 60
-	if testing.Short() {
-		n, rounds = 50, 20
+// soakSockets is how many sockets TestRestStress has, if GATEWAY_SOAK says so: the long form,
+// for some 20,000, takes minutes and two descriptors each.
+func soakSockets(t *testing.T) (sockets, rounds int) {
+	t.Helper()
+	if text := os.Getenv("GATEWAY_SOAK"); text != "" {
+		n, err := strconv.Atoi(text)
+		if err != nil {
+			t.Fatalf("GATEWAY_SOAK = %q, want a number of sockets", text)
+		}
+		return n, 20
 	}
+	if testing.Short() {
+		return 50, 20
+	}
+	return 500, 30
+}
+
+// Sockets that rest and wake at random, beside cuts, closes, sends and broadcasts: every
+// message is answered, nobody is forgotten, and nobody ends but those who leave.
+func TestRestStress(t *testing.T) {
+	n, rounds := soakSockets(t)
 	gw, srv := resting(t, 3*time.Millisecond, echo())
 	stop := make(chan struct{})
 	var noise sync.WaitGroup
@@ -136,21 +154,34 @@ func TestRestStress(t *testing.T) {
 				t.Errorf("client %d: %v", i, err)
 			}
 		})
-	}
-	for range n / 4 { // some are cut, some closed, at any moment
-		p := restDial(t, srv)
-		clients.Go(func() {
-			time.Sleep(rand.N(20 * time.Millisecond))
-			p.conn.Close()
-		})
+		if i%4 == 0 { // some are cut, some closed, at any moment
+			p := restDial(t, srv)
+			clients.Go(func() { leaveAtRandom(p, i%8 == 0) })
+		}
 	}
 	clients.Wait()
 	eventually(t, "rest", func() bool { return gw.Stats().Resting == n && gw.Stats().Open == n })
+	left := map[gateway.Cause]uint64{gateway.CauseClient: uint64((n + 3) / 8),
+		gateway.CauseConnectionLost: uint64((n + 7) / 8)}
+	if closed := gw.Stats().Closed; !maps.Equal(closed, left) {
+		t.Errorf("the sockets that have ended are %v, want %v", closed, left)
+	}
 	if closed, err := gw.CloseAll(t.Context()); closed != n || err != nil {
 		t.Errorf("CloseAll = %d, %v, want %d", closed, err, n)
 	}
 	close(stop)
-	noise.Wait()
+	noise.Wait() // serveTCP looks for what is left behind
+}
+
+// leaveAtRandom ends a client after some time: with a close frame, or by cutting its
+// connection.
+func leaveAtRandom(p *rawPeer, cut bool) {
+	time.Sleep(rand.N(20 * time.Millisecond))
+	if !cut {
+		p.conn.Write(masked(0x88, "\x03\xe8bye"))
+		io.Copy(io.Discard, p.br)
+	}
+	p.conn.Close()
 }
 
 // talkAndRest sends messages with pauses around the time after which a socket rests,

@@ -224,18 +224,22 @@ func (o *outbox) reportLocked() {
 	if now.messages == 0 {
 		now.bytes = 0 // a close frame, or pongs
 	}
-	if now == o.reported {
+	if o.aside == nil && now.messages == 0 {
+		return
+	}
+	a := o.asideLocked()
+	if now == a.reported {
 		return
 	}
 	rs := o.s.route.stats
-	rs.waitingMessages.Add(int64(now.messages - o.reported.messages))
-	rs.waitingBytes.Add(int64(now.bytes - o.reported.bytes))
-	o.reported = now
+	rs.waitingMessages.Add(int64(now.messages - a.reported.messages))
+	rs.waitingBytes.Add(int64(now.bytes - a.reported.bytes))
+	a.reported = now
 }
 
 // unreportLocked is reportLocked where it was called before and something was written.
 func (o *outbox) unreportLocked() {
-	if o.reported.messages > 0 {
+	if o.aside != nil && o.aside.reported.messages > 0 {
 		o.reportLocked()
 	}
 }

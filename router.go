@@ -13,8 +13,8 @@ import (
 	"github.com/wsgateway/gateway/internal/pattern"
 )
 
-// A boundRoute is a Route in the table. It never changes; a socket keeps the one
-// it opened on.
+// A boundRoute is a Route in the table. It never changes, but for what is counted and
+// learned; a socket keeps the one it opened on.
 type boundRoute struct {
 	Route                       // as registered
 	pattern     pattern.Pattern //
@@ -26,6 +26,7 @@ type boundRoute struct {
 	ignoresOpen bool            // the endpoint does nothing in the open event
 	sweepClass  int             // how often its sockets are looked at
 	stats       *routeStats     // of the pattern
+	plain       received        // of large messages, until the endpoint releases one
 }
 
 // A table is all routes at one time. It never changes.
@@ -242,10 +243,16 @@ func (h *Handler) bind(owner, where string, rt Route) (*boundRoute, error) {
 	rt.Subprotocols, rt.FixedValues = slices.Clone(rt.Subprotocols), slices.Clone(rt.FixedValues)
 	lim := rt.Limits.over(h.opts.Limits).unbounded()
 	h.memory.fit(&lim)
-	return &boundRoute{
+	b := &boundRoute{
 		Route: rt, pattern: p, names: p.Names(), owner: owner, where: where,
-		lim: lim, sweepClass: sweepClass(lim.shortest()), stats: h.counted.of(rt.Pattern),
-	}, nil
+		lim: lim, stats: h.counted.of(rt.Pattern),
+	}
+	shortest := lim.shortest()
+	if before := b.expiringBefore(); before > 0 {
+		shortest = min(shortest, before)
+	}
+	b.sweepClass = sweepClass(shortest)
+	return b, nil
 }
 
 // wrap puts the middleware around the route's endpoint.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"maps"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -18,10 +19,10 @@ type Socket struct {
 	// them is in the processor's caches, and each cache line costs.
 	h         *Handler
 	route     *boundRoute
-	shard     *shard
 	traffic   *traffic
 	traced    tracers // who follows the socket; has its own lock
 	deflate   bool    // permessage-deflate was agreed on
+	charged   bool    // req counts in the pool
 	nextFlush *Socket // guarded by crew.mu; all others here are immutable
 	out       outbox  // has its own lock
 	conn      conn    // mostly owned by the reader
@@ -31,19 +32,15 @@ type Socket struct {
 	req    request
 	opened time.Time
 
-	reqBytes int // of req that count in the pool; immutable
-
 	ctx socketContext // of open and data events
 
 	// Owned by the reader, the goroutine of run.
-	lim      limiter
-	lastWarn int64
-	parked   *parked
-	lost     bool   // the connection has ended; nothing can be written
-	rested   bool   // it has been at rest
-	events   uint32 // counts those behind which nothing had come
+	lim    limiter
+	lost   bool   // the connection has ended; nothing can be written
+	rested bool   // it has been at rest
+	events uint32 // counts those behind which nothing had come
 
-	own []ownEndpoint // what PerSocket made; owned by the endpoint's calls
+	own *ownEndpoint // what PerSocket made; owned by the endpoint's calls
 
 	// What the sweeper watches. Times are nanoseconds since the gateway's start.
 	lastIn   atomic.Int64 // bytes came
@@ -54,28 +51,61 @@ type Socket struct {
 	unsure   atomic.Bool
 	dozing   atomic.Bool   // the reader is to go to rest when it is woken
 	resting  atomic.Bool   // there is no reader, see rest.go
+	closing  atomic.Bool   // set under mu
 	bare     atomic.Uint32 // number of an event that runs with nothing behind it; 0, or heard
 	arriving atomic.Int64  // bytes that the pool counts for the message that is arriving
 	watch    watch         // owned by the sweeper
 
-	listening sync.WaitGroup // of listen
+	rareState atomic.Pointer[rareState] // made by rare
 
-	tasks sync.WaitGroup // of Go; none is added once closing is set
-
-	closing  atomic.Bool               // set under mu
 	admitted atomic.Pointer[Admission] // may be nil; set under mu
 
 	all membership // of everyone
 
 	mu        lockorder.Mutex[rankSocket]
-	last      Event  // the latest event; its message is in kept; guarded by mu, like all that follows
-	size      int    // of the latest message
-	kept      []byte // a copy of it, if it is short enough
+	last      latest  // guarded by mu, like all that follows
+	over      *ending // once closing has begun
 	groups    []*membership
-	forgotten bool        // the registry does not know it any more
-	expired   bool        // what admitted it has run out, and it is about to close
-	cutter    *time.Timer // cuts a connection that closes too slowly
-	finished  bool        // the connection is cut, and cutter is not started any more
+	forgotten bool // the registry does not know it any more
+	expired   bool // what admitted it has run out, and it is about to close
+}
+
+// A latest is the latest event before the socket closes, in few bytes.
+type latest struct {
+	at      int64 // when, in nanoseconds since 1970
+	event   EventType
+	message MessageType
+	size    int    // bytes of the message
+	kept    []byte // a copy of it, if it is short enough
+}
+
+// An ending is what a socket that closes needs besides.
+type ending struct {
+	Event                // of the close
+	cutter   *time.Timer // cuts a connection that closes too slowly
+	finished bool        // the connection is cut, and cutter is not started any more
+}
+
+// A rareState is what few sockets need.
+type rareState struct {
+	lastWarn int64 // a message above the rate was logged; of the reader
+
+	// Of the sweeper.
+	told   time.Time // the end of an admission that the endpoint was told of
+	unsent int       // bytes that the kernel held for the client at the last look
+	event  uint32    // that ran at the last look; of listen
+
+	listening sync.WaitGroup // of listen
+	tasks     sync.WaitGroup // of Go; none is added once closing is set
+}
+
+// rare returns the socket's rareState.
+func (s *Socket) rare() *rareState {
+	if r := s.rareState.Load(); r != nil {
+		return r
+	}
+	s.rareState.CompareAndSwap(nil, new(rareState)) // or another goroutine has
+	return s.rareState.Load()
 }
 
 // ID returns the socket's id: the 10 characters of its node and 128 random bits.
@@ -109,8 +139,9 @@ func (s *Socket) Context() context.Context { return &s.ctx }
 // Info returns the socket's info with all headers.
 func (s *Socket) Info() Info {
 	info := Info{
-		SocketID: s.id, Node: s.h.node, URI: s.req.uri, Route: s.route.Pattern, RemoteAddr: s.req.remote,
-		Subprotocol: s.req.subprotocol, Header: s.req.header(),
+		SocketID: s.id, Node: s.h.node, URI: strings.Clone(s.req.uri()),
+		Route: s.route.Pattern, RemoteAddr: strings.Clone(s.req.remote()),
+		Subprotocol: strings.Clone(s.req.subprotocol()), Header: s.req.header(),
 		Parameters: s.req.parameters(s.route.names),
 		Opened:     s.opened, secret: s.h.secret,
 	}
@@ -120,9 +151,21 @@ func (s *Socket) Info() Info {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	info.Groups = groupNames(s.groups)
-	info.Last, info.LastSize = s.last, s.size
-	info.Last.Message.Data = slices.Clone(s.kept)
+	info.Last = s.lastLocked()
+	if s.over == nil {
+		info.LastSize = s.last.size
+		info.Last.Message.Data = slices.Clone(s.last.kept)
+	}
 	return info
+}
+
+// lastLocked returns the latest event without its message's data.
+func (s *Socket) lastLocked() Event {
+	if s.over != nil {
+		return s.over.Event
+	}
+	return Event{Type: s.last.event, Time: time.Unix(0, s.last.at),
+		Message: Message{Type: s.last.message}}
 }
 
 // Send sends a message to this socket's client, like [Handler.Send]. With the context of
@@ -180,7 +223,7 @@ func (s *Socket) Go(fn func(ctx context.Context) error) {
 	if s.closing.Load() {
 		return
 	}
-	s.tasks.Go(func() {
+	s.rare().tasks.Go(func() {
 		s.verdict(s.call(func() error { return fn(&s.ctx) }))
 	})
 }

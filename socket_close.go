@@ -57,14 +57,14 @@ func (s *Socket) markClosing(c Closed, arm bool) (began, write bool, over []stri
 	}
 	s.closing.Store(true)
 	s.keepLocked(nil)
-	s.last, s.size = Event{Type: EventClose, Time: time.Now(), Closed: c}, 0
+	s.over = newEnding(c)
 	over = s.leaveAllLocked()
 	send := c.Cause != CauseConnectionLost
 	write = s.out.close(ws.ClosePayload(c.Code, c.Reason), send, !send || c.Cause == CauseSlowConsumer)
 	s.ctx.finish() // whoever sees its end finds the socket closed
 	s.route.stats.closed.add(c.Cause)
 	if s.isTraced() {
-		s.trace(&TraceRecord{Kind: TraceClosing, Closed: c}, nil)
+		s.traceClosing(c)
 	}
 	if arm {
 		s.armLocked()
@@ -73,17 +73,21 @@ func (s *Socket) markClosing(c Closed, arm bool) (began, write bool, over []stri
 	return true, write, over
 }
 
+func newEnding(c Closed) *ending {
+	return &ending{Event: Event{Type: EventClose, Time: time.Now(), Closed: c}}
+}
+
 // armLocked starts the timer that cuts the connection if the close frame cannot be
 // written in time. It comes before every write that may block.
 func (s *Socket) armLocked() {
 	lim := &s.route.lim
 	wait := lim.WriteTimeout
-	switch s.last.Closed.Cause {
+	switch s.over.Closed.Cause {
 	case CauseSlowConsumer, CausePingTimeout, CauseConnectionLost: // it is not expected to read
 		wait = max(lim.CloseTimeout, 0)
 	}
-	if s.cutter == nil && wait >= 0 && !s.finished {
-		s.cutter = time.AfterFunc(wait, s.cutLate)
+	if s.over.cutter == nil && wait >= 0 && !s.over.finished {
+		s.over.cutter = time.AfterFunc(wait, s.cutLate)
 	}
 }
 
@@ -100,11 +104,11 @@ func (s *Socket) closeSent() {
 	defer s.mu.Unlock()
 	wait := max(s.route.lim.CloseTimeout, 0)
 	switch {
-	case s.finished:
-	case s.cutter != nil:
-		s.cutter.Reset(wait)
-	case s.last.Closed.Cause != CauseClient:
-		s.cutter = time.AfterFunc(wait, s.cutLate)
+	case s.over.finished:
+	case s.over.cutter != nil:
+		s.over.cutter.Reset(wait)
+	case s.over.Closed.Cause != CauseClient:
+		s.over.cutter = time.AfterFunc(wait, s.cutLate)
 	}
 }
 
@@ -112,10 +116,10 @@ func (s *Socket) closeSent() {
 func (s *Socket) armCut() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if wait := max(s.route.lim.CloseTimeout, 0); s.cutter != nil {
-		s.cutter.Reset(wait)
+	if wait := max(s.route.lim.CloseTimeout, 0); s.over.cutter != nil {
+		s.over.cutter.Reset(wait)
 	} else {
-		s.cutter = time.AfterFunc(wait, s.cutLate)
+		s.over.cutter = time.AfterFunc(wait, s.cutLate)
 	}
 }
 
@@ -201,16 +205,18 @@ func (s *Socket) finish() {
 	s.conn.cut(s.out.pending())
 	s.out.finish()
 	s.mu.Lock()
-	s.finished = true
-	if s.cutter != nil {
-		s.cutter.Stop()
+	s.over.finished = true
+	if s.over.cutter != nil {
+		s.over.cutter.Stop()
 	}
-	c := s.last.Closed
+	c := s.over.Closed
 	s.mu.Unlock()
 	s.conn.charge(0)
-	s.conn.freeBuf()
+	s.conn.endReading()
 	s.h.logClosed(s, c)
-	s.tasks.Wait()
+	if r := s.rareState.Load(); r != nil {
+		r.tasks.Wait()
+	}
 	defer s.forget() // also when the endpoint ends the goroutine
 	s.deliverClose()
 }
@@ -230,9 +236,9 @@ func (s *Socket) forget() {
 // of Shutdown. What the endpoint returns changes nothing any more.
 func (s *Socket) deliverClose() {
 	s.mu.Lock()
-	ev := s.last
+	ev := s.over.Event
 	s.mu.Unlock()
-	ctx := &socketContext{s: s, base: s.ctx.base, end: s.h.hardStop}
+	ctx := &socketContext{s: s, base: s.ctx.base, last: true}
 	defer ctx.finish()
 	s.verdict(s.serveEvent(&ev, func() error { return s.route.ep.ServeEvent(ctx, s, ev) }))
 }

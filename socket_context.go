@@ -15,12 +15,16 @@ import (
 type socketContext struct {
 	s    *Socket
 	base context.Context // its values count, its end does not
-	end  context.Context // that ends this one as well, or nil
+	last bool            // it is that of the close event: the end of Shutdown ends it as well
 
-	mu     lockorder.Mutex[rankContext]
-	inner  context.Context // nil until it is needed
+	ended atomic.Bool // set first of all
+	mu    lockorder.Mutex[rankContext]
+	inner *innerContext // nil until it is needed
+}
+
+type innerContext struct {
+	context.Context
 	cancel context.CancelCauseFunc
-	ended  atomic.Bool // set first of all
 }
 
 type socketKey struct{}
@@ -29,18 +33,17 @@ func (c *socketContext) get() context.Context {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.inner == nil {
-		var cancel context.CancelCauseFunc
-		c.inner, cancel = context.WithCancelCause(context.WithoutCancel(c.base))
-		c.cancel = cancel
-		if c.end != nil {
-			stop := context.AfterFunc(c.end, func() { cancel(nil) })
-			c.cancel = func(cause error) { stop(); cancel(cause) }
+		inner, cancel := context.WithCancelCause(context.WithoutCancel(c.base))
+		c.inner = &innerContext{inner, cancel}
+		if c.last {
+			stop := context.AfterFunc(c.s.h.hardStop, func() { cancel(nil) })
+			c.inner.cancel = func(cause error) { stop(); cancel(cause) }
 		}
 		if c.ended.Load() {
-			c.cancel(errSocketClosing)
+			c.inner.cancel(errSocketClosing)
 		}
 	}
-	return c.inner
+	return c.inner.Context
 }
 
 // finish ends the context.
@@ -48,8 +51,8 @@ func (c *socketContext) finish() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.ended.Store(true)
-	if c.cancel != nil {
-		c.cancel(errSocketClosing)
+	if c.inner != nil {
+		c.inner.cancel(errSocketClosing)
 	}
 }
 
@@ -57,7 +60,7 @@ func (c *socketContext) Deadline() (time.Time, bool) { return time.Time{}, false
 func (c *socketContext) Done() <-chan struct{}       { return c.get().Done() }
 
 func (c *socketContext) Err() error {
-	if c.end == nil && !c.ended.Load() {
+	if !c.last && !c.ended.Load() {
 		return nil
 	}
 	c.mu.Lock()
@@ -68,8 +71,8 @@ func (c *socketContext) Err() error {
 		return inner.Err()
 	case ended:
 		return context.Canceled
-	case c.end != nil:
-		return c.end.Err()
+	case c.last:
+		return c.s.h.hardStop.Err()
 	}
 	return nil
 }
@@ -81,11 +84,11 @@ func (c *socketContext) Value(key any) any {
 	c.mu.Lock()
 	inner := c.inner
 	c.mu.Unlock()
-	if inner == nil && c.ended.Load() {
-		inner = c.get() // package context asks for the cause this way
-	}
-	if inner != nil {
+	switch {
+	case inner != nil:
 		return inner.Value(key)
+	case c.ended.Load():
+		return c.get().Value(key) // package context asks for the cause this way
 	}
 	return c.base.Value(key)
 }

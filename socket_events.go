@@ -35,8 +35,8 @@ func (s *Socket) note(ev *Event) bool {
 	if s.closing.Load() {
 		return false
 	}
-	s.last, s.size = *ev, len(data)
-	s.last.Message.Data = nil
+	s.last.event, s.last.message = ev.Type, ev.Message.Type
+	s.last.at, s.last.size = ev.Time.UnixNano(), len(data)
 	s.keepLocked(data)
 	if s.route.lim.IdleTimeout > 0 {
 		s.lastMsg.Store(s.h.since(ev.Time))

@@ -43,6 +43,9 @@ func (s *Socket) loop() {
 		}
 	}()
 	c := &s.conn
+	if c.reading == nil { // it was at rest
+		c.beginReading()
+	}
 	silent := time.Duration(0)
 	for silent < slowTalker {
 		err := s.serveHere()
@@ -85,11 +88,11 @@ func (s *Socket) serveHere() error {
 	if c.err != nil {
 		return c.err
 	}
-	if p := s.parked; p != nil {
-		s.parked = nil
+	if p := c.parked; p != nil {
+		c.parked = nil
 		s.deliverLater(p.m, p.at, p.wait)
 	}
-	for s.parked == nil {
+	for c.parked == nil {
 		m, what, err := c.take()
 		if what == fragments && err == nil {
 			if c.inside {
@@ -131,7 +134,7 @@ func (s *Socket) serve(m Message) {
 	case !ok:
 		m.Release()
 	case wait > 0 && s.conn.inside:
-		s.parked = &parked{m, at, wait}
+		s.conn.parked = &parked{m, at, wait}
 	default:
 		s.deliverLater(m, at, wait)
 	}
@@ -152,7 +155,7 @@ func (s *Socket) deliverLater(m Message, at time.Time, wait time.Duration) {
 // what comes next.
 func (s *Socket) rests() bool {
 	c := &s.conn
-	if !c.frames.idle() || len(c.in) > 0 || s.parked != nil || c.ahead.buf != nil ||
+	if !c.frames.idle() || len(c.in) > 0 || c.parked != nil || c.ahead.buf != nil ||
 		s.isClosing() || s.out.flushOwn() {
 		return false
 	}

@@ -44,10 +44,17 @@ func (s *Socket) encode(m Message) *frameq.Frame {
 	return frameq.New(dataByte(m.Type, false), m.Data, m.Key)
 }
 
+// checkSize refuses a message that is larger than the route's SendLimit.
 func (s *Socket) checkSize(m Message) error {
+	if err := s.tooLarge(m); err != nil {
+		return s.sendRefused(&m, err)
+	}
+	return nil
+}
+
+func (s *Socket) tooLarge(m Message) error {
 	if limit := s.route.lim.SendLimit; limit >= 0 && int64(len(m.Data)) > limit {
-		return s.sendRefused(&m, NewError(ErrTooLarge,
-			"the message has %d bytes, the limit is %d", len(m.Data), limit))
+		return NewError(ErrTooLarge, "the message has %d bytes, the limit is %d", len(m.Data), limit)
 	}
 	return nil
 }
@@ -88,6 +95,9 @@ func (s *Socket) send(ctx context.Context, m Message) error {
 // reply is send with the context of one of the socket's own events. The frame is made
 // when it is known where it goes, but for one that is deflated.
 func (s *Socket) reply(ctx context.Context, m Message) error {
+	if len(m.Data) > batchSize { // it takes long, and thousands may want one at a time
+		s.h.turns.wait()
+	}
 	out := outgoing{first: dataByte(m.Type, false), data: m.Data, key: m.Key}
 	if s.deflates(m) {
 		out.frame = s.encode(m)

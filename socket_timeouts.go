@@ -9,11 +9,8 @@ import (
 // A watch is what the sweeper keeps of a socket. Times are nanoseconds since the
 // gateway's start.
 type watch struct {
-	at     int       // of its place in a watchList; guarded by that
-	pingAt int64     // a ping was sent and nothing came since; 0: none
-	told   time.Time // the end of an admission that the endpoint was told of
-	unsent int       // bytes that the kernel held for the client at the last look
-	event  uint32    // that ran at the last look; of listen
+	at     int   // of its place in a watchList; guarded by that
+	pingAt int64 // a ping was sent and nothing came since; 0: none
 }
 
 // sweep enforces the timeouts of one socket.
@@ -27,8 +24,8 @@ func (s *Socket) sweep(now int64) {
 		if s.slow(b, now, over) {
 			return
 		}
-	} else if s.watch.unsent != 0 {
-		s.watch.unsent = 0
+	} else if r := s.rareState.Load(); r != nil {
+		r.unsent = 0
 	}
 	if s.sweepExpiry() {
 		return
@@ -62,12 +59,13 @@ func (s *Socket) slow(b backlog, now int64, over func(int64, time.Duration) bool
 	if b.since == 0 {
 		return false
 	}
-	if unsent, known := rawio.Unsent(s.conn.tcp); known {
-		if unsent < s.watch.unsent {
+	if unsent, known := rawio.Unsent(s.conn.tcp()); known {
+		r := s.rare()
+		if unsent < r.unsent {
 			s.out.took(now)
 			b.since = now
 		}
-		s.watch.unsent = unsent
+		r.unsent = unsent
 	}
 	if !over(b.since, timeout) {
 		return false

@@ -45,13 +45,14 @@ const (
 	TraceSent    TraceKind = "sent"    // a message was accepted for the client
 	TraceRefused TraceKind = "refused" // a message was not accepted
 	TraceClosing TraceKind = "closing" // the socket begins to close
+	TraceLost    TraceKind = "lost"    // nothing but Lost: there is no record after those, yet
 )
 
 // A TraceRecord is one thing that has happened to a socket.
 type TraceRecord struct {
 	Time     time.Time // of an event, when it was received
-	SocketID string    // as of [Socket.ID]
-	Route    string    // the pattern
+	SocketID string    // as of [Socket.ID]; of lost ones that of the trace, or ""
+	Route    string    // the pattern; of lost ones that of the trace, or ""
 	Kind     TraceKind // which of the other fields count
 	Lost     uint64    // records before this one that found no room in the buffer
 
@@ -72,7 +73,8 @@ type TraceRecord struct {
 // ErrInvalid for the id, ErrNotFound, or ErrUnsupported for a socket of another node of a
 // cluster: a trace sees its own node alone, and the text says which one to ask.
 //
-// Whoever reads too slowly loses records and is told how many, see [TraceRecord]. The
+// Whoever reads too slowly loses records and is told how many, see [TraceRecord]; what is
+// told and what is lost together are all. The
 // gateway waits for no trace, and one that nobody makes costs nothing. See TraceWith for
 // routes and groups, and to see what messages say.
 func (h *Handler) Trace(ctx context.Context, id string) iter.Seq2[TraceRecord, error] {
@@ -197,11 +199,8 @@ func (h *Handler) stopTrace(tr *tracer) {
 	}
 }
 
-// tracers is a set that is read without a lock; nil for an empty one.
-type tracers struct {
-	mu      lockorder.Mutex[rankTracers]
-	current atomic.Pointer[[]*tracer]
-}
+// tracers is a set that is replaced as a whole, without a lock; nil for an empty one.
+type tracers struct{ current atomic.Pointer[[]*tracer] }
 
 func (ts *tracers) all() []*tracer {
 	if list := ts.current.Load(); list != nil {
@@ -211,24 +210,36 @@ func (ts *tracers) all() []*tracer {
 }
 
 func (ts *tracers) add(tr *tracer) {
-	ts.mu.Lock()
-	defer ts.mu.Unlock()
-	list := ts.all()
-	if !slices.Contains(list, tr) {
-		list = append(slices.Clone(list), tr)
-		ts.current.Store(&list)
-	}
+	ts.change(func(list []*tracer) []*tracer {
+		if slices.Contains(list, tr) {
+			return list
+		}
+		return append(list, tr)
+	})
 }
 
 func (ts *tracers) remove(tr *tracer) {
-	ts.mu.Lock()
-	defer ts.mu.Unlock()
-	list := slices.DeleteFunc(slices.Clone(ts.all()), func(x *tracer) bool { return x == tr })
-	if len(list) == 0 {
-		ts.current.Store(nil)
-		return
+	ts.change(func(list []*tracer) []*tracer {
+		return slices.DeleteFunc(list, func(x *tracer) bool { return x == tr })
+	})
+}
+
+// change replaces the set by what fn makes of a copy of it.
+func (ts *tracers) change(fn func(list []*tracer) []*tracer) {
+	for {
+		before := ts.current.Load()
+		var list []*tracer
+		if before != nil {
+			list = slices.Clone(*before)
+		}
+		var after *[]*tracer
+		if list = fn(list); len(list) > 0 {
+			after = &list
+		}
+		if ts.current.CompareAndSwap(before, after) {
+			return
+		}
 	}
-	ts.current.Store(&list)
 }
 
 // follow has the tracer told what happens to the socket, and reports false if that has
@@ -333,6 +344,13 @@ func (s *Socket) traceEvent(ev *Event, took time.Duration, err error) {
 	}, ev.Message.Data)
 }
 
+// traceClosing is a function of its own, or every close would need the stack for a record.
+//
+//go:noinline
+func (s *Socket) traceClosing(c Closed) {
+	s.trace(&TraceRecord{Kind: TraceClosing, Closed: c}, nil)
+}
+
 // put keeps a record if there is room.
 func (tr *tracer) put(r TraceRecord, body []byte) {
 	tr.mu.Lock()
@@ -379,6 +397,11 @@ func (tr *tracer) next() (r TraceRecord, ok, over bool) {
 	defer tr.mu.Unlock()
 	if len(tr.records) == 0 {
 		tr.records = nil
+		if lost := tr.lost; lost > 0 { // perhaps the last that would have been said
+			tr.lost = 0
+			return TraceRecord{Time: time.Now(), SocketID: tr.o.Socket, Route: tr.o.Route,
+				Kind: TraceLost, Lost: lost}, true, false
+		}
 		return TraceRecord{}, false, tr.over
 	}
 	r = tr.records[0]

@@ -47,6 +47,8 @@ func lineOf(r *gateway.TraceRecord, err error) string {
 	case r.Kind == gateway.TraceEvent:
 		return fmt.Sprintf("%s%v of %s %d %q %v %v %s", lost, r.Event, r.Route, r.Bytes, r.Body,
 			r.Duration, r.Err, r.Closed.Cause)
+	case r.Kind == gateway.TraceLost:
+		return lost + "and nothing since"
 	case r.Kind == gateway.TraceClosing:
 		return lost + "closing " + string(r.Closed.Cause)
 	case r.Kind == gateway.TraceRefused:
@@ -117,7 +119,7 @@ func TestTraceThatIsSlow(t *testing.T) {
 			defer close(got)
 			for r, err := range gw.TraceWith(t.Context(), o) {
 				got <- lineOf(&r, err)
-				if <-goOn; r.Lost > 0 {
+				if <-goOn; r.Bytes == 2 {
 					break
 				}
 			}
@@ -127,26 +129,66 @@ func TestTraceThatIsSlow(t *testing.T) {
 			s.Send(context.Background(), gateway.Text("x"))
 			synctest.Wait()
 		}
-		for range 3 { // one in hand, two in the buffer
-			if line := <-got; line != `sent data-text 1 ""` {
-				t.Errorf("the trace says %q", line)
+		next := func(want string) {
+			t.Helper()
+			if line := <-got; line != want {
+				t.Errorf("the trace says %q, want %q", line, want)
 			}
 			goOn <- struct{}{}
+			synctest.Wait()
 		}
-		synctest.Wait()
+		next(`sent data-text 1 ""`) // one in hand, two in the buffer
+		s.Send(context.Background(), gateway.Text("x"))
+		s.Send(context.Background(), gateway.Text("x")) // one too many again
+		next(`sent data-text 1 ""`)
+		next(`sent data-text 1 ""`)
+		next(`[7 lost] sent data-text 1 ""`)
+		next(`[1 lost] and nothing since`)
 		s.Send(context.Background(), gateway.Text("yy"))
-		if line := <-got; line != `[7 lost] sent data-text 2 ""` {
-			t.Errorf("the trace says %q, want that 7 were lost", line)
-		}
-		goOn <- struct{}{}
+		next(`sent data-text 2 ""`)
 		if line, more := <-got; more {
 			t.Errorf("after break the trace says %q", line)
 		}
 		if gateway.Traced(gw) {
 			t.Error("the socket is still followed")
 		}
-		for range 11 {
+		for range 13 {
 			p.Receive()
+		}
+	})
+}
+
+// A trace whose end was lost says so before it ends.
+func TestTraceWithoutItsEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		gw := quiet()
+		s, p := open(t, gw, &recorder{})
+		goOn, done := make(chan struct{}), make(chan struct{})
+		told, lost := 0, uint64(0)
+		go func() {
+			defer close(done)
+			for r := range gw.TraceWith(t.Context(), gateway.TraceOptions{Socket: s.ID(), Buffer: 3}) {
+				<-goOn
+				if lost += r.Lost; r.Kind != gateway.TraceLost {
+					told++
+				} else if r.SocketID != s.ID() || r.Time.IsZero() {
+					t.Errorf("%+v does not say which socket's records were lost, and when", r)
+				}
+			}
+		}()
+		synctest.Wait()
+		for range 20 {
+			s.Send(context.Background(), gateway.Text("x"))
+			p.Receive()
+			synctest.Wait()
+		}
+		p.Close(1000, "")
+		synctest.Wait()
+		close(goOn)
+		<-done
+		// 20 messages, that it closes, and the close event.
+		if told != 4 || lost != 18 {
+			t.Errorf("%d records were told and %d lost, want 4 and 18", told, lost)
 		}
 	})
 }

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/wsgateway/gateway"
+	"github.com/wsgateway/gateway/internal/hostlog"
 )
 
 // Options configure a [Node]. A nil *Options, like the zero value, is all defaults.
@@ -58,7 +59,8 @@ type Options struct {
 	// them here. Nil does nothing.
 	OnState func(up bool, cause error)
 
-	// Logger receives what happens to the cluster. Nil means slog.Default().
+	// Logger receives what happens to the cluster. Nil means slog.Default(),
+	// asked anew for each line.
 	Logger *slog.Logger
 }
 
@@ -100,9 +102,7 @@ func (o *Options) check() (Options, error) {
 		return c, fmt.Errorf("cluster: Options.GoneAfter is %v; it must be at least %d heartbeats of %v",
 			c.GoneAfter, leases, c.Heartbeat)
 	}
-	if c.Logger == nil {
-		c.Logger = slog.Default()
-	}
+	c.Logger = hostlog.Logger(c.Logger)
 	if c.Version == "" {
 		c.Version = programVersion()
 	}

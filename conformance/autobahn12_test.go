@@ -29,10 +29,14 @@ var deflateLoads = []load{
 }
 
 // messages is how many the suite sends of each: 1000. A reduced run sends 100, or
-// about 256 KiB.
+// about 256 KiB; with the race detector a quarter of it, since more of the same tells it
+// nothing new. It is always more than one, for what is kept between messages.
 func (l load) messages() int {
-	if full {
+	switch {
+	case full:
 		return 1000
+	case labproc.Race:
+		return max(2, min(25, 64<<10/l.size))
 	}
 	return max(3, min(100, 256<<10/l.size))
 }

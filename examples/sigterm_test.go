@@ -5,6 +5,7 @@ import (
 	"bufio"
 	"context"
 	"fmt"
+	"io"
 	"net/http"
 	"os"
 	"os/exec"
@@ -22,24 +23,93 @@ import (
 // after the other, answers its health check with 503 meanwhile, and exits with 0.
 func TestProgramsDrainOnSIGTERM(t *testing.T) {
 	dir := t.TempDir()
-	build := exec.Command("go", "build", "-o", dir, "./quickstart", "./chat", "./scripts", "./lab")
+	build := exec.Command("go", "build", "-o", dir, "./quickstart", "./chat", "./scripts", "./lab",
+		"./auth")
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("%v: %v\n%s", build, err, out)
 	}
-	for name, path := range map[string]string{
-		"quickstart": "/echo", "chat": "/rooms/lobby?name=ann", "scripts": "/feed", "lab": "/echo",
+	for name, dial := range map[string]dialer{
+		"quickstart": path("/echo"), "scripts": path("/feed"), "lab": path("/echo"),
+		"chat": chatSocket, "auth": authSocket,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			drainOne(t, filepath.Join(dir, name), path)
+			drainOne(t, filepath.Join(dir, name), dial)
 		})
 	}
 }
 
-func drainOne(t *testing.T, program, path string) {
+// A dialer opens a socket of a program that serves on the host.
+type dialer func(t *testing.T, ctx context.Context, host string) *websocket.Conn
+
+func path(p string) dialer {
+	return func(t *testing.T, ctx context.Context, host string) *websocket.Conn {
+		return dial(t, ctx, "ws://"+host+p, nil)
+	}
+}
+
+func dial(
+	t *testing.T, ctx context.Context, url string, o *websocket.DialOptions,
+) *websocket.Conn {
+	t.Helper()
+	ws, _, err := websocket.Dial(ctx, url, o)
+	if err != nil {
+		t.Fatalf("dial: %v", err)
+	}
+	return ws
+}
+
+// chatSocket logs in and opens a socket with a ticket, as the page does.
+func chatSocket(t *testing.T, ctx context.Context, host string) *websocket.Conn {
+	cookie, _ := post(t, ctx, "http://"+host+"/login", "user=Ada&password=lovelace", "")
+	_, ticket := post(t, ctx, "http://"+host+"/ticket", "", cookie)
+	return dial(t, ctx, "ws://"+host+"/rooms/lobby", &websocket.DialOptions{
+		Subprotocols: []string{"chat.v1", "ticket." + ticket},
+		HTTPHeader:   http.Header{"Origin": {"http://" + host}},
+	})
+}
+
+// authSocket logs in and opens a socket with the cookie of the session.
+func authSocket(t *testing.T, ctx context.Context, host string) *websocket.Conn {
+	cookie, _ := post(t, ctx, "http://"+host+"/login", "user=ann&password=secret", "")
+	return dial(t, ctx, "ws://"+host+"/session", &websocket.DialOptions{
+		HTTPHeader: http.Header{"Cookie": {cookie}},
+	})
+}
+
+// post returns the cookie and the body of the answer.
+func post(t *testing.T, ctx context.Context, to, form, cookie string) (newCookie, body string) {
+	t.Helper()
+	r, err := http.NewRequestWithContext(ctx, "POST", to, strings.NewReader(form))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	r.Header.Set("Origin", "http://"+r.URL.Host)
+	r.Header.Set("Cookie", cookie)
+	resp, err := http.DefaultClient.Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	text, err := io.ReadAll(resp.Body)
+	if err != nil || resp.StatusCode >= 300 {
+		t.Fatalf("POST %s = %s %s (%v)", to, resp.Status, text, err)
+	}
+	for _, c := range resp.Cookies() {
+		newCookie = c.Name + "=" + c.Value
+	}
+	return newCookie, string(text)
+}
+
+func drainOne(t *testing.T, program string, dial dialer) {
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute) // a hang is a failure
 	defer cancel()
-	cmd := exec.CommandContext(ctx, program, "-addr", "127.0.0.1:0", "-drain", "1s")
+	args := []string{"-addr", "127.0.0.1:0", "-drain", "1s"}
+	if filepath.Base(program) == "chat" {
+		args = append(args, "-metrics", "127.0.0.1:0")
+	}
+	cmd := exec.CommandContext(ctx, program, args...)
 	cmd.Stderr = os.Stderr
 	stdout, err := cmd.StdoutPipe()
 	if err != nil {
@@ -55,10 +125,7 @@ func drainOne(t *testing.T, program, path string) {
 	}
 	var sockets []*websocket.Conn
 	for range 3 {
-		ws, _, err := websocket.Dial(ctx, "ws://"+host+path, nil)
-		if err != nil {
-			t.Fatalf("dial: %v", err)
-		}
+		ws := dial(t, ctx, host)
 		defer ws.CloseNow()
 		sockets = append(sockets, ws)
 	}

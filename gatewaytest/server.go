@@ -12,6 +12,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -100,10 +101,12 @@ func (s *Server) DialRequest(tb testing.TB, r *http.Request) (*Peer, *http.Respo
 	header := r.Header.Clone()
 	opts := &websocket.DialOptions{HTTPClient: &client, HTTPHeader: header, Host: r.Host,
 		CompressionMode: websocket.CompressionDisabled}
-	if offered := header.Values("Sec-WebSocket-Protocol"); len(offered) > 0 {
-		opts.Subprotocols = offered
-		header.Del("Sec-WebSocket-Protocol")
+	for _, field := range header.Values("Sec-WebSocket-Protocol") {
+		for offered := range strings.SplitSeq(field, ",") {
+			opts.Subprotocols = append(opts.Subprotocols, strings.TrimSpace(offered))
+		}
 	}
+	header.Del("Sec-WebSocket-Protocol")
 	ws, resp, err := websocket.Dial(r.Context(), r.URL.String(), opts)
 	if err != nil {
 		if resp == nil {

@@ -254,7 +254,7 @@ func TestDialRequest(t *testing.T) {
 		r := &http.Request{Method: http.MethodGet,
 			URL:    &url.URL{Scheme: "http", Host: "gateway.test", Path: "/x", RawQuery: "q=1"},
 			Host:   "chat.example",
-			Header: http.Header{"X-Mine": {"yes"}, "Sec-Websocket-Protocol": {"a", "b"}}}
+			Header: http.Header{"X-Mine": {"yes"}, "Sec-Websocket-Protocol": {"a", "c, b"}}}
 		p, resp := srv.DialRequest(t, r)
 		if p == nil || resp.StatusCode != http.StatusSwitchingProtocols ||
 			resp.Header.Get("Sec-Websocket-Protocol") != "b" {

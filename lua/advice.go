@@ -28,6 +28,20 @@ func (h *Host) warnings(sol *source.Solution, more []Problem) []Problem {
 	return warnings
 }
 
+// unreached warns of a solution that nothing runs for.
+func (p *program) unreached() []Problem {
+	if len(p.routes)+len(p.events)+len(p.functions) > 0 || p.handler != nil ||
+		len(p.solution.Modules) == 0 {
+		return nil
+	}
+	return []Problem{{
+		File: p.solution.Modules[0].File, Line: 1,
+		Text: "the solution has modules only, which nothing will call: expected a line " +
+			`"--#ENDPOINT WEBSOCKET /path" above an endpoint, a line "--#EVENT service event" above an ` +
+			"event handler, or a function handle_service_event in a module",
+	}}
+}
+
 // unhandled lists the handlers of events that the program does not trigger.
 func (h *Host) unhandled(sol *source.Solution) []Problem {
 	var notes []Problem
@@ -64,12 +78,21 @@ func (p *program) undefined(m *machine) []Problem {
 		chunk *vm.Chunk
 	}
 	var uses []use
+	add := func(s source.Script, chunk *vm.Chunk) {
+		if chunk != nil {
+			uses = append(uses, use{s.File, chunk})
+			return
+		}
+		for word := range vm.Words(s.Body) { // it does not compile, and may define any of them
+			known[word] = true
+		}
+	}
 	for _, mod := range p.modules {
-		uses = append(uses, use{mod.script.File, mod.chunk})
+		add(mod.script, mod.chunk)
 	}
 	for _, s := range p.scripts() {
-		if s.chunk != nil {
-			uses = append(uses, use{s.file, s.chunk})
+		if s.file != "" { // no function of a module
+			add(s.source, s.chunk)
 		}
 	}
 	for _, u := range uses {

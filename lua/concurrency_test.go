@@ -193,7 +193,8 @@ func TestSlowClientDelaysNobody(t *testing.T) {
 	discard := slog.New(slog.DiscardHandler)
 	gw := gateway.New(&gateway.Options{Logger: discard,
 		Limits: gateway.Limits{MessagesPerSecond: -1, WriteTimeout: -1}})
-	host := lua.New(gw, &lua.Options{Logger: discard, IdleVMs: 1})
+	// Runs wait for as long as it takes: on a busy machine that may be more than a minute.
+	host := lua.New(gw, &lua.Options{Logger: discard, IdleVMs: 1, Limits: lua.Limits{Total: -1}})
 	_, err := host.Deploy(context.Background(), files("a.lua", `--#ENDPOINT WEBSOCKET /a
 if websocketInfo.message == "much" then
   for i = 1, 30 do websocketInfo.send(("x"):rep(1e5)) end

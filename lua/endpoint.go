@@ -58,6 +58,7 @@ type event struct {
 	route   string
 	info    *gateway.Info // made when first needed
 	table   vm.Value      // websocketInfo
+	nested  bool          // a service that a script called has triggered it
 }
 
 func (e *event) fullInfo() *gateway.Info {
@@ -93,7 +94,18 @@ func (p *program) serve(ctx context.Context, pattern string, s socket, ev gatewa
 // run runs f in one of the VMs when it is the event's turn, under the budgets. The
 // error is what went wrong in the script, logged and counted already.
 func (p *program) run(e *event, f func(m *machine) error) error {
-	usage, err := p.inTurn(e, f)
+	r := p.host.newRun(e.ctx, e.script.count)
+	r.nested = e.nested
+	e.ctx = r
+	var usage vm.Usage
+	var err error
+	if p.host.running.enter(r, e.socket == nil) {
+		defer p.host.running.leave(r)
+		usage, err = p.inTurn(r, e, f)
+	} else {
+		r.stop.Store(errHostShutDown)
+		err = vm.StopError(errHostShutDown, e.script.place)
+	}
 	var failure *vm.Error
 	if errors.As(err, &failure) && failure.Budget == vm.Ended {
 		p.host.log.LogAttrs(e.ctx, slog.LevelDebug, "script ended",
@@ -111,9 +123,7 @@ func (p *program) run(e *event, f func(m *machine) error) error {
 }
 
 // inTurn waits for the event's turn and runs f. Close events wait however many do.
-func (p *program) inTurn(e *event, f func(m *machine) error) (vm.Usage, error) {
-	r := p.host.newRun(e.ctx, e.script.count)
-	e.ctx = r
+func (p *program) inTurn(r *run, e *event, f func(m *machine) error) (vm.Usage, error) {
 	defer r.end()
 	grant, err := r.begin(e.ev.Type == gateway.EventClose)
 	if err != nil {

@@ -39,7 +39,7 @@ func ExampleHost_Deploy() {
 		}
 	}
 	// Output:
-	// endpoints/a.lua:2: unexpected symbol near =
+	// endpoints/a.lua:2: unexpected symbol near '='
 	// endpoints/b.lua:1: path "b": expected "/" at its start
 }
 

@@ -6,11 +6,11 @@ import (
 	"io/fs"
 	"log/slog"
 	"runtime"
-	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/wsgateway/gateway"
+	"github.com/wsgateway/gateway/internal/hostlog"
 	"github.com/wsgateway/gateway/lua/internal/source"
 	"github.com/wsgateway/gateway/lua/internal/vm"
 )
@@ -40,7 +40,7 @@ type Options struct {
 
 	// Logger receives what scripts print and log, with the socket's id, the
 	// route, file and line, and what goes wrong in them. Nil means
-	// slog.Default().
+	// slog.Default(), asked anew for each line.
 	Logger *slog.Logger
 
 	// Services are tables of functions that scripts can call, by the table's
@@ -156,12 +156,14 @@ type Host struct {
 	current atomic.Pointer[program] // what new events run
 
 	closed    atomic.Bool
-	triggers  gate     // has its own lock
-	libraries []module // immutable: Options.Modules, compiled
+	life      context.Context // ends when Shutdown has waited in vain
+	endLife   context.CancelFunc
+	running   running    // has its own lock
+	libraries []module   // immutable: Options.Modules, compiled
+	counters  counterSet // has its own lock
 
-	mu        sync.Mutex           // held while deploying
-	endpoints map[string]*endpoint // guarded by mu; by pattern
-	counters  counterSet           // has its own lock
+	deploying chan struct{}        // full while somebody deploys
+	endpoints map[string]*endpoint // of whoever deploys; by pattern
 }
 
 // New returns a host without scripts.
@@ -169,7 +171,10 @@ func New(gw Gateway, opts *Options) *Host {
 	if gw == nil {
 		panic("lua: New: nil gateway")
 	}
-	h := &Host{gw: gw, endpoints: make(map[string]*endpoint)}
+	h := &Host{
+		gw: gw, endpoints: make(map[string]*endpoint), deploying: make(chan struct{}, 1),
+	}
+	h.life, h.endLife = context.WithCancel(context.Background())
 	if opts != nil {
 		h.opts = *opts
 	}
@@ -186,10 +191,7 @@ func New(gw Gateway, opts *Options) *Host {
 	checkConstants(h.opts.Constants)
 	h.libraries = compileModules(h.opts.Modules)
 	h.setBounds()
-	h.log = h.opts.Logger
-	if h.log == nil {
-		h.log = slog.Default()
-	}
+	h.log = hostlog.Logger(h.opts.Logger)
 	return h
 }
 
@@ -229,21 +231,29 @@ func (p Problems) Error() string {
 // that are gone are closed by the gateway, and their close events run the old
 // code.
 //
-// Deployments wait for each other, so a service that a module calls must not
-// deploy. See the package documentation for the layout of fsys.
+// Deploy may be called by the services of scripts, and by endpoints: a run goes on with
+// the old code. But deployments wait for each other, so a service that a module calls while
+// it loads cannot deploy: it gets an error of type invalid_request. After
+// [Host.Shutdown] the error is of type shutting_down.
+//
+// See the package documentation for the layout of fsys.
 func (h *Host) Deploy(ctx context.Context, fsys fs.FS) (Deployment, error) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
+	if err := h.lockDeploy(ctx); err != nil {
+		return Deployment{}, err
+	}
+	defer h.unlockDeploy()
 	return h.deployLocked(ctx, source.Read(fsys))
 }
 
 // DeployEndpoint adds or replaces the script of one route and keeps all others.
 // The default routing takes over again if an event handler had replaced it.
 //
-// Errors name the pattern as the file.
+// Errors are those of [Host.Deploy]; they name the pattern as the file.
 func (h *Host) DeployEndpoint(ctx context.Context, pattern, script string) (Deployment, error) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
+	if err := h.lockDeploy(ctx); err != nil {
+		return Deployment{}, err
+	}
+	defer h.unlockDeploy()
 	added := source.ParseBody(pattern, pattern, script)
 	var sol source.Solution
 	if p := h.current.Load(); p != nil {
@@ -267,9 +277,15 @@ func (h *Host) deployLocked(ctx context.Context, sol *source.Solution) (Deployme
 	if err := ctx.Err(); err != nil {
 		return Deployment{}, err
 	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer context.AfterFunc(h.life, cancel)()
 	p, err := h.build(ctx, sol)
-	if err != nil {
-		return Deployment{Warnings: h.warnings(sol, nil)}, err
+	switch {
+	case h.life.Err() != nil:
+		return Deployment{}, gateway.ErrShutdown
+	case err != nil:
+		return Deployment{Warnings: p.warnings()}, err
 	}
 	routes := h.routesLocked(p)
 	if err := h.gw.Replace(h.opts.Name, routes); err != nil {
@@ -317,28 +333,6 @@ func (h *Host) keepLocked(p *program) {
 			delete(h.endpoints, pattern)
 		}
 	}
-}
-
-// Shutdown refuses further deployments and calls of Trigger and waits until those
-// under way are done, or ctx ends. Events run on as long as the gateway delivers them: shut the
-// gateway down first.
-func (h *Host) Shutdown(ctx context.Context) error {
-	h.closed.Store(true)
-	triggered := h.triggers.close()
-	done := make(chan struct{})
-	go func() { // ends with the deployments, which end by themselves
-		h.mu.Lock()
-		defer h.mu.Unlock()
-		close(done)
-	}()
-	for _, c := range []<-chan struct{}{done, triggered} {
-		select {
-		case <-c:
-		case <-ctx.Done():
-			return ctx.Err()
-		}
-	}
-	return nil
 }
 
 // Check returns everything that is wrong with the scripts in fsys, without

@@ -110,12 +110,13 @@ func (p *program) link(m *machine) error {
 	for _, s := range p.scripts() {
 		l.linkScript(m, s)
 	}
+	p.advice = p.undefined(m)
 	if len(l.problems) > 0 {
 		sortProblems(l.problems)
 		return Problems(l.problems)
 	}
 	p.findFunctions(m)
-	p.advice = p.undefined(m)
+	p.advice = append(p.advice, p.unreached()...)
 	return nil
 }
 

@@ -25,9 +25,9 @@ type machine struct {
 
 const handlerName = "handle_websocket_websocket_info"
 
-// newMachine makes a VM and runs the modules in it, as a part of r.
-func (p *program) newMachine(r *run, grant int64, quiet bool) (*machine, error) {
-	m := &machine{program: p, fns: make(map[*script]vm.Value), quiet: quiet}
+// openMachine makes a VM with all that the host gives to scripts.
+func (p *program) openMachine(r *run, grant int64) (*machine, error) {
+	m := &machine{program: p, fns: make(map[*script]vm.Value)}
 	noService := "the host has no such service"
 	if p.host.opts.StrictNames {
 		noService = ""
@@ -46,7 +46,18 @@ func (p *program) newMachine(r *run, grant int64, quiet bool) (*machine, error) 
 	}
 	m.deflt = m.Function(handlerName, m.defaultHandler)
 	m.SetGlobal(handlerName, m.deflt)
-	_, err := m.Setup(func() error {
+	return m, nil
+}
+
+// newMachine makes a VM and runs the modules in it, as a part of r. Where these fail,
+// it returns the VM and the error.
+func (p *program) newMachine(r *run, grant int64, quiet bool) (*machine, error) {
+	m, err := p.openMachine(r, grant)
+	if err != nil {
+		return nil, err
+	}
+	m.quiet = quiet
+	_, err = m.Setup(func() error {
 		for i := range p.modules {
 			mod := &p.modules[i]
 			if mod.private {
@@ -60,7 +71,7 @@ func (p *program) newMachine(r *run, grant int64, quiet bool) (*machine, error) 
 		return nil
 	})
 	if err != nil {
-		return nil, err
+		return m, err
 	}
 	_, base := m.Held()
 	p.host.bounds.memory.force(r, base+grant)

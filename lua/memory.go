@@ -35,6 +35,7 @@ const (
 
 	growTime   = 50 * time.Millisecond // how long a run waits before another is ended for it
 	victimTime = time.Second           // how long that one may take to end
+	nestedTime = time.Second           // how long a run waits for which another one waits
 	quietTime  = time.Second           // how long little is used before memory is given back
 )
 
@@ -248,9 +249,15 @@ func (l *ledger) wait(r *run, most int, must bool) (grant int64, err error) {
 	l.starting = append(l.starting, r)
 	l.mu.Unlock()
 	defer l.unqueue(&l.starting, r)
-	for {
+	for began := time.Now(); ; {
 		if grant, ok := l.start(r); ok {
 			return grant, nil
+		}
+		if r.nested && time.Since(began) >= nestedTime { // what it waits for may wait for it
+			return 0, &vm.Stop{Budget: "host memory", Text: fmt.Sprintf(
+				"all scripts together hold nearly %d bytes, and the run that waits for this one some of them",
+				l.limit,
+			)}
 		}
 		if err := r.sleep(growTime); err != nil {
 			return 0, err

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/fstest"
 
 	"github.com/wsgateway/gateway/lua"
 )
@@ -244,12 +245,55 @@ func TestWarnings(t *testing.T) {
 	if !errors.As(err, &problems) || len(problems) != 1 || len(d.Routes) > 0 {
 		t.Errorf("Deploy = %+v, %v", d, err)
 	}
-	compareNotes(
-		t,
-		"a failed deployment",
-		d.Warnings,
-		slices.DeleteFunc(want, func(s string) bool { return strings.Contains(s, "defined nowhere") }),
-	)
+	compareNotes(t, "a deployment that does not compile", d.Warnings, want)
+	solution["modules/c.lua"].Data = []byte("Made = {} error('wanted')")
+	solution["modules/b.lua"] = &fstest.MapFile{Data: []byte("local x = Made and Missing.f")}
+	d, err = f.host.Deploy(t.Context(), solution)
+	if !errors.As(err, &problems) || len(problems) != 1 ||
+		!strings.Contains(problems[0].Text, "wanted") {
+		t.Errorf("Deploy = %+v, %v", d, err)
+	}
+	compareNotes(t, "a deployment whose module fails", d.Warnings,
+		slices.Insert(want, 5, "modules/b.lua:1: Missing is defined nowhere"))
+	d, err = f.host.DeployEndpoint(t.Context(), "/more", "Absent.x() y = = 1")
+	if err == nil {
+		t.Errorf("DeployEndpoint = %+v", d)
+	}
+	for _, note := range d.Warnings { // it may as well define what it uses
+		if strings.HasPrefix(note.Text, "Absent") {
+			t.Errorf("a warning of what does not compile: %v", note)
+		}
+	}
+}
+
+// A solution of modules only is deployed: their functions may handle events, and endpoints
+// may come by themselves. Where nothing would call them, a warning says so.
+func TestModulesOnly(t *testing.T) {
+	f := newFixture(t, nil, files("a.lua", "--#ENDPOINT WEBSOCKET /old\nreturn 'old'"))
+	p := f.Dial(t, "/old")
+	expect(t, p, "old")
+	only := "modules/m.lua:1: the solution has modules only"
+	d, err := f.host.Deploy(t.Context(), files("modules/m.lua", "function hello() return 'hi' end"))
+	if err != nil || len(d.Routes) != 0 || !slices.Equal(d.Modules, []string{"modules/m.lua"}) {
+		t.Fatalf("Deploy = %+v, %v", d, err)
+	}
+	compareNotes(t, "a solution of modules only", d.Warnings, []string{only})
+	p.Closed() // its route is gone
+	d, err = f.host.DeployEndpoint(t.Context(), "/new", "return hello()")
+	if err != nil {
+		t.Fatal(err)
+	}
+	compareNotes(t, "its first endpoint", d.Warnings, nil)
+	expect(t, f.Dial(t, "/new"), "hi")
+	d, err = f.host.Deploy(t.Context(),
+		files("modules/m.lua", "function handle_a_b(x) return x + 1 end"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	compareNotes(t, "modules that handle events", d.Warnings, nil)
+	if got, err := f.host.Trigger(t.Context(), "a", "b", 1); got != 2.0 || err != nil {
+		t.Errorf("Trigger = %v, %v", got, err)
+	}
 }
 
 func compareNotes(t *testing.T, what string, notes []lua.Problem, want []string) {

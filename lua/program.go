@@ -177,21 +177,25 @@ func (c *compiler) problem(s source.Script, line int, text string) {
 	c.problems = append(c.problems, Problem{File: s.File, Line: line, Text: text})
 }
 
-// build compiles a solution and tries it: a VM is made and the modules run.
+// build compiles a solution and tries it: a VM is made and the modules run. The program
+// is there with an error, too, for its warnings.
 func (h *Host) build(ctx context.Context, sol *source.Solution) (*program, error) {
 	p, problems := h.compile(ctx, sol)
 	if ctx.Err() != nil {
-		return nil, ctx.Err()
+		return p, ctx.Err()
 	}
 	if len(problems) > 0 {
-		return nil, Problems(problems)
+		if m, err := p.openMachine(nil, 0); err == nil {
+			p.advice = p.undefined(m)
+		}
+		return p, Problems(problems)
 	}
 	p.pool = pool{program: p, max: h.opts.IdleVMs}
 	for _, s := range p.scripts() {
 		s.count = h.counters.get(s)
 	}
 	if err := p.try(ctx); err != nil {
-		return nil, err
+		return p, err
 	}
 	slices.Sort(p.routes)
 	return p, nil
@@ -200,6 +204,7 @@ func (h *Host) build(ctx context.Context, sol *source.Solution) (*program, error
 // try makes the first VM, in which the modules run for the first time.
 func (p *program) try(ctx context.Context) error {
 	r := p.host.newRun(ctx, nil)
+	r.loading, r.nested = true, runOf(ctx) != nil
 	defer r.end()
 	grant, err := r.begin(true)
 	if err != nil {
@@ -214,6 +219,9 @@ func (p *program) try(ctx context.Context) error {
 	case ctx.Err() != nil:
 		return ctx.Err()
 	case err != nil:
+		if m != nil {
+			p.advice = p.undefined(m)
+		}
 		return Problems(append(l.problems, p.located(err)))
 	}
 	if err := p.link(m); err != nil {

@@ -22,6 +22,10 @@ type run struct {
 	stop   atomic.Pointer[vm.Stop] // why somebody else ends the run
 	closed atomic.Bool             // the run has closed its own socket, and goes on
 
+	loading bool          // immutable: modules are tried
+	nested  bool          // immutable: another run waits for this one
+	gone    chan struct{} // guarded by running.mu; nil until somebody waits for the end
+
 	mu     sync.Mutex
 	inner  context.Context // guarded by mu; nil until somebody waits for its end
 	cancel context.CancelFunc
@@ -251,8 +255,11 @@ func (r *run) Err() error {
 	return nil
 }
 
-// Value returns what the event's context has.
+// Value returns what the event's context has, and the run itself.
 func (r *run) Value(key any) any {
+	if key == (runKey{}) {
+		return r
+	}
 	r.mu.Lock()
 	inner := r.inner
 	r.mu.Unlock()

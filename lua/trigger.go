@@ -6,9 +6,9 @@ import (
 	"fmt"
 	"reflect"
 	"strings"
-	"sync"
 
 	"github.com/wsgateway/gateway"
+	"github.com/wsgateway/gateway/internal/stack"
 	"github.com/wsgateway/gateway/lua/internal/source"
 	"github.com/wsgateway/gateway/lua/internal/vm"
 )
@@ -50,16 +50,23 @@ type triggerDepth struct{}
 // services, with ctx as their context.
 //
 // Trigger waits for the script. It may be called from many goroutines, and then the
-// handlers run at the same time. Errors: a [*ScriptError] if the script fails, which
+// handlers run at the same time. Services may call it, with the context that they were
+// given; where memory is short, such a run waits for a second only, since those that wait
+// for it hold some. Errors: a [*ScriptError] if the script fails, which
 // is logged and counted as well; not_found if the solution has no handler of the
 // event; invalid_request if the argument cannot be given to a script, or if handlers
 // run one another more than 8 deep; shutting_down after [Host.Shutdown]; that of ctx
 // if it has ended.
-func (h *Host) Trigger(ctx context.Context, service, event string, arg any) (any, error) {
+func (h *Host) Trigger(ctx context.Context, service, name string, arg any) (any, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
 	depth, _ := ctx.Value(triggerDepth{}).(int)
+	nested := runOf(ctx) != nil
+	if !nested { // or the service that calls this has passed on another context
+		depth = stack.Count(luaPackage+".(*Host).Trigger") - 1
+		nested = stack.Count(runsScripts...) > 0
+	}
 	if depth >= maxTriggers {
 		return nil, gateway.NewError(
 			gateway.ErrInvalid,
@@ -67,22 +74,23 @@ func (h *Host) Trigger(ctx context.Context, service, event string, arg any) (any
 			maxTriggers,
 		)
 	}
-	if !h.triggers.enter() {
+	if h.closed.Load() {
 		return nil, gateway.ErrShutdown
 	}
-	defer h.triggers.leave()
 	p := h.current.Load()
-	sc := p.handlerOf(service, event)
+	sc := p.handlerOf(service, name)
 	if sc == nil {
 		return nil, gateway.NewError(
 			gateway.ErrNotFound,
 			"no script handles the event %.80s of %.80s",
-			event,
+			name,
 			service,
 		)
 	}
 	ctx = context.WithValue(ctx, triggerDepth{}, depth+1)
-	return p.trigger(newTrigger(ctx, sc, service+" "+event), arg)
+	return p.trigger(&event{
+		ctx: ctx, script: sc, trigger: service + " " + name, nested: nested,
+	}, arg)
 }
 
 // handlerOf returns the script of an event, or nil.
@@ -124,8 +132,11 @@ func (p *program) trigger(e *event, arg any) (any, error) {
 	if invalidArg != nil {
 		return nil, invalid("the argument of the event: " + invalidArg.Error())
 	}
-	if err != nil && ctx.Err() != nil {
+	switch r := runOf(e.ctx); {
+	case err != nil && ctx.Err() != nil:
 		return nil, ctx.Err()
+	case err != nil && r.stop.Load() == errHostShutDown:
+		return nil, gateway.ErrShutdown
 	}
 	return result, scriptError(err)
 }
@@ -158,46 +169,4 @@ func scriptError(err error) error {
 		return &ScriptError{Text: failure.Message, Traceback: failure.Traceback, Budget: failure.Budget}
 	}
 	return &ScriptError{Text: err.Error()}
-}
-
-// A gate counts those who are inside, until it is closed.
-type gate struct {
-	mu     sync.Mutex
-	inside int           // guarded by mu
-	closed chan struct{} // guarded by mu; nil while open, and closed when nobody is inside any more
-}
-
-func (g *gate) enter() bool {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	if g.closed != nil {
-		return false
-	}
-	g.inside++
-	return true
-}
-
-func (g *gate) leave() {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	if g.inside--; g.inside == 0 && g.closed != nil {
-		close(g.closed)
-	}
-}
-
-// close lets nobody in any more; the channel is closed when all have left.
-func (g *gate) close() <-chan struct{} {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	if g.closed == nil {
-		g.closed = make(chan struct{})
-		if g.inside == 0 {
-			close(g.closed)
-		}
-	}
-	return g.closed
-}
-
-func newTrigger(ctx context.Context, s *script, name string) *event {
-	return &event{ctx: ctx, script: s, trigger: name}
 }

@@ -205,13 +205,21 @@ func TestShutdownWaitsForTrigger(t *testing.T) {
 		results <- r
 	}()
 	<-entered
-	ctx, cancel := context.WithCancel(t.Context())
-	cancel()
-	if err := f.host.Shutdown(ctx); !errors.Is(err, context.Canceled) {
+	down := make(chan error)
+	go func() { down <- f.host.Shutdown(context.Background()) }()
+	for { // until Shutdown has begun
+		_, err := f.host.Trigger(t.Context(), "no", "such", nil)
+		if errors.Is(err, gateway.ErrShutdown) {
+			break
+		}
+	}
+	select {
+	case err := <-down:
 		t.Errorf("Shutdown while a handler runs = %v", err)
+	default:
 	}
 	close(release)
-	if err := f.host.Shutdown(t.Context()); err != nil {
+	if err := <-down; err != nil {
 		t.Error(err)
 	}
 	if r := <-results; r != "done" {

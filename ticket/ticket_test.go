@@ -132,6 +132,33 @@ var chat = ticket.Claims{
 	User: "ann", Route: "/chat", Origin: origin, Values: map[string]string{"plan": "free"},
 }
 
+// A socket lives as long as its ticket says, which may be long after the ticket itself.
+func TestUntil(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newSite(t, nil)
+		c := chat
+		c.Until = time.Now().Add(time.Hour)
+		p, _ := s.dial(t, "/chat?ticket="+s.issue(t, c), "Origin", origin)
+		p.Receive()
+		forever, _ := s.dial(t, "/chat?ticket="+s.issue(t, chat), "Origin", origin)
+		forever.Receive()
+		time.Sleep(time.Hour - time.Second)
+		synctest.Wait()
+		if n := s.gw.Stats().Open; n != 2 {
+			t.Errorf("%d sockets are open before the end, want 2", n)
+		}
+		time.Sleep(2 * time.Second)
+		if code, reason := p.Closed(); code != 1008 || reason != "expired" {
+			t.Errorf("the socket ended with %d %q, want 1008 expired", code, reason)
+		}
+		time.Sleep(24 * time.Hour)
+		synctest.Wait()
+		if n := s.gw.Stats().Open; n != 1 {
+			t.Errorf("%d sockets are open a day later, want the one without an end", n)
+		}
+	})
+}
+
 // A ticket opens one socket, of its user, and is shown nowhere.
 func TestTicket(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -190,6 +217,9 @@ func TestRefusedTickets(t *testing.T) {
 		}
 		s.wantRefused(t, 401, "unauthorized", "/chat", "Origin", origin)
 		s.wantRefused(t, 401, "unauthorized", "/chat?ticket="+good+"&ticket="+good, "Origin", origin)
+		for _, more := range []string{"%0A", "%0D", "%3D", "A", "."} {
+			s.wantRefused(t, 401, "unauthorized", "/chat?ticket="+good+more, "Origin", origin)
+		}
 		s.wantRefused(t, 403, "forbidden", "/rooms/1?ticket="+good, "Origin", origin)
 		s.wantRefused(t, 403, "forbidden", "/chat?ticket="+good)
 		s.wantRefused(t, 403, "forbidden", "/chat?ticket="+good, "Origin", "http://gateway.test:80")

@@ -77,8 +77,9 @@ func startRedis(ctx context.Context) (broker, error) {
 		return nil, err
 	}
 	_, port, _ := net.SplitHostPort(at)
-	b := &redisBroker{at, exec.CommandContext(ctx, exe, "--bind", "127.0.0.1", "--port", port, "--save",
-		"", "--appendonly", "no")}
+	b := &redisBroker{at,
+		exec.CommandContext(ctx, exe, "--bind", "127.0.0.1", "--port", port, "--save",
+			"", "--appendonly", "no")}
 	if err := b.cmd.Start(); err != nil {
 		return nil, err
 	}

@@ -90,7 +90,8 @@ func (b *bench) peerRow(title string, its, ours []figure) {
 		return fmt.Sprintf("%.2f µs", of(func(i int) float64 { return float64(d(its[i])) / 1e3 }))
 	}
 	ratio := func(d func(figure) time.Duration) string {
-		return fmt.Sprintf("%.2f", of(func(i int) float64 { return float64(d(ours[i])) / float64(d(its[i])) }))
+		return fmt.Sprintf("%.2f",
+			of(func(i int) float64 { return float64(d(ours[i])) / float64(d(its[i])) }))
 	}
 	all := func(f figure) time.Duration { return f.cpu + f.broker }
 	p99 := func(f figure) time.Duration { return f.p99 }

@@ -68,6 +68,15 @@ func merge(all *report.Run, r report.Run) {
 		}
 	}
 	all.Failed = append(all.Failed, r.Failed...)
+	all.Skipped = slices.DeleteFunc(all.Skipped, func(s string) bool {
+		return slices.ContainsFunc(r.Workloads,
+			func(w string) bool { return strings.HasPrefix(s, "workload "+w+":") })
+	})
+	for _, s := range r.Skipped {
+		if !slices.Contains(all.Skipped, s) {
+			all.Skipped = append(all.Skipped, s)
+		}
+	}
 	for _, c := range r.Commands {
 		if !slices.Contains(all.Commands, c) {
 			all.Commands = append(all.Commands, c)

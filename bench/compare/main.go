@@ -4,6 +4,7 @@
 //
 //	go run ./bench/compare -quick
 //	go run ./bench/compare -only echo,send -servers gws,gateway -rounds 9
+//	go run ./bench/compare -tricks
 //	go run ./bench/compare -write docs/performance.md,README.md
 //
 // It prints tables, and puts a chart among the temporary files. It ends with
@@ -38,6 +39,7 @@ func main() {
 // options are those of the command line.
 type options struct {
 	quick, list   bool
+	tricks        bool
 	only, servers string
 	rounds        int
 	time          time.Duration
@@ -48,12 +50,13 @@ type options struct {
 
 func parse(args []string) (o options, err error) {
 	f := flag.NewFlagSet("compare", flag.ContinueOnError)
-	f.BoolVar(&o.quick, "quick", false, "one round of little: rough figures in less than two minutes")
+	f.BoolVar(&o.quick, "quick", false, "one round of little: rough figures in some three minutes")
+	f.BoolVar(&o.tricks, "tricks", false, "measure what each trick is worth, and nothing else")
 	f.StringVar(&o.only, "only", "", "the workloads to do, as `a,b`; see -list")
 	f.StringVar(&o.servers, "servers", "", "the servers to measure, as `a,b`; "+
 		"gateway means gateway-bare and the like too")
 	f.IntVar(&o.rounds, "rounds", 0, "`number` of rounds; 0: 5, or 1 with -quick")
-	f.DurationVar(&o.time, "time", 0, "`length` of a measurement; 0: 1.5s, or 0.3s with -quick")
+	f.DurationVar(&o.time, "time", 0, "`length` of a measurement; 0: 0.9s, or 0.3s with -quick")
 	f.StringVar(&o.write, "write", "",
 		"put the tables into `files`, as a,b, between the lines made for them; "+
 			"chart and details go to bench/ of this directory")
@@ -123,7 +126,22 @@ func results(ctx context.Context, o options, args []string) (report.Run, error) 
 	if err != nil {
 		return report.Run{}, err
 	}
+	scale := workloads.Full
+	if o.quick {
+		scale = workloads.Quick
+	}
+	if o.time > 0 {
+		scale.Time = o.time
+	}
+	chosen, skipped := possible(chosen, scale)
+	for _, s := range skipped {
+		fmt.Fprintln(os.Stderr, "SKIPPED:", s)
+	}
+	if len(chosen) == 0 {
+		return report.Run{}, fmt.Errorf("nothing can be measured here: %s", strings.Join(skipped, "; "))
+	}
 	r := report.Run{
+		Skipped: skipped,
 		Machine: report.ThisMachine(),
 		Date:    time.Now().UTC().Format(time.DateOnly),
 		Rounds:  o.rounds,
@@ -134,13 +152,6 @@ func results(ctx context.Context, o options, args []string) (report.Run, error) 
 	}
 	for _, w := range chosen {
 		r.Workloads = append(r.Workloads, w.Key)
-	}
-	scale := workloads.Full
-	if o.quick {
-		scale = workloads.Quick
-	}
-	if o.time > 0 {
-		scale.Time = o.time
 	}
 	p := plan{
 		workloads: chosen, rounds: o.rounds, scale: scale, profile: o.profile, out: os.Stderr,
@@ -163,60 +174,6 @@ func shown(args []string) []string {
 		out = append(out, args[i])
 	}
 	return out
-}
-
-// choose is the workloads that are asked for, with the servers that are.
-func choose(o options) ([]*workloads.Workload, error) {
-	keys, err := names(o.only, func(yield func(string)) {
-		for _, w := range workloads.All {
-			yield(w.Key)
-		}
-	})
-	if err != nil {
-		return nil, fmt.Errorf("-only: %w", err)
-	}
-	servers, err := names(o.servers, func(yield func(string)) {
-		for _, s := range workloads.Servers() {
-			yield(s)
-		}
-	})
-	if err != nil {
-		return nil, fmt.Errorf("-servers: %w", err)
-	}
-	var out []*workloads.Workload
-	for _, w := range workloads.All {
-		if !slices.Contains(keys, w.Key) {
-			continue
-		}
-		w := *w
-		w.Servers = slices.DeleteFunc(slices.Clone(w.Servers), func(s string) bool {
-			variant := strings.HasPrefix(s, workloads.Ours+"-") && slices.Contains(servers, workloads.Ours)
-			return !variant && !slices.Contains(servers, s)
-		})
-		if len(w.Servers) > 0 {
-			out = append(out, &w)
-		}
-	}
-	if out == nil {
-		return nil, fmt.Errorf("none of these servers does any of these workloads")
-	}
-	return out, nil
-}
-
-// names are those in a list, or all.
-func names(list string, each func(func(string))) ([]string, error) {
-	var all []string
-	each(func(s string) { all = append(all, s) })
-	if list == "" {
-		return all, nil
-	}
-	chosen := strings.Split(list, ",")
-	for _, s := range chosen {
-		if !slices.Contains(all, s) {
-			return nil, fmt.Errorf("%q is none of %s", s, strings.Join(all, ", "))
-		}
-	}
-	return chosen, nil
 }
 
 func list() error {

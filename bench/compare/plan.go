@@ -6,6 +6,8 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
+	"sync"
 	"time"
 
 	"github.com/wsgateway/gateway/bench/internal/report"
@@ -20,8 +22,10 @@ type plan struct {
 	profile   string
 	out       io.Writer // for progress
 
-	done    int
 	started time.Time
+
+	mu   sync.Mutex // several servers may be measured at once
+	done int        // steps
 }
 
 func (p *plan) steps() (n int) {
@@ -36,17 +40,28 @@ func (p *plan) run(ctx context.Context, r *report.Run) {
 	p.started = time.Now()
 	for _, w := range p.workloads {
 		for round := range p.rounds {
-			for i := range w.Servers {
-				// Each round begins with another server: none is always after
-				// the same one.
-				server := w.Servers[(i+round)%len(w.Servers)]
+			// Each round begins with another server: none is always after the same one.
+			turn := round % len(w.Servers)
+			servers := append(slices.Clone(w.Servers[turn:]), w.Servers[:turn]...)
+			for some := range slices.Chunk(servers, p.atOnce(w)) {
 				if ctx.Err() != nil {
 					return
 				}
-				p.step(ctx, r, w, server, round)
+				var wg sync.WaitGroup
+				for _, server := range some {
+					wg.Go(func() { p.step(ctx, r, w, server, round) })
+				}
+				wg.Wait()
 			}
 		}
 	}
+}
+
+func (p *plan) atOnce(w *workloads.Workload) int {
+	if p.profile != "" {
+		return 1
+	}
+	return w.AtOnce(p.scale)
 }
 
 func (p *plan) step(ctx context.Context, r *report.Run, w *workloads.Workload, server string,
@@ -56,6 +71,8 @@ func (p *plan) step(ctx context.Context, r *report.Run, w *workloads.Workload, s
 	if err == nil {
 		s, err = w.Run(ctx, server, p.scale, profile)
 	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	p.done++
 	var what string
 	switch {

@@ -81,15 +81,16 @@ type size struct {
 
 	disturbers int           // sockets whose scripts want everything
 	calm       time.Duration // how long others are watched beside them
+	settle     time.Duration // how long a process may take to give memory back
 }
 
 func sizes(quick bool) size {
 	if quick {
 		return size{command: "go run ./bench/lua -quick", rounds: 2, batch: 1000, long: 20_000,
-			machine: 20, deploys: 2, disturbers: 200, calm: 5 * time.Second}
+			machine: 20, deploys: 2, disturbers: 200, calm: 5 * time.Second, settle: time.Minute}
 	}
 	return size{command: "go run ./bench/lua", rounds: 15, batch: 20_000, long: 1_000_000,
-		machine: 200, deploys: 15, disturbers: 200, calm: 30 * time.Second}
+		machine: 200, deploys: 15, disturbers: 200, calm: 30 * time.Second, settle: time.Minute}
 }
 
 // run measures everything and writes the report.

@@ -144,18 +144,14 @@ func measureCalm(ctx context.Context, s size, name, path string) (c *calm, err e
 	closeAll(disturbers)
 	disturbers = nil
 	others.Wait()
-	return c, c.settle(ctx, p.cmd.Process.Pid)
+	return c, c.settle(ctx, p.cmd.Process.Pid, s.settle)
 }
 
-// little is how many MB the process has to come back to, and patience how long it is
-// watched at most.
-const (
-	little   = 100
-	patience = time.Minute
-)
+// little is how many MB the process has to come back to.
+const little = 100
 
 // settle waits until the process is small again.
-func (c *calm) settle(ctx context.Context, pid int) (err error) {
+func (c *calm) settle(ctx context.Context, pid int, patience time.Duration) (err error) {
 	for began := time.Now(); ; pause(ctx, 100*time.Millisecond) {
 		c.back = time.Since(began)
 		c.after, c.peak, err = residents(pid)

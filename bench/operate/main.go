@@ -2,8 +2,14 @@
 // of the repository:
 //
 //	go run ./bench/operate echo     CPU of an echo: plain, observed, Prometheus, OpenTelemetry
-//	go run ./bench/operate scrape   a scrape with 100 routes and 100,000 sockets in memory
+//	go run ./bench/operate scrape   a scrape with 100 routes and 100,000 sockets in memory;
+//	                                scrape FILE writes a CPU profile of the latter
 //	go run ./bench/operate drain    a drain of 10,000 sockets, with one that talks
+//
+//	go run ./bench/operate against OLD [NEW]   CPU of an echo, at one commit and at another
+//
+// Without NEW the other is the working tree. The server of a commit is bench/operate/plain,
+// built with the gateway as it was then.
 //
 // The servers of echo and drain are processes of their own, and all clients are in this one.
 package main
@@ -36,19 +42,22 @@ func main() {
 		check(serve(mode))
 		return
 	}
-	what := "help"
-	if len(os.Args) == 2 {
-		what = os.Args[1]
-	}
-	switch what {
+	args := append(os.Args[1:], "", "", "")
+	switch args[0] {
 	case "echo":
 		measureEcho()
 	case "scrape":
-		measureScrape()
+		measureScrape(args[1])
 	case "drain":
 		measureDrain()
+	case "against":
+		if args[1] != "" {
+			measureAgainst(args[1], args[2])
+			return
+		}
+		fallthrough
 	default:
-		fmt.Fprintln(os.Stderr, "usage: operate echo|scrape|drain")
+		fmt.Fprintln(os.Stderr, "usage: operate echo|scrape [FILE]|drain|against OLD [NEW]")
 		os.Exit(2)
 	}
 }
@@ -70,7 +79,8 @@ var echo = gateway.Callbacks{
 func newGateway(mode string) (*gateway.Handler, http.Handler, error) {
 	o := gateway.Options{
 		Logger: slog.New(slog.DiscardHandler), MaxSockets: -1, MaxSocketsPerAddr: -1,
-		Limits: gateway.Limits{MessagesPerSecond: -1},
+		// The clients here answer no pings.
+		Limits: gateway.Limits{MessagesPerSecond: -1, PingInterval: -1},
 	}
 	switch mode {
 	case "observer":
@@ -148,9 +158,11 @@ type server struct {
 	cmd  *exec.Cmd
 }
 
-func start(mode string) *server {
-	cmd := exec.Command(os.Args[0])
-	cmd.Env = append(os.Environ(), "OPERATE_SERVER="+mode)
+func start(mode string) *server { return startProgram(os.Args[0], "OPERATE_SERVER="+mode) }
+
+func startProgram(program string, env ...string) *server {
+	cmd := exec.Command(program)
+	cmd.Env = append(os.Environ(), env...)
 	cmd.Stderr = os.Stderr
 	out, err := cmd.StdoutPipe()
 	check(err)

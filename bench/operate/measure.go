@@ -7,6 +7,8 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"runtime/pprof"
 	"slices"
 	"strings"
 	"sync"
@@ -63,34 +65,49 @@ func echoes(conns []net.Conn, d time.Duration) (n int64) {
 	return total.Load()
 }
 
-// measureEcho compares the CPU time of the server for an echo, in turns.
+// A contender is a server whose echoes are measured.
+type contender struct {
+	name  string
+	start func() *server
+}
+
+// measureEcho compares what watching costs.
 func measureEcho() {
-	const rounds, sockets = 15, 16
-	modes := []string{"plain", "plain again", "observer", "prometheus", "otel"}
-	servers := map[string]*server{}
-	conns := map[string][]net.Conn{}
-	for _, mode := range modes {
-		servers[mode] = start(mode)
-		defer servers[mode].stop()
-		for range sockets {
-			conns[mode] = append(conns[mode], dial(servers[mode].addr))
-		}
-		echoes(conns[mode], 300*time.Millisecond)
+	var all []contender
+	for _, mode := range []string{"plain", "plain again", "observer", "prometheus", "otel"} {
+		all = append(all, contender{mode, func() *server { return start(mode) }})
 	}
-	costs := map[string][]float64{} // µs
-	ratios := map[string][]float64{}
-	for range rounds {
-		for _, mode := range modes {
-			before := servers[mode].usage()
-			n := echoes(conns[mode], time.Second)
-			cost := float64(servers[mode].usage().CPU-before.CPU) / float64(n) / 1e3
-			costs[mode] = append(costs[mode], cost)
-			ratios[mode] = append(ratios[mode], cost/costs["plain"][len(costs["plain"])-1])
+	measureCPU(all)
+}
+
+// measureCPU compares the CPU time of servers for an echo, in turns, with that of the first.
+func measureCPU(all []contender) {
+	const rounds, sockets = 15, 16
+	servers := make([]*server, len(all))
+	conns := make([][]net.Conn, len(all))
+	for i, c := range all {
+		servers[i] = c.start()
+		defer servers[i].stop()
+		for range sockets {
+			conns[i] = append(conns[i], dial(servers[i].addr))
+		}
+		echoes(conns[i], 300*time.Millisecond)
+	}
+	costs := make([][]float64, len(all)) // µs
+	ratios := make([][]float64, len(all))
+	for round := range rounds {
+		for i := range all {
+			before := servers[i].usage()
+			n := echoes(conns[i], time.Second)
+			cost := float64(servers[i].usage().CPU-before.CPU) / float64(n) / 1e3
+			costs[i] = append(costs[i], cost)
+			ratios[i] = append(ratios[i], cost/costs[0][round])
 		}
 	}
 	fmt.Println("CPU of the server for an echo of 64 bytes; medians of", rounds, "rounds in turns")
-	for _, mode := range modes {
-		fmt.Printf("%-12s %6.2f µs  %5.3f × plain\n", mode, median(costs[mode]), median(ratios[mode]))
+	for i, c := range all {
+		fmt.Printf("%-14s %6.2f µs  %5.3f × %s\n", c.name, median(costs[i]), median(ratios[i]),
+			all[0].name)
 	}
 }
 
@@ -113,8 +130,9 @@ func (p pipes) dial(path string) net.Conn {
 	return client
 }
 
-// measureScrape shows what a scrape takes with many routes, without and with many sockets.
-func measureScrape() {
+// measureScrape shows what a scrape takes with many routes, without and with many sockets,
+// and writes a profile of the latter into the file, unless that is "".
+func measureScrape(profile string) {
 	const routes, sockets = 100, 100_000
 	gw, exporter, err := newGateway("prometheus")
 	check(err)
@@ -151,6 +169,13 @@ func measureScrape() {
 	report()
 	for i := range sockets - routes {
 		p.dial(fmt.Sprintf("/%d/%d", i%routes, i))
+	}
+	if profile != "" {
+		f, err := os.Create(profile)
+		check(err)
+		defer f.Close()
+		check(pprof.StartCPUProfile(f))
+		defer pprof.StopCPUProfile()
 	}
 	report()
 	fmt.Printf("memory of this process: %d MB\n", memory()>>20)

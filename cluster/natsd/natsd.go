@@ -27,6 +27,7 @@ import (
 
 	"github.com/wsgateway/gateway/cluster"
 	"github.com/wsgateway/gateway/cluster/nats"
+	"github.com/wsgateway/gateway/internal/hostlog"
 )
 
 // Options configure [Join] and [Start]. Nil, like the zero value, is a server for this
@@ -68,7 +69,8 @@ type Options struct {
 	// the same in all.
 	MaxFrame int
 
-	// Logger receives what the server has to say, from Warn on. Nil means slog.Default().
+	// Logger receives what the server has to say, from Warn on. Nil means slog.Default(),
+	// asked anew for each line.
 	Logger *slog.Logger
 }
 
@@ -93,11 +95,7 @@ func Start(opts *Options) (*Server, error) {
 	if err != nil {
 		return nil, fmt.Errorf("natsd: %w", err)
 	}
-	log := o.Logger
-	if log == nil {
-		log = slog.Default()
-	}
-	s.SetLoggerV2(&logger{log.With("component", "natsd")}, false, false, false)
+	s.SetLoggerV2(&logger{hostlog.Logger(o.Logger).With("component", "natsd")}, false, false, false)
 	s.Start()
 	if !listens(s, so) {
 		s.Shutdown()

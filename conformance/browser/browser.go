@@ -11,6 +11,7 @@ import (
 	"errors"
 	"os"
 	"os/exec"
+	"sync"
 	"testing"
 	"time"
 
@@ -25,10 +26,81 @@ const patience = 30 * time.Second
 var names = []string{"chromium", "chromium-browser", "google-chrome", "google-chrome-stable",
 	"chrome"}
 
-// A Browser is a running headless Chromium with a profile of its own.
+// A Browser is a headless Chromium. All tests of a program share one process; what a page
+// keeps is its tab's own.
 type Browser struct {
 	t   testing.TB
 	ctx context.Context // of the first tab, which stays empty
+}
+
+// A chromium is the process, and the directory with its profile and the programs.
+type chromium struct {
+	mu     sync.Mutex
+	dir    string          // guarded by mu; "" until it is needed
+	ctx    context.Context // guarded by mu; nil until the process is needed
+	cancel func()          // guarded by mu; waits for the process
+}
+
+var shared chromium
+
+// Main runs the tests of a package and ends the browser that they have used.
+func Main(m *testing.M) {
+	code := m.Run()
+	shared.end()
+	os.Exit(code)
+}
+
+// folder returns the directory. Main removes it.
+func (c *chromium) folder() (string, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.folderLocked()
+}
+
+func (c *chromium) folderLocked() (dir string, err error) {
+	if c.dir == "" {
+		c.dir, err = os.MkdirTemp("", "browser")
+	}
+	return c.dir, err
+}
+
+// run returns the context of the process, which it starts if it does not run, as after a
+// test in which it has crashed.
+func (c *chromium) run(path string) (context.Context, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.ctx != nil && c.ctx.Err() == nil {
+		return c.ctx, nil
+	}
+	dir, err := c.folderLocked()
+	if err != nil {
+		return nil, err
+	}
+	profile, err := os.MkdirTemp(dir, "profile")
+	if err != nil {
+		return nil, err
+	}
+	if c.cancel != nil {
+		c.cancel()
+	}
+	ctx, stop := chromedp.NewExecAllocator(context.Background(), flags(path, profile)...)
+	ctx, cancel := chromedp.NewContext(ctx)
+	c.ctx, c.cancel = ctx, func() {
+		cancel()
+		stop()
+	}
+	return c.ctx, chromedp.Do(ctx)
+}
+
+func (c *chromium) end() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.cancel != nil {
+		c.cancel()
+	}
+	if c.dir != "" {
+		_ = os.RemoveAll(c.dir)
+	}
 }
 
 // Find returns the path of a Chromium: the environment's CHROMIUM, or what is in
@@ -45,16 +117,24 @@ func Find() (string, error) {
 	return "", errors.New("no Chromium in PATH, and CHROMIUM is not set")
 }
 
-// Start starts a browser that ends with the test, or skips the test where there
-// is none.
+// Start returns the browser for a test, and starts it for the first one. It skips the test
+// where there is none.
 func Start(t testing.TB) *Browser {
 	t.Helper()
 	path, err := Find()
 	if err != nil {
 		t.Skipf("NOT TESTED in a browser: %v", err)
 	}
+	ctx, err := shared.run(path)
+	if err != nil {
+		t.Fatalf("start %s: %v", path, err)
+	}
+	return &Browser{t: t, ctx: ctx}
+}
+
+func flags(path, profile string) []chromedp.ExecAllocatorOption {
 	options := []chromedp.ExecAllocatorOption{
-		chromedp.ExecPath(path), chromedp.UserDataDir(t.TempDir()), chromedp.WindowSize(1280, 900),
+		chromedp.ExecPath(path), chromedp.UserDataDir(profile), chromedp.WindowSize(1280, 900),
 		chromedp.Headless, chromedp.NoSandbox, chromedp.DisableGPU, chromedp.NoFirstRun,
 	}
 	for _, flag := range []string{
@@ -66,14 +146,7 @@ func Start(t testing.TB) *Browser {
 	} {
 		options = append(options, chromedp.Flag(flag, true))
 	}
-	ctx, stop := chromedp.NewExecAllocator(context.Background(), options...)
-	t.Cleanup(stop) // waits for the process
-	ctx, cancel := chromedp.NewContext(ctx)
-	t.Cleanup(cancel)
-	if err := chromedp.Do(ctx); err != nil {
-		t.Fatalf("start %s: %v", path, err)
-	}
-	return &Browser{t: t, ctx: ctx}
+	return options
 }
 
 // Tab opens a tab at the address and waits until the page is loaded. It has

@@ -35,6 +35,8 @@ func serve(t *testing.T) string {
 	return srv.URL
 }
 
+func TestMain(m *testing.M) { browser.Main(m) }
+
 func TestTab(t *testing.T) {
 	tab := browser.Start(t).Tab(serve(t))
 	tab.Type("#who", "Ada")

@@ -1,24 +1,95 @@
 package browser_test
 
 import (
+	"encoding/json"
 	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/wsgateway/gateway/conformance/browser"
 )
 
-// joinChat opens the page of the chat under a name.
+var passwords = map[string]string{
+	"Ada": "lovelace", "Alan": "turing", "Grace": "hopper", "Ken": "thompson", "Radia": "perlman",
+}
+
+// joinChat opens the page of the chat in a browser of its own, logs in and is in the room.
 func joinChat(b *browser.Browser, url, room, name string) *browser.Tab {
 	tab := b.Tab(url + "/#" + room)
+	logIn(tab, name, passwords[name])
 	tab.Shows("#state", "connected")
-	rename(tab, name)
+	tab.Shows("#who .own", name)
 	return tab
 }
 
-func rename(tab *browser.Tab, name string) {
-	tab.Type("#name", name+"\r")
-	tab.Shows("#who .own", name)
+func logIn(tab *browser.Tab, name, password string) {
+	tab.Shows("h2", "Log in")
+	tab.Type("#login [name=user]", name)
+	tab.Type("#login [name=password]", password)
+	tab.Click("#login button")
+}
+
+// A socket takes a login, which lasts until it is ended, in all tabs of a browser and
+// nowhere else. The server's counters are where operators look.
+func TestChatLogin(t *testing.T) {
+	b := browser.Start(t)
+	program := browser.Program(t, "chat")
+	ada := b.Tab(program.URL + "/#tea%20room")
+	ada.Allow("status of 401")
+	logIn(ada, "Ada", "of somebody else")
+	ada.Shows("#wrong", "do not belong together")
+	logIn(ada, "Ada", passwords["Ada"])
+	ada.Shows("#room", "tea room") // where she wanted to go
+	ada.Shows("#state", "connected")
+	ada.Shows("#you", "Ada")
+	if got := ada.String("document.cookie"); got != "" {
+		t.Errorf("the page sees the cookie %q, want none", got)
+	}
+	ada.Until(`performance.getEntriesByType("resource").every(e => !e.name.includes("ticket."))`)
+
+	beside := b.Beside(ada, program.URL+"/#tea%20room")
+	beside.Shows("#you", "Ada") // without another login
+	elsewhere := joinChat(b, program.URL, "lobby", "Ada")
+	grace := joinChat(b, program.URL, "tea%20room", "Grace")
+	grace.Shows("#here", "2 people")
+	beside.Click("#leave")
+	for _, tab := range []*browser.Tab{ada, beside} {
+		tab.Shows("h2", "Log in")
+	}
+	grace.Shows("#here", "only you")
+	say(elsewhere, "I am still here")
+	elsewhere.Shows("#talk .own", "I am still here")
+	logIn(ada, "Alan", passwords["Alan"])
+	ada.Shows("#you", "Alan")
+	ada.Shows("#room", "tea room")
+
+	scrape := get(t, program.Printed(`http://\S+/metrics`))
+	for _, line := range []string{
+		`gateway_sockets{route="/rooms/{room}"} 3`,
+		`gateway_sockets_closed_total{cause="operation",route="/rooms/{room}"} 2`,
+	} {
+		if !strings.Contains(scrape, line) {
+			t.Errorf("the metrics are without %s:\n%.4000s", line, scrape)
+		}
+	}
+}
+
+func get(t *testing.T, url string) string {
+	t.Helper()
+	resp, err := http.Get(url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	if err != nil || resp.StatusCode != 200 {
+		t.Fatalf("GET %s = %s (%v)", url, resp.Status, err)
+	}
+	return string(body)
 }
 
 func TestChat(t *testing.T) {
@@ -66,11 +137,13 @@ func TestChat(t *testing.T) {
 // Names that people type by mistake, or to do harm.
 func TestChatOddNames(t *testing.T) {
 	b := browser.Start(t)
-	url := browser.Program(t, "chat").URL
+	longest := strings.Repeat("W", 40)
+	url := browser.Program(t, "chat", "-users", usersFile(t, markup, longest)).URL
 
 	// There is no attempt to enter a room that cannot be: the browser would log it
 	// as an error, which fails the test.
 	ada := b.Tab(url + "/#" + strings.Repeat("x", 60))
+	logIn(ada, markup, "secret")
 	for _, room := range []string{"", "..", "."} {
 		if room != "" {
 			goTo(ada, room)
@@ -83,16 +156,14 @@ func TestChatOddNames(t *testing.T) {
 
 	goTo(ada, markup)
 	ada.Shows("#state", "connected")
-	rename(ada, markup)
 	say(ada, markup)
-	for _, place := range []string{"title", "#room", "#rooms [aria-current]", "#who .own", "#talk .by",
+	for _, place := range []string{"title", "#you", "#room", "#rooms [aria-current]", "#who .own",
+		"#talk .by",
 		"#talk .what"} {
 		ada.Shows(place, markup)
 	}
 	noMarkup(ada)
 
-	ada.Type("#name", "  \r")
-	ada.Until(fmt.Sprintf(`document.querySelector("#name").value === %q`, markup)) // the old one stays
 	say(ada, "   ")
 	ada.Type("#text", "\r")
 	say(ada, "next")
@@ -100,7 +171,9 @@ func TestChatOddNames(t *testing.T) {
 	ada.Count("#talk .turn", 2) // nothing blank was sent
 
 	// The longest name leaves the time whole, wherever the line of the two breaks.
-	rename(ada, strings.Repeat("W", 40))
+	ada.Click("#leave")
+	logIn(ada, longest, "secret")
+	ada.Shows("#state", "connected")
 	say(ada, "again")
 	ada.Shows("#talk .what", "again")
 	for width := int64(360); width <= 440; width += 10 {
@@ -114,6 +187,27 @@ func TestChatOddNames(t *testing.T) {
 				&& is.height < 1.5 * parseFloat(getComputedStyle(time).lineHeight);
 		})`)
 	}
+}
+
+// usersFile names the users of a chat, whose password is "secret".
+func usersFile(t *testing.T, names ...string) string {
+	users := map[string]string{}
+	for _, name := range names {
+		users[name] = "secret"
+	}
+	text, err := json.Marshal(users)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return write(t, "users.json", text)
+}
+
+func write(t *testing.T, name string, text []byte) string {
+	file := filepath.Join(t.TempDir(), name)
+	if err := os.WriteFile(file, text, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return file
 }
 
 func goTo(tab *browser.Tab, room string) {
@@ -135,16 +229,17 @@ func TestChatHistory(t *testing.T) {
 	})()`)
 	ada.Shows("#talk li:last-child", "message 55") // at 5 a second
 	ada.Count("#talk .turn", 55)
-	late := b.Tab(url)
+	late := joinChat(b, url, "lobby", "Grace")
 	late.Count("#talk .turn", 50)
 	late.Shows("#talk li:first-child", "message 6")
 	late.Shows("#talk li:last-child", "message 55")
 }
 
-// A lost connection comes back by itself, with the room as it is by then.
+// A lost connection comes back by itself, with the room as it is by then, and without
+// another login: the key outlives the process.
 func TestChatComesBack(t *testing.T) {
 	b := browser.Start(t)
-	first := browser.Program(t, "chat")
+	first := browser.Program(t, "chat", "-key", write(t, "key", []byte(strings.Repeat("k", 32))))
 	ada := joinChat(b, first.URL, "lobby", "Ada")
 	say(ada, "before")
 	ada.Shows("#talk", "before")
@@ -197,12 +292,19 @@ func TestChatLooks(t *testing.T) {
 		ada.Shows("#talk .what", line.text)
 	}
 	ada.Shows("#rooms", "operations")
+	stranger := b.Tab(url)
+	stranger.Shows("h2", "Log in")
 	for _, scheme := range []string{"light", "dark"} {
 		ada.Scheme(scheme)
 		for _, size := range []struct{ width, height int64 }{{1280, 800}, {760, 800}, {360, 740}} {
 			ada.Size(size.width, size.height)
 			ada.Fits()
+			ada.Until(`document.querySelector("#you").getBoundingClientRect().height < 30`) // one line
 			ada.Screenshot(fmt.Sprintf("chat-%s-%d", scheme, size.width))
+			stranger.Scheme(scheme)
+			stranger.Size(size.width, size.height)
+			stranger.Fits()
+			stranger.Screenshot(fmt.Sprintf("chat-login-%s-%d", scheme, size.width))
 		}
 	}
 }

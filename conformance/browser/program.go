@@ -33,27 +33,58 @@ type Process struct {
 
 var address = regexp.MustCompile(`http://[0-9.:\[\]]+`)
 
-// Program builds examples/NAME of this checkout, with the race detector if the
-// test has it, and starts it with the arguments on a free port of 127.0.0.1, or
-// where an -addr of the arguments says. It waits until the program has printed
-// its address. The test ends the program with SIGTERM, and fails if its exit
-// status is not 0.
+// built are the programs, each built once.
+var built struct {
+	mu    sync.Mutex
+	paths map[string]string // by name, guarded by mu
+}
+
+// build returns the path of a program of examples/, with the race detector if the test
+// has it.
+func build(name string) (string, error) {
+	built.mu.Lock()
+	defer built.mu.Unlock()
+	if path := built.paths[name]; path != "" {
+		return path, nil
+	}
+	dir, err := shared.folder()
+	if err != nil {
+		return "", err
+	}
+	_, here, _, _ := runtime.Caller(0)
+	path := filepath.Join(dir, name)
+	args := []string{"build", "-ldflags=-s -w", "-o", path}
+	if raceEnabled {
+		args = append(args, "-race") // what the detector finds makes the exit status 66
+	}
+	cmd := exec.Command("go", append(args, "./"+name)...)
+	cmd.Dir = filepath.Join(filepath.Dir(here), "..", "..", "examples")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("build examples/%s: %w\n%s", name, err, out)
+	}
+	if built.paths == nil {
+		built.paths = make(map[string]string)
+	}
+	built.paths[name] = path
+	return path, nil
+}
+
+// Program builds examples/NAME of this checkout, unless a test has before, and starts it
+// with the arguments on a free port of 127.0.0.1, or where an -addr of the arguments says. It
+// waits until the program has printed its address. The test ends the program with SIGTERM,
+// and fails if its exit status is not 0.
 func Program(t testing.TB, name string, args ...string) *Process {
 	t.Helper()
-	_, here, _, _ := runtime.Caller(0)
-	binary := filepath.Join(t.TempDir(), name)
-	flags := []string{"build", "-o", binary}
-	if raceEnabled {
-		flags = append(flags, "-race") // what the detector finds makes the exit status 66
-	}
-	build := exec.Command("go", append(flags, "./"+name)...)
-	build.Dir = filepath.Join(filepath.Dir(here), "..", "..", "examples")
-	if out, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("build examples/%s: %v\n%s", name, err, out)
+	binary, err := build(name)
+	if err != nil {
+		t.Fatal(err)
 	}
 	first := []string{"-addr", "127.0.0.1:0"}
 	if name != "cluster" { // whose nodes drain when its page says so
 		first = append(first, "-drain", "100ms")
+	}
+	if name == "chat" { // which serves its metrics, too
+		first = append(first, "-metrics", "127.0.0.1:0")
 	}
 	return start(t, binary, append(first, args...))
 }
@@ -72,6 +103,8 @@ func start(t testing.TB, binary string, args []string) *Process {
 		output: &output{found: make(chan string, 1)}, exited: make(chan struct{}),
 	}
 	p.cmd.Stdout, p.cmd.Stderr = p.output, p.output
+	// Under the race detector it would sleep a second at its end.
+	p.cmd.Env = append(os.Environ(), "GORACE=atexit_sleep_ms=0")
 	if err := p.cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -88,6 +121,20 @@ func start(t testing.TB, binary string, args []string) *Process {
 		t.Fatalf("%s does not print its address:\n%s", binary, p.output)
 	}
 	return p
+}
+
+// Printed waits until the program has printed something that the pattern matches, and
+// returns that.
+func (p *Process) Printed(pattern string) string {
+	p.t.Helper()
+	wanted := regexp.MustCompile(pattern)
+	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
+		if found := wanted.FindString(p.output.String()); found != "" {
+			return found
+		}
+	}
+	p.t.Fatalf("%s does not print %s:\n%s", p.binary, pattern, p.output)
+	return ""
 }
 
 // Stop ends the program with SIGTERM and returns what Wait says of it.

@@ -61,11 +61,31 @@ func (tab *Tab) visible() string {
 	return text
 }
 
-// Until waits until the JavaScript expression is true.
+// Until waits until the JavaScript expression is true, also where that takes another page,
+// to which the tab is on its way.
 func (tab *Tab) Until(expression string) {
 	tab.t.Helper()
-	tab.Do("wait until "+expression, chromedp.Poll[chromedp.Void]("!!("+expression+")",
-		chromedp.WithPollingInterval(20*time.Millisecond), chromedp.WithPollingTimeout(patience)))
+	poll := chromedp.Poll[chromedp.Void]("!!("+expression+")",
+		chromedp.WithPollingInterval(20*time.Millisecond), chromedp.WithPollingTimeout(patience))
+	end := time.Now().Add(patience)
+	err := tab.try(poll)
+	for err != nil && pageLeft(err) && time.Now().Before(end) {
+		err = tab.try(poll)
+	}
+	if err != nil {
+		tab.t.Fatalf("wait until %s: %v\nThe page shows:\n%s", expression, err, tab.visible())
+	}
+}
+
+// pageLeft reports whether an action failed because its page is no longer there.
+func pageLeft(err error) bool {
+	for _, text := range []string{"Cannot find context", "navigated or closed",
+		"context was destroyed", "frame was detached"} {
+		if strings.Contains(err.Error(), text) {
+			return true
+		}
+	}
+	return false
 }
 
 // Shows waits until the text of an element that matches the CSS selector

@@ -93,10 +93,11 @@ func runNode(url string) error {
 	ctx, stop := terminated()
 	defer stop()
 	// A burst may find so little room that some of it is lost.
-	node, err := nats.Join(ctx, url, &nats.Options{MaxPendingMessages: 256, Cluster: &clusterpkg.Options{
-		Heartbeat: heartbeat, GoneAfter: goneAfter, CallTimeout: 2 * time.Second,
-		Logger: slog.New(slog.DiscardHandler),
-	}})
+	node, err := nats.Join(ctx, url,
+		&nats.Options{MaxPendingMessages: 256, Cluster: &clusterpkg.Options{
+			Heartbeat: heartbeat, GoneAfter: goneAfter, CallTimeout: 2 * time.Second,
+			Logger: slog.New(slog.DiscardHandler),
+		}})
 	if err != nil {
 		return err
 	}

@@ -39,7 +39,8 @@ type process struct {
 func spawn(t *testing.T, role, nats string) (*process, string) {
 	t.Helper()
 	p := &process{t: t, cmd: exec.Command(os.Args[0]), exited: make(chan struct{})}
-	p.cmd.Env = append(os.Environ(), "CLUSTER_ROLE="+role, "CLUSTER_NATS="+nats, "GORACE=exitcode=66")
+	p.cmd.Env = append(os.Environ(), "CLUSTER_ROLE="+role, "CLUSTER_NATS="+nats,
+		"GORACE=exitcode=66 atexit_sleep_ms=0")
 	p.cmd.Stderr = &p.stderr
 	out, err := p.cmd.StdoutPipe()
 	if err != nil {

@@ -73,6 +73,7 @@ func (h *holder) shut() error {
 // kept, and all are served when one in twenty begins to talk. CONFORMANCE_HELD is
 // their number; 10,000 need as many file descriptors (ulimit -n).
 func TestHeldConnections(t *testing.T) {
+	t.Parallel()
 	interval, idle := shortPing, 4*shortPing
 	if full {
 		interval, idle = 5*time.Second, time.Minute

@@ -3,14 +3,17 @@ package main
 import (
 	"cmp"
 	"context"
-	"net/http"
+	"maps"
 	"slices"
 	"sync"
 	"unicode/utf8"
 
 	"github.com/wsgateway/gateway"
 	"github.com/wsgateway/gateway/prometheus"
+	"github.com/wsgateway/gateway/ticket"
 )
+
+const roomPattern = "/rooms/{room}"
 
 const (
 	maxName    = 40      // characters of a person's or a room's name
@@ -22,6 +25,8 @@ const (
 // A chat is the rooms and who is in them.
 type chat struct {
 	gw       *gateway.Handler
+	accounts *accounts
+	tickets  *ticket.Tickets
 	measured *prometheus.Metrics
 	wake     chan struct{} // holds one value while there is something to publish
 
@@ -31,71 +36,71 @@ type chat struct {
 	changed map[*room]bool   // rooms whose members have changed since the last publication
 }
 
-func newChat(gw *gateway.Handler) *chat {
-	return &chat{gw: gw, wake: make(chan struct{}, 1), rooms: map[string]*room{},
-		changed: map[*room]bool{}}
-}
-
-// route returns the route of the rooms.
+// route returns the route of the rooms. A page offers its ticket as a subprotocol, beside
+// chat.v1.
 func (c *chat) route() gateway.Route {
 	return gateway.Route{
-		Pattern:   "/rooms/{room}",
-		Authorize: admit,
-		Endpoint:  gateway.PerSocket(c.open),
-		Limits:    gateway.Limits{ReadLimit: maxMessage},
+		Pattern:      roomPattern,
+		Subprotocols: []string{"chat.v1"},
+		Authorize:    c.admit,
+		FixedValues:  []string{ticket.UserValue, sessionValue},
+		Endpoint:     gateway.PerSocket(c.open),
+		Limits:       gateway.Limits{ReadLimit: maxMessage},
 	}
 }
 
-// admit is asked before the upgrade. A real chat would look at a session here.
-func admit(r *http.Request) (*gateway.Admission, error) {
-	name := r.URL.Query().Get("name")
-	for _, s := range []string{name, r.PathValue("room")} {
-		if s == "" || utf8.RuneCountInString(s) > maxName {
-			return nil,
-				gateway.NewError(gateway.ErrInvalid, "a room and the name in it have 1 to 40 characters")
-		}
-	}
-	return &gateway.Admission{Values: map[string]string{"name": name}}, nil
+// goodName reports whether a person or a room can have the name.
+func goodName(name string) bool {
+	return name != "" && utf8.ValidString(name) && utf8.RuneCountInString(name) <= maxName
 }
 
 // open brings a socket into its room.
 func (c *chat) open(ctx context.Context, s *gateway.Socket) (gateway.Endpoint, error) {
-	r := c.enter(s.PathValue("room"))
-	err := r.admit(ctx, s)
+	// Who logged out since the ticket was made was not among the session's sockets yet when
+	// those were closed.
+	if c.accounts.loggedOut(s.Value(sessionValue)) {
+		return nil, loggedOut
+	}
+	user := s.Value(ticket.UserValue)
+	r := c.enter(s.PathValue("room"), user)
+	err := r.admit(ctx, s, user)
 	c.announce(r)
 	return gateway.Callbacks{
 		OnData: func(ctx context.Context, s *gateway.Socket, m gateway.Message) error {
 			if m.Type != gateway.MessageText {
 				return &gateway.CloseError{Code: 1003, Reason: "rooms are for text"}
 			}
-			return r.say(ctx, s.Value("name"), string(m.Data))
+			return r.say(ctx, user, string(m.Data))
 		},
-		OnClose: func(context.Context, *gateway.Socket, gateway.Closed) { c.leave(r) },
+		OnClose: func(context.Context, *gateway.Socket, gateway.Closed) { c.leave(r, user) },
 	}, err
 }
 
-// enter returns the room of that name with one more socket in it.
-func (c *chat) enter(name string) *room {
+// enter returns the room of that name with one more socket of the user in it.
+func (c *chat) enter(name, user string) *room {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	r := c.rooms[name]
 	if r == nil {
 		// With a prefix, a room can never be mistaken for another kind of group.
-		r = &room{name: name, group: c.gw.Group("room:" + name)}
+		r = &room{name: name, group: c.gw.Group("room:" + name), sockets: map[string]int{}}
 		c.rooms[name] = r
 	}
 	if i := slices.Index(c.empty, r); i >= 0 {
 		c.empty = slices.Delete(c.empty, i, i+1)
 	}
-	r.sockets++
+	r.sockets[user]++
 	return r
 }
 
 // leave ends what enter began. Of the rooms that nobody is in, those that were
 // left last are remembered.
-func (c *chat) leave(r *room) {
+func (c *chat) leave(r *room, user string) {
 	c.mu.Lock()
-	if r.sockets--; r.sockets == 0 {
+	if r.sockets[user]--; r.sockets[user] == 0 {
+		delete(r.sockets, user)
+	}
+	if len(r.sockets) == 0 {
 		c.empty = append(c.empty, r)
 	}
 	if len(c.empty) > keepEmpty {
@@ -123,12 +128,20 @@ func (c *chat) listed() []listedRoom {
 	defer c.mu.Unlock()
 	list := make([]listedRoom, 0, len(c.rooms))
 	for _, r := range c.rooms {
-		list = append(list, listedRoom{Name: r.name, Members: r.sockets})
+		list = append(list, listedRoom{Name: r.name, Members: len(r.sockets)})
 	}
 	slices.SortFunc(list, func(a, b listedRoom) int {
 		return cmp.Or(cmp.Compare(b.Members, a.Members), cmp.Compare(a.Name, b.Name))
 	})
 	return list[:min(maxShown, len(list))]
+}
+
+// members returns how many people are in a room, and the first names in order.
+func (c *chat) members(r *room) (n int, names []string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	names = append([]string{}, slices.Sorted(maps.Keys(r.sockets))...) // JSON writes nil as null
+	return len(names), names[:min(maxShown, len(names))]
 }
 
 // takeChanged returns the rooms that have changed, and begins anew.

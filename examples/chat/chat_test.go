@@ -3,9 +3,7 @@ package main
 import (
 	"encoding/json"
 	"fmt"
-	"io"
 	"log/slog"
-	"net/http"
 	"os"
 	"slices"
 	"strings"
@@ -22,13 +20,19 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
+var everybody = map[string]string{
+	"Ada": "of Ada", "Alan": "of Alan", "Grace": "of Grace", longest: "of the longest",
+}
+
+var longest = strings.Repeat("<", maxName) // 6 bytes each in JSON
+
 // run calls fn in a bubble with the whole app, in memory.
 func run(t *testing.T, fn func(t *testing.T, srv *gatewaytest.Server, c *chat)) {
 	synctest.Test(t, func(t *testing.T) {
-		app, gw, c := newApp()
+		app, c := newApp(everybody, make([]byte, leastKey))
 		stop := c.start()
 		fn(t, gatewaytest.NewServer(t, app), c)
-		if err := gw.Shutdown(t.Context()); err != nil {
+		if err := c.gw.Shutdown(t.Context()); err != nil {
 			t.Error(err)
 		}
 		stop()
@@ -43,14 +47,25 @@ type member struct {
 	rooms   []listedRoom
 }
 
-// enter comes into a room and takes the history.
+// enter logs in, comes into a room and takes the history.
 func enter(t *testing.T, srv *gatewaytest.Server, room, name string) *member {
 	t.Helper()
-	p := &member{Peer: srv.Dial(t, "/rooms/"+room+"?name="+name)}
+	b := &visitor{t: t, srv: srv}
+	b.login(name)
+	peer, status := b.dial(room, b.ticket())
+	if peer == nil {
+		t.Fatalf("%s comes into %s: status %d", name, room, status)
+	}
+	return takeHistory(t, peer, room, name)
+}
+
+func takeHistory(t *testing.T, peer *gatewaytest.Peer, room, name string) *member {
+	t.Helper()
+	p := &member{Peer: peer}
 	var h history
-	if b := p.Receive().Data; json.Unmarshal(b, &h) != nil || h.Type != "history" || h.Room != room ||
-		h.Said == nil {
-		t.Fatalf("the first message is %s, want the history of %s", b, room)
+	if b := p.Receive().Data; json.Unmarshal(b, &h) != nil || h.Type != "history" ||
+		h.Room != room || h.You != name || h.Said == nil {
+		t.Fatalf("the first message is %s, want the history of %s for %s", b, room, name)
 	}
 	p.history = h.Said
 	return p
@@ -150,8 +165,8 @@ func TestHistoryIsTheLast50(t *testing.T) {
 
 func TestTheLongestHistoryFits(t *testing.T) {
 	run(t, func(t *testing.T, srv *gatewaytest.Server, c *chat) {
-		long := strings.Repeat("<", maxMessage) // 6 bytes each in JSON
-		ada := enter(t, srv, "lobby", strings.Repeat("%3C", maxName))
+		long := strings.Repeat("<", maxMessage)
+		ada := enter(t, srv, "lobby", longest)
 		for range keepMessages {
 			ada.Send(gateway.Text(long))
 		}
@@ -168,8 +183,8 @@ func TestTheLongestHistoryFits(t *testing.T) {
 // after it.
 func TestNothingIsMissedOnTheWayIn(t *testing.T) {
 	run(t, func(t *testing.T, srv *gatewaytest.Server, c *chat) {
-		r := c.enter("lobby")
-		defer c.leave(r)
+		r := c.enter("lobby", "Alan")
+		defer c.leave(r, "Alan")
 		talked := make(chan error, 1)
 		go func() {
 			for i := range keepMessages {
@@ -201,7 +216,7 @@ func TestEmptyRoomsAreForgotten(t *testing.T) {
 	run(t, func(t *testing.T, srv *gatewaytest.Server, c *chat) {
 		full := enter(t, srv, "full", "Ada")
 		for i := range keepEmpty + 5 {
-			c.leave(c.enter(fmt.Sprint(i)))
+			c.leave(c.enter(fmt.Sprint(i), "Alan"), "Alan")
 		}
 		c.mu.Lock()
 		defer c.mu.Unlock()
@@ -221,7 +236,7 @@ func TestListsAreCoalesced(t *testing.T) {
 		ada := enter(t, srv, "lobby", "Ada")
 		ada.heard(t)
 		for range 100 {
-			c.leave(c.enter("lobby"))
+			c.leave(c.enter("lobby", "Alan"), "Alan")
 		}
 		time.Sleep(2 * pace)
 		synctest.Wait()
@@ -237,16 +252,6 @@ func TestListsAreCoalesced(t *testing.T) {
 
 func TestRefusals(t *testing.T) {
 	run(t, func(t *testing.T, srv *gatewaytest.Server, c *chat) {
-		for _, path := range []string{"/rooms/lobby", "/rooms/?name=Ada",
-			"/rooms/a?name=" + strings.Repeat("x", maxName+1)} {
-			r, err := http.NewRequest("GET", "http://chat.example"+path, nil)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if _, resp := srv.DialRequest(t, r); resp.StatusCode < 400 || resp.StatusCode >= 500 {
-				t.Errorf("%s: status %d, want 4xx", path, resp.StatusCode)
-			}
-		}
 		long, binary := enter(t, srv, "lobby", "Ada"), enter(t, srv, "lobby", "Grace")
 		long.Send(gateway.Text(strings.Repeat("x", maxMessage+1)))
 		if code, _ := long.Closed(); code != 1009 {
@@ -261,17 +266,19 @@ func TestRefusals(t *testing.T) {
 
 func TestPagesAndHealth(t *testing.T) {
 	run(t, func(t *testing.T, srv *gatewaytest.Server, c *chat) {
-		for path, part := range map[string]string{"/": "<title>gateway chat</title>",
-			"/main.js": "connect", "/api/v1/solution/health": "OK"} {
-			resp, err := srv.Client().Get("http://chat.example" + path)
-			if err != nil {
-				t.Fatal(err)
-			}
-			body, err := io.ReadAll(resp.Body)
-			resp.Body.Close()
-			if err != nil || resp.StatusCode != 200 || !strings.Contains(string(body), part) {
-				t.Errorf("GET %s = %d, %v, without %q", path, resp.StatusCode, err, part)
+		ada := &visitor{t: t, srv: srv}
+		get := func(path string, status int, part string) {
+			t.Helper()
+			if got, body := ada.request("GET", path, ""); got != status ||
+				!strings.Contains(body, part) {
+				t.Errorf("GET %s = %d without %q, want %d with it", path, got, part, status)
 			}
 		}
+		get("/", 303, "/login.html")
+		get("/login.html", 200, "<title>Log in · gateway chat</title>")
+		get("/main.js", 200, "connect")
+		get("/api/v1/solution/health", 200, "OK")
+		ada.login("Ada")
+		get("/", 200, "<title>gateway chat</title>")
 	})
 }

@@ -10,7 +10,7 @@ import (
 
 // The counters are served on an address of their own, and nowhere else.
 func TestMetrics(t *testing.T) {
-	_, gw, c := newApp()
+	_, c := newApp(demoUsers, make([]byte, leastKey))
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -22,16 +22,22 @@ func TestMetrics(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer stop()
-	resp, err := http.Get("http://" + addr + "/metrics")
-	if err != nil {
-		t.Fatal(err)
+	for path, part := range map[string]string{
+		"/metrics":                       `gateway_sockets{route="/rooms/{room}"} 0`,
+		"/metrics?":                      "go_goroutines",
+		"/debug/pprof/goroutine?debug=1": "goroutine profile",
+	} {
+		resp, err := http.Get("http://" + addr + path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		body, err := io.ReadAll(resp.Body)
+		resp.Body.Close()
+		if err != nil || resp.StatusCode != 200 || !strings.Contains(string(body), part) {
+			t.Errorf("%s answers %s (%v) without %q", path, resp.Status, err, part)
+		}
 	}
-	defer resp.Body.Close()
-	body, err := io.ReadAll(resp.Body)
-	if err != nil || !strings.Contains(string(body), `gateway_sockets{route="/rooms/{room}"} 0`) {
-		t.Errorf("/metrics answers %s (%v): %.300s", resp.Status, err, body)
-	}
-	if err := gw.Shutdown(t.Context()); err != nil {
+	if err := c.gw.Shutdown(t.Context()); err != nil {
 		t.Error(err)
 	}
 }

@@ -62,7 +62,7 @@ func (c *chat) start() (stop func()) {
 
 func (c *chat) publish(ctx context.Context) {
 	for r := range c.takeChanged() {
-		n, names := r.members(ctx)
+		n, names := c.members(r)
 		send(ctx, r.group, "who", who{Type: "who", Members: n, Names: names})
 	}
 	send(ctx, c.gw.All(), "rooms", roomList{Type: "rooms", Rooms: c.listed()})

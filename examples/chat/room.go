@@ -16,7 +16,7 @@ type room struct {
 	name  string        // immutable
 	group gateway.Group // immutable
 
-	sockets int // guarded by chat.mu
+	sockets map[string]int // of each user who is here; guarded by chat.mu
 
 	// mu makes one order of what happens in the room. It is held while messages
 	// are put into the queues of the members, which never waits for any of them.
@@ -36,15 +36,18 @@ type said struct {
 type history struct {
 	Type string `json:"type"` // history
 	Room string `json:"room"`
+	You  string `json:"you"`  // who the member is
 	Said []said `json:"said"` // the oldest first
 }
 
 // admit sends the socket what was said and lets it hear the rest: nothing is
 // missed in between, and nothing comes twice.
-func (r *room) admit(ctx context.Context, s *gateway.Socket) error {
+func (r *room) admit(ctx context.Context, s *gateway.Socket, user string) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	m, err := gateway.JSON(history{Type: "history", Room: r.name, Said: append([]said{}, r.last...)})
+	m, err := gateway.JSON(history{
+		Type: "history", Room: r.name, You: user, Said: append([]said{}, r.last...),
+	})
 	if err != nil {
 		return err
 	}
@@ -69,17 +72,4 @@ func (r *room) say(ctx context.Context, from, text string) error {
 	r.last = append(r.last, v)
 	_, err = r.group.Send(ctx, m) // who reads too slowly misses it, see Stats
 	return err
-}
-
-// members returns how many are in the room, and the first names in order.
-func (r *room) members(ctx context.Context) (n int, names []string) {
-	names = []string{} // JSON writes nil as null
-	for m, err := range r.group.Members(ctx) {
-		if err != nil {
-			break
-		}
-		names = append(names, m.Values["name"])
-	}
-	slices.Sort(names)
-	return len(names), names[:min(maxShown, len(names))]
 }

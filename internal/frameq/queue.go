@@ -110,7 +110,7 @@ func (q *Queue) append(f *Frame) {
 	case n < manyFrames:
 		q.moveTo(manies.Get().(*[manyFrames]*Frame)[:0])
 	default:
-		q.moveTo(make([]*Frame, 0, 2*n))
+		q.moveTo(make([]*Frame, 0, n+max(n/4, manyFrames)))
 	}
 	q.frames = append(q.frames, f)
 }

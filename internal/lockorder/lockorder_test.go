@@ -104,6 +104,28 @@ func TestOrder(t *testing.T) {
 	}
 }
 
+// Held names what its own goroutine holds.
+func TestHeld(t *testing.T) {
+	if !Checked {
+		t.Skip("only where the order is checked")
+	}
+	var l locks
+	l.outer.Lock()
+	l.inner.Lock()
+	var elsewhere string
+	var wg sync.WaitGroup
+	wg.Go(func() { elsewhere = Held() })
+	wg.Wait()
+	both := Held()
+	l.inner.Unlock()
+	one := Held()
+	l.outer.Unlock()
+	if none := Held(); both != "inner" || one != "outer" || none != "" || elsewhere != "" {
+		t.Errorf("Held() = %q, %q, %q, and %q elsewhere; want inner, outer and twice nothing",
+			both, one, none, elsewhere)
+	}
+}
+
 // What one goroutine holds is nothing to others, and locks exclude each other.
 func TestGoroutinesAreApart(t *testing.T) {
 	var l locks

@@ -12,3 +12,7 @@ type RWMutex[R Rank] struct{ sync.RWMutex }
 
 // Checked reports whether the order is checked.
 const Checked = false
+
+// Held returns the name of a lock that the calling goroutine holds, or "" if it holds none;
+// only where Checked.
+func Held() string { return "" }

@@ -104,6 +104,17 @@ func give[R Rank]() {
 	held.by[id] = list
 }
 
+// Held returns the name of a lock that the calling goroutine holds, or "" if it holds none.
+func Held() string {
+	id := goroutine()
+	held.Lock()
+	defer held.Unlock()
+	if list := held.by[id]; len(list) > 0 {
+		return list[len(list)-1].name
+	}
+	return ""
+}
+
 // goroutine returns the number of the running goroutine, as stack traces name it.
 func goroutine() int64 {
 	var buf [64]byte

@@ -97,7 +97,7 @@ func TestRead(t *testing.T) {
 		reads := 0
 		var err error
 		for err == nil {
-			err = c.Read(&buf, k)
+			err = c.Read(new(Reader), &buf, k)
 			reads++
 		}
 		writer.Wait()
@@ -120,12 +120,12 @@ func TestReadThatIsWoken(t *testing.T) {
 	server.SetReadDeadline(time.Unix(1, 0))
 	buf := GetBuffer()
 	k := &keeper{}
-	if err := c.Read(&buf, k); !errors.Is(err, os.ErrDeadlineExceeded) {
+	if err := c.Read(new(Reader), &buf, k); !errors.Is(err, os.ErrDeadlineExceeded) {
 		t.Errorf("Read = %v, want the deadline", err)
 	}
 	server.SetReadDeadline(time.Time{})
 	client.Write([]byte("x"))
-	if err := c.Read(&buf, k); err != nil || string(k.got) != "x" || buf == nil {
+	if err := c.Read(new(Reader), &buf, k); err != nil || string(k.got) != "x" || buf == nil {
 		t.Errorf("Read = %v, %q, want x in its buffer", err, k.got)
 	}
 }
@@ -158,7 +158,7 @@ func TestPeekAndReadNow(t *testing.T) {
 	}}
 	client.Write([]byte("first"))
 	var buf *Buffer
-	if err := c.Read(&buf, k); err != nil || string(k.got) != "first" {
+	if err := c.Read(new(Reader), &buf, k); err != nil || string(k.got) != "first" {
 		t.Errorf("Read = %q, %v", k.got, err)
 	}
 	client.CloseWrite()
@@ -179,7 +179,7 @@ func TestShutdown(t *testing.T) {
 	k := &keeper{want: 100, each: func() { c.Shutdown() }}
 	client.Write([]byte("x"))
 	var buf *Buffer
-	if err := c.Read(&buf, k); err != io.EOF || string(k.got) != "x" {
+	if err := c.Read(new(Reader), &buf, k); err != io.EOF || string(k.got) != "x" {
 		t.Errorf("Read = %q, %v, want x and the end", k.got, err)
 	}
 	if _, err := client.Read(make([]byte, 1)); err != io.EOF {

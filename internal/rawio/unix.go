@@ -13,10 +13,16 @@ import (
 // A Conn reads and writes a TCP or Unix connection.
 type Conn struct {
 	rc   syscall.RawConn
-	try  func(fd uintptr) bool // c.tryRead, bound once: a closure for each read would be an allocation
 	stay bool
+}
 
-	// Of the read that is under way; owned by the reader.
+// A Reader is what a read needs besides the connection. Whoever reads has one, and may
+// use it for one connection after the other. The zero value is ready.
+type Reader struct {
+	try func(fd uintptr) bool // tryRead, bound once: a closure for each read would be an allocation
+
+	// Of the read that is under way.
+	stay bool
 	sink Sink
 	buf  *Buffer
 	n    int
@@ -36,7 +42,7 @@ func (c *Conn) Init(conn net.Conn, stay bool) bool {
 		if err != nil {
 			return false
 		}
-		c.rc, c.try = rc, c.tryRead
+		c.rc = rc
 		_, tcp := conn.(*net.TCPConn)
 		c.stay = stay && tcp && runtime.GOOS == "linux" // where it is known and tested
 		return true
@@ -55,52 +61,52 @@ func (c *Conn) Stays() bool { return c.stay }
 // after a read that did not fill its buffer, the poller reports. What had come before,
 // it has reported already, and such a read has most of it: all but an end of the
 // connection, and what is behind urgent data. See More.
-func (c *Conn) Read(buf **Buffer, sink Sink) error {
-	c.sink, c.buf, c.n, c.err = sink, *buf, 0, nil
+func (c *Conn) Read(r *Reader, buf **Buffer, sink Sink) error {
+	if r.try == nil {
+		r.try = r.tryRead
+	}
+	r.stay, r.sink, r.buf, r.n, r.err = c.stay, sink, *buf, 0, nil
 	*buf = nil // so that it is not given back twice if the sink ends the goroutine
-	err := c.rc.Read(c.try)
-	*buf, c.buf, c.sink = c.buf, nil, nil
+	err := c.rc.Read(r.try)
+	*buf, r.buf, r.sink = r.buf, nil, nil
 	switch {
 	case err != nil:
 		return err
-	case c.err != nil:
-		return c.err
-	case c.n == 0:
+	case r.err != nil:
+		return r.err
+	case r.n == 0:
 		return io.EOF
 	}
 	return nil
 }
 
-func (c *Conn) tryRead(fd uintptr) bool {
-	if c.buf == nil {
-		c.buf = GetBuffer()
+func (r *Reader) tryRead(fd uintptr) bool {
+	if r.buf == nil {
+		r.buf = GetBuffer()
 	}
 	for {
-		n, err := syscall.Read(int(fd), c.buf[:])
+		n, err := syscall.Read(int(fd), r.buf[:])
 		switch err {
 		case syscall.EINTR:
 			continue
 		case syscall.EAGAIN:
-			c.free()
+			r.free()
 			return false
 		}
-		if n == len(c.buf) {
-			runtime.Gosched() // it sends faster than it is read; others want to be read, too
-		}
-		c.n, c.err = max(n, 0), err
-		if c.n == 0 || !c.sink.Took(c.buf[:c.n]) || !c.stay {
+		r.n, r.err = max(n, 0), err
+		if r.n == 0 || !r.sink.Took(r.buf[:r.n]) || !r.stay {
 			return true
 		}
-		if c.n < len(c.buf) {
-			c.free()
+		if r.n < len(r.buf) {
+			r.free()
 			return false
 		}
 	}
 }
 
-func (c *Conn) free() {
-	PutBuffer(c.buf)
-	c.buf = nil
+func (r *Reader) free() {
+	PutBuffer(r.buf)
+	r.buf = nil
 }
 
 // More reports whether there is something to be read, be it the connection's end.

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/wsgateway/gateway"
+	"github.com/wsgateway/gateway/lua/keystore/internal/rules"
 )
 
 // Options bound a [Store]. Zero fields are the defaults; a negative one means
@@ -26,8 +27,8 @@ type Options struct {
 	MaxBytes      int // the size of all keys and values; zero means 64 MiB
 }
 
-// MaxKeyBytes is the length of the longest key.
-const MaxKeyBytes = 200
+// MaxKeyBytes is the length of the longest key, 200.
+const MaxKeyBytes = rules.MaxKeyBytes
 
 // ErrFull is the error of an operation that would exceed [Options].MaxKeys or
 // MaxBytes. A value above MaxValueBytes is [gateway.ErrTooLarge].
@@ -188,12 +189,12 @@ func (s *Store) List(_ context.Context, args ListArgs) (ListResult, error) {
 		return ListResult{}, invalidf("count %d is negative", args.Count)
 	}
 	count := min(cmp.Or(args.Count, 1000), 1000)
-	match, steps := newMatcher(args.Match), 0
+	match, steps := rules.NewMatcher(args.Match), 0
 	defer s.lock()()
 	keys := []string{}
 	last, end := s.order.scan(args.Cursor, maxScan, func(key string) bool {
-		steps += match.cost(key)
-		if s.entries[key] != nil && match.matches(key) {
+		steps += match.Cost(key)
+		if s.entries[key] != nil && match.Matches(key) {
 			keys = append(keys, key)
 		}
 		return len(keys) < count && steps < maxSteps
@@ -218,7 +219,7 @@ func (s *Store) Clear(ctx context.Context, args ClearArgs) (*Nothing, error) {
 		s.entries, s.order, s.bytes, s.due = map[string]*entry{}, keyOrder{}, 0, nil
 		return nil, nil
 	}
-	match := newMatcher(args.Match)
+	match := rules.NewMatcher(args.Match)
 	for after, end := "", false; !end; {
 		if err := ctx.Err(); err != nil {
 			return nil, gateway.NewError(gateway.ErrTimeout, "clear has not come to its end: %v", err)
@@ -230,13 +231,13 @@ func (s *Store) Clear(ctx context.Context, args ClearArgs) (*Nothing, error) {
 
 // clearSome is one step of Clear, on the keys after one. It returns the last key that
 // it looked at.
-func (s *Store) clearSome(match *matcher, after string) (last string, end bool) {
+func (s *Store) clearSome(match *rules.Matcher, after string) (last string, end bool) {
 	defer s.lock()()
 	steps := 0
 	var found []*entry
 	last, end = s.order.scan(after, maxScan, func(key string) bool {
-		steps += match.cost(key)
-		if e := s.entries[key]; e != nil && match.matches(key) {
+		steps += match.Cost(key)
+		if e := s.entries[key]; e != nil && match.Matches(key) {
 			found = append(found, e)
 		}
 		return steps < maxSteps

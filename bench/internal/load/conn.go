@@ -20,6 +20,7 @@ type Target struct {
 	Timeout time.Duration // for everything a connection does after its last [Conn.Extend]; 0: 30 s
 	Buffer  int           // size in bytes of the read buffer at first; 0: 2 KiB
 	RcvBuf  int           // SO_RCVBUF; 0: the system's
+	Spread  bool          // connect from many addresses: one has ports for some 28,000
 }
 
 // A Conn is one client. It is for one goroutine, except that one may read
@@ -32,6 +33,8 @@ type Conn struct {
 
 	fragments []byte // the beginning of a message of several frames
 	first     frame  // its first frame
+
+	pinged func(payload []byte) error // nil: pings are not answered
 }
 
 // Dial connects, and opens the WebSocket where the dialect has one.
@@ -40,6 +43,9 @@ func Dial(ctx context.Context, t Target) (*Conn, error) {
 		t.Timeout = 30 * time.Second
 	}
 	d := net.Dialer{Timeout: t.Timeout, Control: receiveBuffer(t.RcvBuf)}
+	if t.Spread {
+		d.LocalAddr = nextSource()
+	}
 	nc, err := d.DialContext(ctx, "tcp", t.Addr)
 	if err != nil {
 		return nil, err
@@ -133,8 +139,16 @@ func (c *Conn) message() (f frame, ok bool, err error) {
 		}
 		c.r += size
 		switch f.op {
-		case opPing, opPong:
-			continue // no test lasts as long as a server waits for a pong
+		case opPing:
+			if c.pinged == nil {
+				continue // this does not last as long as a server waits for a pong
+			}
+			if err := c.pinged(f.payload); err != nil {
+				return f, false, err
+			}
+			continue
+		case opPong:
+			continue
 		case opClose:
 			return f, true, nil
 		}

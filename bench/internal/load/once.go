@@ -57,9 +57,20 @@ const stormers = 256
 // one message of size bytes. The histogram is the time from dialling to the
 // echo.
 func Storm(ctx context.Context, t Target, n, size int) ([]*Conn, *measure.Histogram, error) {
+	return dialOnce(ctx, t, n, size, stormers)
+}
+
+// DialOnce is the same, of clients that come without haste.
+func DialOnce(ctx context.Context, t Target, n, size int) ([]*Conn, error) {
+	conns, _, err := dialOnce(ctx, t, n, size, dialers)
+	return conns, err
+}
+
+func dialOnce(ctx context.Context, t Target, n, size, atOnce int) ([]*Conn, *measure.Histogram,
+	error) {
 	conns := make([]*Conn, n)
 	all := new(measure.Histogram)
-	err := each(min(stormers, n), n, func(i int) error {
+	err := each(min(atOnce, n), n, func(i int) error {
 		start := time.Now()
 		c, err := Dial(ctx, t)
 		if err != nil {

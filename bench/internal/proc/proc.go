@@ -10,7 +10,6 @@ import (
 	"io"
 	"net/http"
 	"net/url"
-	"os"
 	"os/exec"
 	"strconv"
 	"strings"
@@ -28,19 +27,14 @@ type Server struct {
 	client *http.Client
 }
 
-// Start runs the server of that name in a new process of this program, whose
-// main function begins with [serve.Main].
+// Start runs the server of that name in a new process: this program once more, whose main
+// function begins with [serve.Main], or the one that the server needs.
 func Start(ctx context.Context, name string, cfg serve.Config) (*Server, error) {
-	exe, err := os.Executable()
+	cmd, err := serve.Command(ctx, name, cfg)
 	if err != nil {
 		return nil, err
 	}
-	conf, err := json.Marshal(cfg)
-	if err != nil {
-		return nil, err
-	}
-	s := &Server{stderr: &tail{}, client: &http.Client{Transport: &http.Transport{}}}
-	s.cmd = exec.CommandContext(ctx, exe, serve.Flag, name, string(conf))
+	s := &Server{cmd: cmd, stderr: &tail{}, client: &http.Client{Transport: &http.Transport{}}}
 	s.cmd.Stderr = s.stderr
 	s.cmd.WaitDelay = 5 * time.Second
 	stdin, err := s.cmd.StdinPipe()

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/wsgateway/gateway/bench/internal/measure"
+	"github.com/wsgateway/gateway/bench/internal/serve"
 	"github.com/wsgateway/gateway/bench/internal/workloads"
 )
 
@@ -20,6 +21,7 @@ type Run struct {
 	Workloads []string // keys of those that ran
 	Results   workloads.Results
 	Failed    []string // what went wrong, a line each
+	Skipped   []string `json:",omitempty"` // what this machine cannot do, a line each
 
 	// several where runs were put together; of a workload that several did, the last counts
 	Commands []string
@@ -35,14 +37,21 @@ func Summary(r Run) string {
 	if t := alone(r); t != "" {
 		b.WriteString("\nWorkloads that the peers do not do:\n\n" + t)
 	}
-	b.WriteString(failures(r))
+	if t := scale(r); t != "" {
+		b.WriteString("\n" + t)
+	}
+	if t := tricks(r); t != "" {
+		b.WriteString("\n" + t)
+	}
+	b.WriteString(lines("What this machine cannot do", r.Skipped))
+	b.WriteString(lines("What failed", r.Failed))
 	return b.String()
 }
 
 // headlines are the workloads that the short form shows, at most five.
-var headlines = []string{"echo", "echo16", "broadcast", "send", "idle"}
+var headlines = []string{"echo", "echo16", "broadcast", "send", "idlenow"}
 
-// Short is one row for each headline: ours beside the best peer.
+// Short is one row for each headline: ours beside the best library for Go, and Bun.
 func Short(r Run) string {
 	var rows [][]string
 	for _, w := range ran(r) {
@@ -50,19 +59,23 @@ func Short(r Run) string {
 		if best == "" || !slices.Contains(headlines, w.Key) {
 			continue
 		}
+		against := func(server string) string {
+			return ratio(measure.Ratios(r.Results.Rounds(w.Key, workloads.Ours, w.Metric),
+				r.Results.Rounds(w.Key, server, w.Metric)))
+		}
+		figure := func(server string) string {
+			return metrics[w.Metric].format(r.Results.Median(w.Key, server, w.Metric))
+		}
 		rows = append(rows, []string{
-			w.Title, metrics[w.Metric].name(w),
-			metrics[w.Metric].format(r.Results.Median(w.Key, workloads.Ours, w.Metric)),
-			best + " " + metrics[w.Metric].format(r.Results.Median(w.Key, best, w.Metric)),
-			ratio(measure.Ratios(
-				r.Results.Rounds(w.Key, workloads.Ours, w.Metric),
-				r.Results.Rounds(w.Key, best, w.Metric))),
+			w.Title, metrics[w.Metric].name(w), figure(workloads.Ours),
+			best + " " + figure(best), against(best), figure(serve.Bun), against(serve.Bun),
 		})
 	}
 	if rows == nil {
 		return ""
 	}
-	return table([]string{"workload", "figure", "gateway", "best peer", "ratio"}, rows)
+	return table([]string{"workload", "figure", "gateway", "best library for Go", "ratio",
+		"Bun (uWebSockets)", "ratio"}, rows)
 }
 
 // Details is every figure of every workload.
@@ -72,7 +85,8 @@ func Details(r Run) string {
 	for _, w := range ran(r) {
 		b.WriteString(detail(r, w))
 	}
-	b.WriteString(failures(r))
+	b.WriteString(lines("What this machine cannot do", r.Skipped))
+	b.WriteString(lines("What failed", r.Failed))
 	return b.String()
 }
 
@@ -100,7 +114,7 @@ func goals(r Run) string {
 			continue
 		}
 		rows = append(rows, []string{
-			workload(g.Workload).Title, metrics[g.Metric].name(workload(g.Workload)), value(g, o),
+			title(r, workload(g.Workload)), metrics[g.Metric].name(workload(g.Workload)), value(g, o),
 			other(r.Results, g, o), ratio(o.Ratio), goalText(g), mark(o.Reached),
 		})
 	}
@@ -128,8 +142,10 @@ func other(r workloads.Results, g workloads.Goal, o workloads.Outcome) string {
 
 func goalText(g workloads.Goal) string {
 	switch {
-	case g.Stretch:
+	case g.Stretch && g.Against == "":
 		return "stretch: " + metrics[g.Metric].format(g.Limit)
+	case g.Stretch:
+		return fmt.Sprintf("stretch: %s × %s", number(g.Limit), g.Against)
 	case g.Against == "" && g.Metric == workloads.Slowdown:
 		return "at most " + number(g.Limit)
 	case g.Against == "":
@@ -171,7 +187,7 @@ func comparison(r Run) string {
 	head := append(append([]string{"workload", "figure"}, servers...), workloads.Ours+" / best peer")
 	var rows [][]string
 	for _, w := range compared {
-		row := []string{w.Title, metrics[w.Metric].name(w)}
+		row := []string{title(r, w), metrics[w.Metric].name(w)}
 		for _, s := range servers {
 			row = append(row, metrics[w.Metric].format(r.Results.Median(w.Key, s, w.Metric)))
 		}
@@ -188,7 +204,7 @@ func comparison(r Run) string {
 func alone(r Run) string {
 	var rows [][]string
 	for _, w := range ran(r) {
-		if r.Results.Best(w.Key, w.Metric) != "" {
+		if r.Results.Best(w.Key, w.Metric) != "" || w.Trick != "" {
 			continue
 		}
 		for _, s := range w.Servers {
@@ -204,7 +220,8 @@ func alone(r Run) string {
 					r.Results.Rounds(w.Key, against, w.Metric))
 			}
 			rows = append(rows,
-				[]string{w.Title, s, metrics[w.Metric].name(w), metrics[w.Metric].format(v), against, ratio(q)})
+				[]string{title(r, w), s, metrics[w.Metric].name(w), metrics[w.Metric].format(v), against,
+					ratio(q)})
 		}
 	}
 	if rows == nil {
@@ -222,9 +239,21 @@ func first(w *workloads.Workload, server string) string {
 	return w.Servers[i]
 }
 
-// columns are raw TCP, the peers and ours, without those that have no result.
+// title is what a workload is, with the number of its sockets where the machine had not
+// enough for what it says.
+func title(r Run, w *workloads.Workload) string {
+	switch n := r.Results.Median(w.Key, workloads.Ours, workloads.Sockets); {
+	case w.Trick != "":
+		return w.Title + ": " + w.Trick
+	case w.Fewer && n < float64(w.Connections):
+		return fmt.Sprintf("%s (here: %s)", w.Title, grouped(n))
+	}
+	return w.Title
+}
+
+// columns are raw TCP, the peers, Bun and ours, without those that have no result.
 func columns(r Run, compared []*workloads.Workload) []string {
-	all := append(append([]string{"raw"}, workloads.Peers...), workloads.Ours)
+	all := append(append([]string{"raw"}, workloads.Peers...), serve.Bun, workloads.Ours)
 	return slices.DeleteFunc(all, func(s string) bool {
 		return !slices.ContainsFunc(compared,
 			func(w *workloads.Workload) bool { return r.Results.Has(w.Key, s, w.Metric) })
@@ -264,23 +293,11 @@ func detail(r Run, w *workloads.Workload) string {
 		rows = append(rows, row)
 	}
 	head = append(append([]string{"server"}, head...), metrics[w.Metric].name(w)+", ratio to "+name)
-	text := fmt.Sprintf("\n## %s\n\n", w.Title)
+	text := fmt.Sprintf("\n## %s\n\n", title(r, w))
 	if w.Note != "" {
 		text += strings.ToUpper(w.Note[:1]) + w.Note[1:] + ".\n\n"
 	}
 	return text + table(head, rows)
-}
-
-func failures(r Run) string {
-	if len(r.Failed) == 0 {
-		return ""
-	}
-	var b strings.Builder
-	b.WriteString("\nWhat failed:\n\n")
-	for _, f := range r.Failed {
-		fmt.Fprintf(&b, "- %s\n", strings.Join(strings.Fields(f), " "))
-	}
-	return b.String()
 }
 
 // ran are the workloads of the run, in the order of all workloads.
@@ -300,38 +317,6 @@ func workload(key string) *workloads.Workload {
 		return &workloads.Workload{Key: key, Title: key, Unit: "unit", Metric: workloads.CPU}
 	}
 	return workloads.All[i]
-}
-
-// table is a table of Markdown, its columns aligned for those who read it as
-// text. The first column is a name, the others are figures.
-func table(head []string, rows [][]string) string {
-	width := make([]int, len(head))
-	for _, row := range append([][]string{head}, rows...) {
-		for i := range row {
-			row[i] = strings.ReplaceAll(strings.ReplaceAll(row[i], "|", `\|`), "\n", " ")
-			width[i] = max(width[i], len([]rune(row[i])), 3)
-		}
-	}
-	var b strings.Builder
-	line := func(cells []string) {
-		for i, c := range cells {
-			fmt.Fprintf(&b, "| %s%s ", c, strings.Repeat(" ", width[i]-len([]rune(c))))
-		}
-		b.WriteString("|\n")
-	}
-	line(head)
-	for i, w := range width {
-		if i == 0 {
-			fmt.Fprintf(&b, "|%s", strings.Repeat("-", w+2))
-		} else {
-			fmt.Fprintf(&b, "|%s:", strings.Repeat("-", w+1))
-		}
-	}
-	b.WriteString("|\n")
-	for _, row := range rows {
-		line(row)
-	}
-	return b.String()
 }
 
 // Figure is one sample in a few words.

@@ -38,7 +38,7 @@ var order = []workloads.Metric{
 	workloads.CPU, workloads.Slowdown, workloads.Held, workloads.Last, workloads.Rate, workloads.P50,
 	workloads.P99, workloads.P999,
 	workloads.Allocs, workloads.AllocBytes, workloads.Resident, workloads.Heap, workloads.Stack,
-	workloads.Goroutines,
+	workloads.Goroutines, workloads.Kernel, workloads.Quiet, workloads.Sockets,
 }
 
 var metrics = map[workloads.Metric]column{
@@ -56,6 +56,9 @@ var metrics = map[workloads.Metric]column{
 	workloads.Heap:       {label: "bytes of heap/%s", whole: true},
 	workloads.Stack:      {label: "bytes of stack/%s", whole: true},
 	workloads.Goroutines: {label: "goroutines/%s"},
+	workloads.Kernel:     {label: "bytes in the kernel/connection", whole: true},
+	workloads.Quiet:      {label: "CPU µs/%s and second of silence"},
+	workloads.Sockets:    {label: "sockets", whole: true},
 }
 
 // number has three significant digits, or all of a large one.

@@ -16,8 +16,8 @@ func sample() report.Run {
 	r := report.Run{
 		Machine: report.Machine{CPU: "Test CPU", Cores: 2, Go: "go1.26", OS: "linux/amd64"},
 		Date:    "2026-01-02", Rounds: 3,
-		Commands:  []string{"go run ./bench/compare", "go run ./bench/compare -only idle"},
-		Workloads: []string{"echo16", "idle"}, Results: workloads.Results{},
+		Commands:  []string{"go run ./bench/compare", "go run ./bench/compare -only idlenow"},
+		Workloads: []string{"echo16", "idlenow"}, Results: workloads.Results{},
 	}
 	for round, slow := range []float64{1, 2, 1.5} {
 		for server, v := range map[string]float64{"raw": 6, "gws": 6.2, "melody": 8,
@@ -25,9 +25,9 @@ func sample() report.Run {
 			r.Results.Put("echo16", server, round,
 				workloads.Sample{workloads.CPU: v * slow, workloads.Rate: 100_000 / slow})
 		}
-		r.Results.Put("idle", "gws", round, workloads.Sample{workloads.Resident: 11_980})
+		r.Results.Put("idlenow", "gws", round, workloads.Sample{workloads.Resident: 11_980})
 	}
-	r.Failed = []string{"idle, gateway, round 1: broken | pipe"}
+	r.Failed = []string{"idlenow, gateway, round 1: broken | pipe"}
 	return r
 }
 
@@ -35,12 +35,12 @@ func TestSummaryHasGoalsRatiosAndFailures(t *testing.T) {
 	got := report.Summary(sample())
 	for _, want := range []string{
 		"2 cores of Test CPU, go1.26, linux/amd64",
-		"Made with `go run ./bench/compare`, then `go run ./bench/compare -only idle` on 2026-01-02",
+		"Made with `go run ./bench/compare`, then `go run ./bench/compare -only idlenow` on 2026-01-02",
 		"3 rounds",
 		"| 0.50 [0.50, 0.50] | at most 0.50 × best peer | yes ",
 		"| gws 9.30 ",
 		"| 11,980 |",
-		"What failed:\n\n- idle, gateway, round 1",
+		"What failed:\n\n- idlenow, gateway, round 1",
 	} {
 		if !strings.Contains(got, want) {
 			t.Errorf("summary lacks %q:\n%s", want, got)
@@ -134,7 +134,7 @@ func TestChartIsXMLWithABarForEachServer(t *testing.T) {
 		}
 	}
 	if bars != 1+5 {
-		t.Errorf("chart has %d rectangles, want its ground, 4 bars for echo16 and 1 for idle", bars)
+		t.Errorf("chart has %d rectangles, want its ground, 4 bars for echo16 and 1 for idlenow", bars)
 	}
 	if report.Chart(report.Run{Results: workloads.Results{}}) != "" {
 		t.Error("a chart of nothing is not empty")
@@ -158,5 +158,62 @@ func TestInject(t *testing.T) {
 		if _, err := report.Inject(doc, "new"); err == nil {
 			t.Errorf("Inject into a document with %s gave no error", name)
 		}
+	}
+}
+
+// What a million sockets need is the measured cost of one, times a million, or what
+// happens again and again divided by its interval.
+func TestManySocketsAreComputedFromOne(t *testing.T) {
+	r := sample()
+	for workload, s := range map[string]workloads.Sample{
+		"idlenow": {workloads.Resident: 2_900, workloads.Quiet: 0.2},
+		"talkers": {workloads.Kernel: 10_000, workloads.P99: 1, workloads.Sockets: 19_500},
+		"pings":   {workloads.CPU: 30},
+		"storm":   {workloads.CPU: 80},
+	} {
+		r.Workloads = append(r.Workloads, workload)
+		r.Results.Put(workload, workloads.Ours, 0, s)
+	}
+	lines := strings.Join(strings.Fields(report.Summary(r)), " ")
+	for _, want := range []string{
+		"| 2,900 bytes a socket (idlenow) | 0.29 GB | 2.90 GB |",
+		"(talkers) | 0.50 GB | 5.00 GB |",
+		"(idlenow) | 0.02 cores | 0.20 cores |",
+		"| 30.0 µs each (pings) | 0.10 cores | 1.00 cores |",
+		"| 80.0 µs a socket (storm) | 8.00 s of CPU | 80.0 s of CPU |",
+		"for a million: gws 12.0 GB.",
+		"among 50,000 at rest (here: 19,500) |",
+	} {
+		if !strings.Contains(lines, want) {
+			t.Errorf("summary lacks %q:\n%s", want, report.Summary(r))
+		}
+	}
+}
+
+func TestTricksShowWhatIsWorseWithoutThem(t *testing.T) {
+	r := report.Run{Workloads: []string{"trick-rest"}, Results: workloads.Results{}}
+	r.Results.Put("trick-rest", workloads.Ours, 0, workloads.Sample{workloads.Resident: 3_000})
+	r.Results.Put("trick-rest", "gateway-norest", 0, workloads.Sample{workloads.Resident: 7_500})
+	got := strings.Join(strings.Fields(report.Summary(r)), " ")
+	if !strings.Contains(got, "| 3,000 | 7,500 | 2.50 |") {
+		t.Errorf("summary lacks the trick:\n%s", report.Summary(r))
+	}
+	if strings.Contains(got, "peers do not do") {
+		t.Errorf("a trick is among the other workloads:\n%s", report.Summary(r))
+	}
+	if short := report.Short(r); short != "" {
+		t.Errorf("the short form has a trick: %s", short)
+	}
+}
+
+// The short form is five lines at most, each with the best library for Go and with Bun.
+func TestShortComparesWithBun(t *testing.T) {
+	r := sample()
+	for round := range 3 {
+		r.Results.Put("echo16", "bun", round, workloads.Sample{workloads.CPU: 3.1})
+	}
+	got := strings.Join(strings.Fields(report.Short(r)), " ")
+	if !strings.Contains(got, "| gws 9.30 | 0.50 [0.50, 0.50] | 3.10 | 1.50 [1.00, 2.00] |") {
+		t.Errorf("the short form lacks gws or Bun:\n%s", report.Short(r))
 	}
 }

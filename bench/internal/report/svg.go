@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/wsgateway/gateway/bench/internal/serve"
 	"github.com/wsgateway/gateway/bench/internal/workloads"
 )
 
@@ -46,7 +47,7 @@ text { font: 12px system-ui, sans-serif; fill: #1f2328; }
 // ChartTitle is what the chart shows, in words.
 const ChartTitle = "Gateway and its peers; shorter is better"
 
-// Chart draws the workloads that have goals: a panel a workload, a bar a server, less
+// Chart draws the workloads that say most: a panel a workload, a bar a server, less
 // is better. It is "" where none of them ran.
 func Chart(r Run) string {
 	var shown []*workloads.Workload
@@ -78,10 +79,11 @@ func Chart(r Run) string {
 `, width, y-panelGap+chartMargin, ChartTitle, chartStyle, body.String())
 }
 
-func charted(w *workloads.Workload) bool {
-	return w.Metric != workloads.Slowdown && slices.Contains(w.Servers, workloads.Ours) &&
-		slices.ContainsFunc(workloads.Goals, func(g workloads.Goal) bool { return g.Workload == w.Key })
-}
+// inChart are the workloads of the chart: three rows of three.
+var inChart = []string{"echo", "echo16", "echo64k", "broadcast", "send", "mixed", "idlenow",
+	"idletls", "connect"}
+
+func charted(w *workloads.Workload) bool { return slices.Contains(inChart, w.Key) }
 
 // panel draws one workload at x, y and returns its height.
 func panel(b *strings.Builder, r Run, w *workloads.Workload, x, y int) int {
@@ -118,7 +120,7 @@ func class(server string) string {
 	switch {
 	case server == "raw":
 		return "raw"
-	case slices.Contains(workloads.Peers, server):
+	case slices.Contains(workloads.Peers, server), server == serve.Bun:
 		return "peer"
 	}
 	return "ours"

@@ -56,7 +56,7 @@ func newControl(s server) http.Handler {
 	c := &control{s: s}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /usage", answer(func(*http.Request) (any, error) { return usage() }))
-	mux.HandleFunc("GET /memory", answer(func(*http.Request) (any, error) { return memory(), nil }))
+	mux.HandleFunc("GET /memory", answer(func(*http.Request) (any, error) { return memoryOf(s), nil }))
 	mux.HandleFunc("GET /sockets",
 		answer(func(*http.Request) (any, error) { return len(s.ids()), nil }))
 	mux.HandleFunc("POST /gc", answer(func(*http.Request) (any, error) { collect(); return nil, nil }))

@@ -15,23 +15,23 @@ import (
 // ours is the gateway.
 type ours struct{ gw *gateway.Handler }
 
-// newGateway is the gateway with its defaults. Only the limit of messages per
-// second is off, in workloads that exceed it.
-func newGateway(cfg Config) (server, error) {
-	opts := &gateway.Options{Compression: cfg.Deflate}
+// options are the defaults, and what a workload asks for.
+func options(cfg Config) *gateway.Options {
+	opts := &gateway.Options{Compression: cfg.Deflate, RestAfter: cfg.Rest}
+	opts.PingInterval = cfg.Ping
 	if cfg.Flood {
 		opts.MessagesPerSecond = -1
 	}
-	return onGateway(opts, echo), nil
+	return opts
 }
+
+// newGateway is the gateway with its defaults. Only the limit of messages per
+// second is off, in workloads that exceed it.
+func newGateway(cfg Config) (server, error) { return onGateway(options(cfg), echo), nil }
 
 // newGatewayLua is the same with an endpoint in Lua.
 func newGatewayLua(cfg Config) (server, error) {
-	opts := &gateway.Options{Compression: cfg.Deflate}
-	if cfg.Flood {
-		opts.MessagesPerSecond = -1
-	}
-	s := &ours{gw: gateway.New(opts)}
+	s := &ours{gw: gateway.New(options(cfg))}
 	_, err := lua.New(s.gw, nil).Deploy(context.Background(), fstest.MapFS{"echo.lua": {Data: []byte(
 		"--#ENDPOINT WEBSOCKET /ws\nif websocketInfo.type == 'data' then return websocketInfo.message " +
 			"end\n")}})
@@ -41,7 +41,8 @@ func newGatewayLua(cfg Config) (server, error) {
 // newGatewayFull has everything on that costs something per message. The limit
 // of messages is never reached, but is there.
 func newGatewayFull(cfg Config) (server, error) {
-	opts := &gateway.Options{Compression: cfg.Deflate, MaxSocketsPerAddr: 100_000}
+	opts := options(cfg)
+	opts.MaxSocketsPerAddr = 100_000
 	opts.Authorize = func(r *http.Request) (*gateway.Admission, error) {
 		return &gateway.Admission{Values: map[string]string{"user": "bench"},
 			Groups: []string{"room", "user"}}, nil
@@ -53,8 +54,8 @@ func newGatewayFull(cfg Config) (server, error) {
 
 // newGatewayBare has everything off that can be.
 func newGatewayBare(cfg Config) (server, error) {
-	opts := &gateway.Options{Compression: cfg.Deflate, KeepMessage: -1, MaxSockets: -1,
-		MaxSocketsPerAddr: -1}
+	opts := options(cfg)
+	opts.KeepMessage, opts.MaxSockets, opts.MaxSocketsPerAddr = -1, -1, -1
 	opts.MessagesPerSecond = -1
 	opts.PingInterval, opts.MessageTimeout, opts.WriteTimeout = -1, -1, -1
 	return onGateway(opts, echo), nil
@@ -75,6 +76,8 @@ var echo = gateway.Callbacks{
 }
 
 func (s *ours) serve(l net.Listener) error { return serveHTTP(l, s.gw) }
+
+func (s *ours) resting() int { return s.gw.Stats().Resting }
 
 func (s *ours) ids() []string {
 	ids, _ := s.gw.List(context.Background()) // of one process, which cannot fail

@@ -4,7 +4,6 @@ package serve
 
 import (
 	"context"
-	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -25,6 +24,10 @@ type Config struct {
 	// Flood switches the limit on incoming messages off, in a workload that exceeds
 	// what a server allows by default.
 	Flood bool `json:",omitempty"`
+	// Rest is after which silence the gateway's sockets rest, and Ping how often it pings
+	// them; 0 is its default.
+	Rest time.Duration `json:",omitempty"`
+	Ping time.Duration `json:",omitempty"`
 	// Cluster is the host:port of the server over which nodes of a cluster talk.
 	Cluster string `json:",omitempty"`
 }
@@ -48,12 +51,22 @@ var makers = map[string]func(Config) (server, error){
 	"gorilla":    newGorilla,
 	"melody":     newMelody,
 	"gws":        newGWS,
+	"nbio":       newNBIO,
 	"centrifuge": newCentrifuge,
 
 	"gateway":      newGateway,
 	"gateway-full": newGatewayFull,
 	"gateway-bare": newGatewayBare,
 	"gateway-lua":  newGatewayLua,
+
+	"gateway-norest":   newGatewayNoRest,
+	"gateway-hooked":   newGatewayHooked,
+	"gateway-wrapped":  newGatewayWrapped,
+	"gateway-indirect": newGatewayIndirect,
+	"gateway-sync":     newGatewaySync,
+	"gateway-keyed":    newGatewayKeyed,
+	"gateway-each":     newGatewayEach,
+	"gateway-keep":     newGatewayKeep,
 
 	"gateway-10":   newCrowd,
 	"gateway-100":  newCrowd,
@@ -116,15 +129,14 @@ func run(s server, cfg Config, in io.Reader, out io.Writer) error {
 	}
 	defer control.Close()
 	addrs := Addresses{Service: service.Addr().String(), Control: control.Addr().String()}
-	if cfg.TLS {
-		conf, err := selfSigned()
-		if err != nil {
-			return err
-		}
-		service = tls.NewListener(service, conf)
-	}
 	failed := make(chan error, 3)
-	go func() { failed <- s.serve(service) }()
+	go func() {
+		if cfg.TLS {
+			failed <- serveTLS(s, service)
+		} else {
+			failed <- s.serve(service)
+		}
+	}()
 	go func() { failed <- http.Serve(control, newControl(s)) }()
 	go func() {
 		_, err := io.Copy(io.Discard, in)

@@ -4,6 +4,7 @@ import (
 	"math"
 
 	"github.com/wsgateway/gateway/bench/internal/measure"
+	"github.com/wsgateway/gateway/bench/internal/serve"
 )
 
 // A Goal is what we want to reach in a workload: at most Limit times what the
@@ -24,16 +25,30 @@ const BestPeer = "best peer"
 var Goals = []Goal{
 	{Workload: "echo", Metric: CPU, Against: "raw", Limit: 1.05},
 	{Workload: "echo", Metric: CPU, Against: BestPeer, Limit: 1},
+	{Workload: "echo", Metric: CPU, Against: serve.Bun, Limit: 1.05},
 	{Workload: "echo16", Metric: CPU, Against: BestPeer, Limit: 0.5},
+	{Workload: "echo16", Metric: CPU, Against: serve.Bun, Limit: 1.1},
+	{Workload: "echo64k", Metric: CPU, Against: "gws", Limit: 1.2},
+	{Workload: "echo64k", Metric: CPU, Against: "raw", Limit: 1.5},
+	{Workload: "deflate", Metric: CPU, Against: "gws", Limit: 1},
+	{Workload: "mixed", Metric: CPU, Against: "gws", Limit: 1},
 	{Workload: "broadcast", Metric: CPU, Against: BestPeer, Limit: 0.2},
+	{Workload: "broadcast", Metric: CPU, Against: serve.Bun, Limit: 1},
 	{Workload: "single", Metric: Last, Against: BestPeer, Limit: 1},
 	{Workload: "send", Metric: CPU, Against: BestPeer, Limit: 0.25},
+	{Workload: "send", Metric: CPU, Against: serve.Bun, Limit: 1},
+	{Workload: "idlenow", Metric: Resident, Limit: 3000},
+	{Workload: "idlenow", Metric: Resident, Against: serve.Bun, Limit: 1, Stretch: true},
+	{Workload: "idletls", Metric: Resident, Against: "gws", Limit: 0.5},
 	{Workload: "idle", Metric: Resident, Limit: 8192},
-	{Workload: "idle", Metric: Resident, Against: BestPeer, Limit: 0.75},
+	{Workload: "idle", Metric: Resident, Against: "gws", Limit: 0.75},
 	{Workload: "idle", Metric: Resident, Limit: 4096, Stretch: true},
 	{Workload: "idleused", Metric: Resident, Limit: 8192},
-	{Workload: "idleused", Metric: Resident, Against: BestPeer, Limit: 0.75},
-	{Workload: "connect", Metric: CPU, Against: "gorilla", Limit: 1.1},
+	{Workload: "idleused", Metric: Resident, Against: "gws", Limit: 0.75},
+	{Workload: "wake", Metric: CPU, Against: noRest, Limit: 1.5},
+	{Workload: "talkers", Metric: P99, Against: noRest, Limit: 1},
+	{Workload: "connect", Metric: CPU, Against: "gorilla", Limit: 1},
+	{Workload: "storm", Metric: CPU, Against: "gorilla", Limit: 1},
 	{Workload: "features", Metric: CPU, Of: "gateway-full", Against: "gateway-bare", Limit: 1.1},
 	{Workload: "stalled", Metric: Slowdown, Limit: 1.05},
 	{Workload: "stalled", Metric: Held, Limit: 2048}, // twice the queue that a socket has

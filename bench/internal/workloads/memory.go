@@ -33,13 +33,13 @@ func idle(sockets, said int) func(context.Context, *trial) (Sample, error) {
 				return nil, err
 			}
 		}
-		before, err := t.Memory(ctx, true)
+		before, err := t.empty(ctx)
 		if err != nil {
 			return nil, err
 		}
 		var conns []*load.Conn
 		if said == usedNow {
-			conns, _, err = load.Storm(ctx, t.target, n, 64)
+			conns, err = load.DialOnce(ctx, t.target, n, 64)
 		} else {
 			conns, err = load.DialAll(ctx, t.target, n)
 		}
@@ -52,10 +52,7 @@ func idle(sockets, said int) func(context.Context, *trial) (Sample, error) {
 				return nil, err
 			}
 		}
-		if err := pause(ctx, t.scale.Silent); err != nil {
-			return nil, err
-		}
-		after, err := t.Memory(ctx, true)
+		s, err := t.heldBy(ctx, n, before)
 		if err != nil {
 			return nil, err
 		}
@@ -63,15 +60,6 @@ func idle(sockets, said int) func(context.Context, *trial) (Sample, error) {
 			if err := t.HeapProfile(ctx, t.profile+".heap.pprof"); err != nil {
 				return nil, err
 			}
-		}
-		each := func(after, before int64) float64 { return float64(after-before) / float64(n) }
-		s := Sample{
-			Heap:       each(after.Heap, before.Heap),
-			Stack:      each(after.Stack, before.Stack),
-			Goroutines: each(int64(after.Goroutines), int64(before.Goroutines)),
-		}
-		if after.Resident > 0 { // else the system does not tell
-			s[Resident] = each(after.Resident, before.Resident)
 		}
 		return s, load.OnceAll(conns, 64) // they are all alive
 	}

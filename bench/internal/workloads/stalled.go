@@ -125,6 +125,9 @@ func (r *stalledRun) stall(ctx context.Context, before int64) (Sample, error) {
 	if err != nil {
 		return nil, err
 	}
+	if !after.Go {
+		return Sample{}, nil
+	}
 	return Sample{Held: float64(after.Heap-before) / 1024}, nil
 }
 

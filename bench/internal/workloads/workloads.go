@@ -34,6 +34,9 @@ const (
 	Goroutines Metric = "goroutines" // per socket
 	Slowdown   Metric = "slowdown"   // time with a stalled client over time without
 	Held       Metric = "held"       // KiB of objects that a stalled client keeps in the server
+	Kernel     Metric = "kernel"     // bytes in the kernel per connection, with the client's end
+	Quiet      Metric = "quiet"      // µs of CPU per socket and second, while nobody says anything
+	Sockets    Metric = "sockets"    // how many there were, where it depends on the machine
 )
 
 // A Sample is the figures of one round of one workload with one server.
@@ -49,6 +52,16 @@ type Workload struct {
 	Config  serve.Config
 	Note    string // what the reader has to know
 
+	// Connections is how many there are at the full scale, where that is many; 0: it does
+	// not matter. Without room for them the workload is left out, or has fewer if Fewer.
+	Connections int
+	Fewer       bool
+	// Memory says that only memory counts, so that several servers can be measured at once.
+	Memory bool
+	// Trick says that it shows what one thing is worth: its first server has it, its second
+	// does not. Such workloads run when they are asked for.
+	Trick string
+
 	run func(ctx context.Context, t *trial) (Sample, error)
 }
 
@@ -57,16 +70,36 @@ type Scale struct {
 	Time   time.Duration // that a measurement takes, where it is not a number of things
 	Parts  int           // numbers of sockets and messages are divided by this
 	Silent time.Duration // that sockets say nothing before they count as idle
+	Hurry  int           // intervals between messages, and before rest, are divided by this
 }
 
 // The scales.
 var (
-	Full  = Scale{Time: 1500 * time.Millisecond, Parts: 1, Silent: 8 * time.Second}
-	Quick = Scale{Time: 300 * time.Millisecond, Parts: 8, Silent: time.Second}
-	Smoke = Scale{Time: 20 * time.Millisecond, Parts: 100} // for function only
+	Full  = Scale{Time: 900 * time.Millisecond, Parts: 1, Silent: 8 * time.Second}
+	Quick = Scale{Time: 300 * time.Millisecond, Parts: 8, Silent: time.Second, Hurry: 2}
+	Smoke = Scale{Time: 20 * time.Millisecond, Parts: 100, Hurry: 20} // for function only
 )
 
 func (s Scale) of(n int) int { return max(n/s.Parts, 2) }
+
+func (s Scale) pace(d time.Duration) time.Duration { return d / time.Duration(max(s.Hurry, 1)) }
+
+// Lacks says what this machine lacks for the workload, nil if nothing.
+func (w *Workload) Lacks(scale Scale) error {
+	if n, room := scale.of(w.Connections), load.Room(); !w.Fewer && w.Connections > 0 && n > room {
+		return fmt.Errorf("%d connections need so many descriptors (ulimit -n) for each of two "+
+			"processes; there are some for %d", n, room)
+	}
+	return nil
+}
+
+// AtOnce is how many servers can be measured at the same time.
+func (w *Workload) AtOnce(scale Scale) int {
+	if !w.Memory {
+		return 1
+	}
+	return max(1, min(6, load.Room()/scale.of(w.Connections)))
+}
 
 // limit is what a trial may take in all.
 const limit = 2 * time.Minute
@@ -77,7 +110,9 @@ func (w *Workload) Run(ctx context.Context, server string, scale Scale,
 	profile string) (_ Sample, err error) {
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
-	s, err := proc.Start(ctx, server, w.Config)
+	conf := w.Config
+	conf.Rest = scale.pace(conf.Rest)
+	s, err := proc.Start(ctx, server, conf)
 	if err != nil {
 		return nil, err
 	}
@@ -149,12 +184,15 @@ func (t *trial) end(ctx context.Context, m mark, count int64) (Sample, error) {
 			return nil, err
 		}
 	}
-	return Sample{
-		CPU:        float64(u.CPU-m.usage.CPU) / 1e3 / n,
-		Rate:       n / took.Seconds(),
-		Allocs:     float64(u.Allocs-m.usage.Allocs) / n,
-		AllocBytes: float64(u.AllocBytes-m.usage.AllocBytes) / n,
-	}, nil
+	s := Sample{
+		CPU:  float64(u.CPU-m.usage.CPU) / 1e3 / n,
+		Rate: n / took.Seconds(),
+	}
+	if u.Go {
+		s[Allocs] = float64(u.Allocs-m.usage.Allocs) / n
+		s[AllocBytes] = float64(u.AllocBytes-m.usage.AllocBytes) / n
+	}
+	return s, nil
 }
 
 // latency adds the percentiles to a sample.
@@ -195,7 +233,7 @@ func (t *trial) watch(ctx context.Context, traffic steady) (Sample, error) {
 }
 
 func (t *trial) window(ctx context.Context, traffic steady) (Sample, error) {
-	if err := pause(ctx, t.scale.Time/4); err != nil {
+	if err := pause(ctx, t.scale.Time/3); err != nil {
 		return nil, err
 	}
 	m, err := t.begin(ctx, traffic.Count())

@@ -51,7 +51,7 @@ func build() (string, error) {
 		return "", errors.New("labproc: built without the source's path")
 	}
 	path := filepath.Join(tmp, "lab")
-	args := []string{"build", "-o", path}
+	args := []string{"build", "-ldflags=-s -w", "-o", path}
 	if Race {
 		args = append(args, "-race")
 	}
@@ -75,8 +75,9 @@ func Start(flags ...string) (*Lab, error) {
 		output: &tail{},
 		exited: make(chan struct{}),
 	}
-	// A race that the detector finds must fail the tests: exit code 66.
-	l.cmd.Env = append(os.Environ(), "GORACE=halt_on_error=0 exitcode=66")
+	// A race that the detector finds must fail the tests: exit code 66. It need not sleep for
+	// a second at the end of the process.
+	l.cmd.Env = append(os.Environ(), "GORACE=halt_on_error=0 exitcode=66 atexit_sleep_ms=0")
 	l.cmd.Stderr = l.output
 	stdout, err := l.cmd.StdoutPipe()
 	if err != nil {

@@ -5,10 +5,7 @@ import { connect } from "./connection.js";
 import * as view from "./view.js";
 
 const $ = selector => document.querySelector(selector);
-const names = ["Ada", "Grace", "Alan", "Edsger", "Barbara", "Donald", "Radia", "Ken"];
 let connection = null;
-
-let name = sessionStorage.getItem("name") || names[Math.floor(Math.random() * names.length)];
 
 const roomOf = hash => {
   try {
@@ -27,26 +24,23 @@ function enter() {
   connection?.leave();
   connection = null;
   const room = roomOf(location.hash);
-  view.enter(room, name);
+  view.enter(room);
   if (!canBe(room)) return view.refuse();
-  connection = connect(room, name, {
-    history: message => view.history(message.said),
+  connection = connect(room, {
+    history: message => view.history(message),
     said: message => view.say(message),
     who: message => view.who(message),
     rooms: message => view.rooms(message.rooms),
-  }, view.state);
+  }, now => now === "logged out" ? logIn() : view.state(now));
 }
 
-$("#name").value = name;
-$("#name").addEventListener("blur", () => {
-  const wanted = $("#name").value.trim() || name; // without a name, the old one stays
-  $("#name").value = wanted;
-  if (wanted === name) return;
-  name = wanted;
-  sessionStorage.setItem("name", name);
-  enter();
+// logIn goes to the form, from where the way leads back into this room.
+const logIn = () => location.replace(`login.html${location.hash}`);
+
+$("#leave").addEventListener("click", async () => {
+  const answer = await fetch("logout", { method: "POST" }).catch(() => null);
+  if (answer?.ok) logIn(); // otherwise the cookie is still there
 });
-$("#name").addEventListener("keydown", event => event.key === "Enter" && event.target.blur());
 $("#go").addEventListener("submit", event => {
   event.preventDefault();
   location.hash = encodeURIComponent($("#other").value.trim());

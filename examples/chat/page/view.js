@@ -31,8 +31,8 @@ function face(name) {
   return e;
 }
 
-export function enter(newRoom, name) {
-  [room, me] = [newRoom, name];
+export function enter(newRoom) {
+  room = newRoom;
   document.title = `${room} · gateway chat`;
   $("#room").textContent = room;
   $("#here").textContent = "";
@@ -63,8 +63,10 @@ export function state(now) {
   typing = false;
 }
 
-// history shows what was said before we came.
-export function history(said) {
+// history shows who we are, and what was said before we came.
+export function history({ you, said }) {
+  me = you;
+  $("#you").replaceChildren("You are ", el("b", "", you));
   latest = null;
   talk.replaceChildren(...said.map(line));
   if (said.length === 0) talk.append(el("li", "empty", "Nothing was said here yet."));

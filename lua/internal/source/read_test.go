@@ -199,10 +199,13 @@ func TestReadLayouts(t *testing.T) {
 				`problem modules/m/n.lua:1: module "m.n" is also the name of modules/m.n.lua; expected each name once`,
 			),
 		},
-		"nothing": {
+		"modules only": {
 			files("modules/a.lua", "x = 1\n"),
+			lines(`module a modules/a.lua:1 "x = 1\n"`),
+		},
+		"nothing": {
+			files("modules/a.txt", "x = 1\n"),
 			lines(
-				`module a modules/a.lua:1 "x = 1\n"`,
 				`problem .:1: the solution is empty: expected a line "--#ENDPOINT WEBSOCKET /path" above an endpoint, or "--#EVENT websocket websocket_info" above an event handler`,
 			),
 		},

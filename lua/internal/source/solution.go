@@ -110,7 +110,7 @@ func (s *Solution) finish() {
 	s.checkRoutes()
 	s.checkModules()
 	s.checkEvents()
-	if len(s.Endpoints) == 0 && s.Handler == nil && len(s.Events) == 0 && len(s.Problems) == 0 {
+	if len(s.Endpoints)+len(s.Modules)+len(s.Events) == 0 && s.Handler == nil && len(s.Problems) == 0 {
 		s.problem(".", 1,
 			"the solution is empty: expected a line %q above an endpoint, or %q above an event handler",
 			"--#ENDPOINT WEBSOCKET /path", "--#EVENT websocket websocket_info")

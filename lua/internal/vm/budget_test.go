@@ -92,7 +92,7 @@ func TestHostile(t *testing.T) {
 	for name, c := range hostile {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			limits := Limits{Instructions: 20_000_000, Time: 500 * time.Millisecond}
+			limits := Limits{Instructions: 20_000_000, Time: 500 * time.Millisecond / slowed}
 			if c.want != budgets {
 				limits.Time = time.Minute // what ends it is something else
 			}

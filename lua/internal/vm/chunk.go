@@ -101,6 +101,9 @@ func compile(l *golua.State, source, name string, goOn func() error,
 		return nil, err
 	}
 	if err := checkNumerals(source, name); err != nil {
+		if first := explain(source, name); first != nil {
+			return nil, first
+		}
 		return nil, err
 	}
 	translated := translate(source)
@@ -110,6 +113,9 @@ func compile(l *golua.State, source, name string, goOn func() error,
 		return nil, &SyntaxError{Name: name, Line: reader.line(), Text: errCompileTime.Error()}
 	}
 	if err != nil {
+		if why := explain(source, name); why != nil {
+			return nil, why
+		}
 		message, _ := l.ToString(-1)
 		var goErr interface{ RuntimeError() }
 		if errors.As(err, &goErr) {

@@ -6,6 +6,7 @@ import (
 	"os/exec"
 	"strings"
 	"testing"
+	"time"
 )
 
 // coroutinePrograms are bodies of functions, which do the same here, in Lua 5.1 and in
@@ -169,7 +170,7 @@ func (g *generator) coroutineProgram() string {
 func TestCoroutinesAreLuas(t *testing.T) {
 	g := &generator{Rand: rand.New(rand.NewPCG(51, 7))}
 	programs := coroutinePrograms
-	for range 300 {
+	for range 300 / slowed {
 		programs = append(programs, g.coroutineProgram())
 	}
 	var cases []string
@@ -305,7 +306,8 @@ func TestBudgetsInCoroutines(t *testing.T) {
 		"many that wait": `local t = {} while true do pcall(function() t[#t + 1] =
 		coroutine.create(print) end) end`,
 	} {
-		_, err := runLua(t, source, Limits{})
+		_, err := runLua(t, source,
+			Limits{Instructions: 10_000_000 / slowed, Time: 5 * time.Second / slowed})
 		if err == nil {
 			t.Errorf("%s: no error", name)
 			continue

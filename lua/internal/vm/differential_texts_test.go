@@ -12,8 +12,7 @@ func (g *generator) asLuaJIT() string {
 	return asLuaJIT[g.next-1]
 }
 
-// texts are cases whose errors have to say the same, but for the place and the
-// quotes around tokens.
+// texts are cases whose errors have to say the same, but for the place.
 var texts = func() []string {
 	var all []string
 	for _, source := range []string{
@@ -22,8 +21,7 @@ var texts = func() []string {
 		"return 1.5..''", "f(", "if x the", "return return", "local function 5() end", "end",
 		"x = {1, 2", "a.b:c = 1",
 	} {
-		all = append(all, "(select(2, loadstring("+luaQuote(source)+")):gsub('^.-:%d+: ', "+
-			"''):gsub(\"'\", ''))")
+		all = append(all, "(select(2, loadstring("+luaQuote(source)+")):gsub('^.-:%d+: ', ''))")
 	}
 	for _, body := range []string{
 		"local s = 'x' return s:rep()", "local s = 'x' return s:rep({})", "return ('x'):rep({})",

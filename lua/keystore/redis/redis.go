@@ -206,7 +206,8 @@ func (s *Store) List(ctx context.Context, args keystore.ListArgs) (keystore.List
 }
 
 // scan calls fn with the keys that match, without the prefix; some may come twice.
-func (s *Store) scan(ctx context.Context, match string, fn func(keys []string) error) error {
+func (s *Store) scan(ctx context.Context, filter string, fn func(keys []string) error) error {
+	match := rules.NewMatcher(filter)
 	one := func(ctx context.Context, c redis.Cmdable) error {
 		for cursor := uint64(0); ; {
 			raw, next, err := c.Scan(ctx, cursor, quote(s.prefix)+"*", maxPage).Result()
@@ -215,7 +216,7 @@ func (s *Store) scan(ctx context.Context, match string, fn func(keys []string) e
 			}
 			var keys []string
 			for _, key := range raw {
-				if key = key[len(s.prefix):]; rules.Matches(match, key) {
+				if key = key[len(s.prefix):]; match.Matches(key) {
 					keys = append(keys, key)
 				}
 			}

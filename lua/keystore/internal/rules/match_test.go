@@ -1,4 +1,4 @@
-package keystore
+package rules
 
 import (
 	"math/rand/v2"
@@ -30,11 +30,11 @@ func TestMatcherAgainstRegexp(t *testing.T) {
 			re = "^" + strings.NewReplacer(`\*`, ".*", `\?`, ".").Replace(re) + "$"
 			want = regexp.MustCompile(re).MatchString(strings.ReplaceAll(key, "\xff", "z"))
 		}
-		m := newMatcher(filter)
-		if got := m.matches(key); got != want {
+		m := NewMatcher(filter)
+		if got := m.Matches(key); got != want {
 			t.Fatalf("%q matches %q: %v, want %v", filter, key, got, want)
 		}
-		if m.matches(key) != want {
+		if m.Matches(key) != want {
 			t.Fatalf("%q matches %q otherwise the second time", filter, key)
 		}
 		if want {
@@ -55,11 +55,11 @@ func TestFiltersAreBounded(t *testing.T) {
 		strings.Repeat("*", 1<<20), strings.Repeat("a", 1<<20), strings.Repeat("a*", 1<<19),
 		strings.Repeat("?", 201),
 	} {
-		m := newMatcher(filter)
-		if cost := m.cost(key); cost > 16+4*MaxKeyBytes {
+		m := NewMatcher(filter)
+		if cost := m.Cost(key); cost > 16+4*MaxKeyBytes {
 			t.Errorf("%.20q costs %d steps a key", filter, cost)
 		}
-		if want := strings.Trim(filter, "*") == ""; m.matches(key) != want {
+		if want := strings.Trim(filter, "*") == ""; m.Matches(key) != want {
 			t.Errorf("%.20q matches: %v", filter, !want)
 		}
 	}
@@ -69,9 +69,9 @@ func BenchmarkMatch(b *testing.B) {
 	key := strings.Repeat("a", MaxKeyBytes)
 	for _, filter := range []string{"*a*a*b", "*" + strings.Repeat("a", 150) + "b"} {
 		b.Run(filter[:4], func(b *testing.B) {
-			m := newMatcher(filter)
+			m := NewMatcher(filter)
 			for b.Loop() {
-				m.matches(key)
+				m.Matches(key)
 			}
 		})
 	}

@@ -1,13 +1,16 @@
-package keystore
+// Package rules has what the stores of values by key have in common.
+package rules
 
-import (
-	"strings"
-)
+import "strings"
 
-// A matcher selects keys by a filter. What it costs grows with the length of the key
-// alone, whatever the filter: with wildcards it follows all ways through the filter at
-// once, a bit for each place in it that the text so far may have led to.
-type matcher struct {
+// MaxKeyBytes is the length of the longest key.
+const MaxKeyBytes = 200
+
+// A Matcher selects the keys that contain a filter or, if the filter has a "*" or "?", that
+// it matches as a whole. It is for one goroutine at a time. What it costs grows with the
+// length of the key alone, whatever the filter: with wildcards it follows all ways through
+// the filter at once, a bit for each place in it that the text so far may have led to.
+type Matcher struct {
 	part  string // without wildcards: keys that contain it match
 	none  bool   // the filter is longer than any key
 	words int    // 64 places each; 0: no wildcards
@@ -23,9 +26,9 @@ type matcher struct {
 // maxPlaces is how many there can be: one before each byte of a key, and the end.
 const maxPlaces = MaxKeyBytes + 1
 
-// newMatcher reads a filter once.
-func newMatcher(filter string) *matcher {
-	m := &matcher{part: filter}
+// NewMatcher reads a filter once.
+func NewMatcher(filter string) *Matcher {
+	m := &Matcher{part: filter}
 	if !strings.ContainsAny(filter, "*?") {
 		m.none = len(filter) > MaxKeyBytes
 		return m
@@ -64,8 +67,8 @@ func newMatcher(filter string) *matcher {
 	return m
 }
 
-// matches reports whether the filter selects a key.
-func (m *matcher) matches(key string) bool {
+// Matches reports whether the filter selects a key.
+func (m *Matcher) Matches(key string) bool {
 	switch {
 	case m.none:
 		return false
@@ -94,5 +97,5 @@ func (m *matcher) matches(key string) bool {
 	return m.places[m.end/64]&(1<<(m.end%64)) != 0
 }
 
-// cost is about what it takes to match a key, in steps.
-func (m *matcher) cost(key string) int { return 16 + len(key)*max(m.words, 1) }
+// Cost is about what it takes to match a key, in steps.
+func (m *Matcher) Cost(key string) int { return 16 + len(key)*max(m.words, 1) }
