@@ -24,6 +24,8 @@ type wire struct {
 	silent []string // these do not answer
 	check  func()   // called by every method, as an engine may call the gateway
 
+	meanwhile bool // DoAll calls Op.Meanwhile
+
 	mu     sync.Mutex
 	ops    []gateway.Op
 	groups []string
@@ -57,6 +59,9 @@ func (w *wire) Do(ctx context.Context, op gateway.Op) (gateway.Result, error) {
 
 func (w *wire) DoAll(ctx context.Context, op gateway.Op, each func(gateway.Result) bool) error {
 	w.note(op)
+	if w.meanwhile && op.Meanwhile != nil {
+		op.Meanwhile()
+	}
 	for name, other := range w.all {
 		if name == w.name || slices.Contains(w.silent, name) {
 			continue

@@ -87,6 +87,9 @@ func (t *transport) Start(ctx context.Context, name string, h cluster.Handler) (
 	}()
 	ctx, cancel := context.WithTimeout(ctx, startTime)
 	defer cancel()
+	if s := t.nc.Status(); s == nats.CLOSED || s == nats.DISCONNECTED {
+		return fmt.Errorf("nats: Options.Conn is not connected, it is %s", s)
+	}
 	t.before = t.nc.LastError()
 	if !t.nc.HeadersSupported() {
 		return errors.New("nats: the server is too old: it must support headers (2.2 or later), with " +
@@ -210,9 +213,21 @@ func (t *transport) watchStatus() {
 		if s == nats.CONNECTED {
 			t.h.State(true, nil)
 		} else {
-			t.h.State(false, t.nc.LastError())
+			t.h.State(false, t.cause(s))
 		}
 		t.gate.inside.Done()
+	}
+}
+
+// cause says why there is no connection. NATS does not know it of one that was closed here.
+func (t *transport) cause(s nats.Status) error {
+	switch err := t.nc.LastError(); {
+	case s == nats.CLOSED:
+		return fmt.Errorf("%w: the connection was closed, and nothing brings it back", cluster.ErrDown)
+	case err == nil:
+		return cluster.ErrDown
+	default:
+		return err
 	}
 }
 

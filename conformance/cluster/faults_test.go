@@ -124,10 +124,11 @@ var faults = []struct {
 			r.t.Errorf("the NATS server does not answer: %v", err)
 			return
 		}
+		ends := p.proxy.ends()
 		p.proxy.setStall(true)
-		r.flood(s, func() bool {
+		r.flood(s, func() bool { // or until the node itself misses NATS
 			now, err := r.server.slowConsumers()
-			return err == nil && now > before
+			return err == nil && now > before || p.proxy.ends() > ends
 		})
 		p.proxy.setStall(false)
 	}},

@@ -160,6 +160,7 @@ type proxy struct {
 	mu    sync.Mutex
 	hole  chan struct{} // closed when the hole is; nil: bytes pass
 	stall chan struct{} // the same, of what comes from NATS alone
+	ended int           // directions of connections
 	cut   bool
 	conns map[net.Conn]bool
 }
@@ -221,6 +222,11 @@ func (x *proxy) serve(in net.Conn) {
 func (x *proxy) pass(from, to net.Conn, stall *chan struct{}) {
 	defer from.Close()
 	defer to.Close()
+	defer func() {
+		x.mu.Lock()
+		defer x.mu.Unlock()
+		x.ended++
+	}()
 	b := make([]byte, 64<<10)
 	for {
 		n, err := from.Read(b)
@@ -239,6 +245,13 @@ func (x *proxy) pass(from, to net.Conn, stall *chan struct{}) {
 			return
 		}
 	}
+}
+
+// ends is how often a direction of a connection has ended so far.
+func (x *proxy) ends() int {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return x.ended
 }
 
 func (x *proxy) add(c net.Conn) bool {
