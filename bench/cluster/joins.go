@@ -31,7 +31,7 @@ func (b *bench) lists() error {
 		ids, err := nodes[0].List(b.ctx)
 		took = append(took, time.Since(start))
 		if err != nil || len(ids) != 3*b.ids {
-			return fmt.Errorf("List = %d ids, %w; want %d", len(ids), err, 3*b.ids)
+			return fmt.Errorf("listing gave %d ids, %v; want %d", len(ids), err, 3*b.ids)
 		}
 	}
 	b.row(fmt.Sprintf("List of 3 x %d ids", b.ids), median(took).Round(10*time.Microsecond).String())

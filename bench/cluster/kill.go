@@ -77,7 +77,7 @@ func (b *bench) killed(watcher *node, noticed func(id string) (bool, error)) (ti
 	ids, err := watcher.List(b.ctx)
 	// The nodes that were killed before are silent, which is no error here.
 	if len(ids) != 1 || err != nil && !errors.Is(err, gateway.ErrUnreachable) {
-		return 0, fmt.Errorf("List = %v, %w; want the one socket of the other process", ids, err)
+		return 0, fmt.Errorf("listing gave %v, %v; want the one socket of the other process", ids, err)
 	}
 	if over, err := noticed(ids[0]); over || err != nil {
 		return 0, fmt.Errorf("the node seems to be dead before it was killed: %w", err)

@@ -37,7 +37,8 @@ func TestOwnConnectionClosedUnderTheNode(t *testing.T) {
 	eventually(t, "both know each other", a.knows(2))
 	wantErr(t, "Send", a.Send(ctx, theirs, gateway.Text("x")), nil)
 	nc.Close()
-	if cause := <-told; !errors.Is(cause, cluster.ErrDown) || !strings.Contains(cause.Error(), "closed") {
+	if cause := <-told; !errors.Is(cause, cluster.ErrDown) ||
+		!strings.Contains(cause.Error(), "closed") {
 		t.Errorf("OnState was told of %v, want ErrDown and that the connection was closed", cause)
 	}
 	wantErr(t, "Send to a foreign socket", a.Send(ctx, theirs, gateway.Text("x")),
