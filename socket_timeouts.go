@@ -24,7 +24,7 @@ func (s *Socket) sweep(now int64) {
 		if s.slow(b, now, over) {
 			return
 		}
-	} else if r := s.rareState.Load(); r != nil {
+	} else if r := s.rareState.Load(); r != nil && r.unsent != 0 {
 		r.unsent = 0
 	}
 	if s.sweepExpiry() {
