@@ -89,6 +89,9 @@ func runAll(t *testing.T, chosen []*workloads.Workload) {
 // TestServersWithoutGoroutines has those that are no ordinary program in Go do what the
 // others do: echo, broadcast, send and be silent. Bun is left out where it is not installed.
 func TestServersWithoutGoroutines(t *testing.T) {
+	if raceEnabled {
+		t.Skip("SKIPPED: nbio's TLS has races of its own; run without -race too")
+	}
 	for _, server := range []string{"nbio", serve.Bun} {
 		t.Run(server, func(t *testing.T) {
 			if !serve.Here(server) {
