@@ -95,11 +95,12 @@ func TestHTTP2(t *testing.T) {
 func TestRequestTimeoutIsNotTheSockets(t *testing.T) {
 	gw := newGateway("/ws")
 	r := chi.NewRouter()
-	r.Use(middleware.Timeout(time.Millisecond))
+	// Longer than an upgrade takes, or the middleware answers itself.
+	r.Use(middleware.Timeout(100 * time.Millisecond))
 	r.Handle("/ws/*", gw)
 	s := serve(t, r, gw)
 	c := s.dial(t, "/ws/echo")
-	for deadline := time.Now().Add(20 * time.Millisecond); time.Now().Before(deadline); {
+	for deadline := time.Now().Add(200 * time.Millisecond); time.Now().Before(deadline); {
 		if got := ask(t, c, "still"); got != "still" {
 			t.Fatalf("echo answered %q", got)
 		}
