@@ -4,6 +4,7 @@ package report
 import (
 	"fmt"
 	"math"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -74,8 +75,20 @@ func Short(r Run) string {
 	if rows == nil {
 		return ""
 	}
-	return table([]string{"workload", "figure", "gateway", "best library for Go", "ratio",
-		"Bun (uWebSockets)", "ratio"}, rows)
+	return narrow(table([]string{"workload", "figure", "gateway", "best library for Go", "ratio",
+		"Bun (uWebSockets)", "ratio"}, rows))
+}
+
+var wide = regexp.MustCompile("  +|---+")
+
+// narrow takes the padding out of a table, for a page that must stay short.
+func narrow(table string) string {
+	return wide.ReplaceAllStringFunc(table, func(s string) string {
+		if s[0] == '-' {
+			return "---"
+		}
+		return " "
+	})
 }
 
 // Details is every figure of every workload.
