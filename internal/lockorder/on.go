@@ -51,9 +51,11 @@ type entry struct {
 	name  string
 }
 
-var held struct {
+// held is what each goroutine holds. Only itself looks at that, but for the map: there are
+// many, so that those who lock at the same time do not wait for each other here.
+var held [64]struct {
 	sync.Mutex
-	by map[int64][]entry // what each goroutine holds
+	by map[int64][]entry
 }
 
 func rankOf[R Rank]() entry {
@@ -62,57 +64,61 @@ func rankOf[R Rank]() entry {
 	return entry{level, name}
 }
 
-func take[R Rank]() {
-	e, id := rankOf[R](), goroutine()
-	held.Lock()
-	for _, h := range held.by[id] {
-		if h.level >= e.level {
-			held.Unlock()
-			panic(fmt.Sprintf("lockorder: %s (%d) is taken while %s (%d) is held", e.name, e.level, h.name,
-				h.level))
-		}
+// change replaces what the calling goroutine holds.
+func change(fn func(list []entry) []entry) {
+	id := goroutine()
+	h := &held[id%int64(len(held))]
+	h.Lock()
+	defer h.Unlock()
+	list := fn(h.by[id])
+	switch {
+	case len(list) == 0:
+		delete(h.by, id)
+		return
+	case h.by == nil:
+		h.by = map[int64][]entry{}
 	}
-	held.Unlock()
-	note[R]()
+	h.by[id] = list
+}
+
+func take[R Rank]() {
+	e := rankOf[R]()
+	change(func(list []entry) []entry {
+		for _, h := range list {
+			if h.level >= e.level {
+				panic(fmt.Sprintf("lockorder: %s (%d) is taken while %s (%d) is held", e.name, e.level,
+					h.name, h.level))
+			}
+		}
+		return append(list, e)
+	})
 }
 
 func note[R Rank]() {
-	id := goroutine()
-	held.Lock()
-	defer held.Unlock()
-	if held.by == nil {
-		held.by = map[int64][]entry{}
-	}
-	held.by[id] = append(held.by[id], rankOf[R]())
+	change(func(list []entry) []entry { return append(list, rankOf[R]()) })
 }
 
 func give[R Rank]() {
-	e, id := rankOf[R](), goroutine()
-	held.Lock()
-	defer held.Unlock()
-	list := held.by[id]
-	for i := len(list) - 1; i >= 0; i-- {
-		if list[i] == e {
-			list = append(list[:i], list[i+1:]...)
-			break
+	e := rankOf[R]()
+	change(func(list []entry) []entry {
+		for i := len(list) - 1; i >= 0; i-- {
+			if list[i] == e {
+				return append(list[:i], list[i+1:]...)
+			}
 		}
-	}
-	if len(list) == 0 {
-		delete(held.by, id)
-		return
-	}
-	held.by[id] = list
+		return list
+	})
 }
 
 // Held returns the name of a lock that the calling goroutine holds, or "" if it holds none.
-func Held() string {
-	id := goroutine()
-	held.Lock()
-	defer held.Unlock()
-	if list := held.by[id]; len(list) > 0 {
-		return list[len(list)-1].name
-	}
-	return ""
+func Held() (name string) {
+	change(func(list []entry) []entry {
+		if len(list) > 0 {
+			name = list[len(list)-1].name
+		}
+		return list
+	})
+	return name
 }
 
 // goroutine returns the number of the running goroutine, as stack traces name it.
