@@ -137,6 +137,14 @@ func (f *flusher) hireLocked(c *crew) bool {
 	return true
 }
 
+// hireAllLocked returns how many workers the caller has to start for those that wait.
+func (f *flusher) hireAllLocked(c *crew) (hire int) {
+	for c.waiting > 0 && f.hireLocked(c) {
+		hire++
+	}
+	return hire
+}
+
 // mostQuickLocked is how many workers write to descriptors: one a core, and one less for
 // each large fan-out that is being queued, but half of the cores at least. The sooner a
 // fan-out is queued, the more there is for each write to take.
@@ -156,10 +164,7 @@ func (f *flusher) endFanout() {
 	c := &f.quick
 	c.mu.Lock()
 	c.fanouts--
-	hire := 0
-	for c.waiting > 0 && f.hireLocked(c) {
-		hire++
-	}
+	hire := f.hireAllLocked(c)
 	c.mu.Unlock()
 	f.start(c, hire)
 }
@@ -175,10 +180,7 @@ func (f *flusher) hold(on bool) {
 		return
 	}
 	c.holds--
-	hire := 0
-	for c.waiting > 0 && f.hireLocked(c) {
-		hire++
-	}
+	hire := f.hireAllLocked(c)
 	c.mu.Unlock()
 	f.start(c, hire)
 }
@@ -296,10 +298,7 @@ func (f *flusher) lookAtPatient() {
 		}
 	}
 	c.looks++
-	hire := 0
-	for c.waiting > 0 && f.hireLocked(c) {
-		hire++
-	}
+	hire := f.hireAllLocked(c)
 	if c.waiting > 0 {
 		f.lookLocked(c)
 	}

@@ -122,11 +122,12 @@ const manyFrames = 64
 
 var manies = sync.Pool{New: func() any { return new([manyFrames]*Frame) }}
 
-// moveTo moves the frames that wait to another place, which is empty.
+// moveTo moves the frames that wait to another place, which is empty. Where they were
+// nothing is left, which would keep a frame's memory.
 func (q *Queue) moveTo(place []*Frame) {
 	place = append(place, q.frames[q.head:]...)
+	clear(q.frames)
 	if cap(q.frames) == manyFrames {
-		clear(q.frames)
 		manies.Put((*[manyFrames]*Frame)(q.frames[:manyFrames]))
 	}
 	q.frames, q.head = place, 0
