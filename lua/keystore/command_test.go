@@ -14,7 +14,7 @@ import (
 	"github.com/wsgateway/gateway/lua/keystore/internal/storetest"
 )
 
-// TestCommands runs the transcripts that every store must pass.
+// TestCommands runs what every store must pass: the commands, what is refused, increments.
 func TestCommands(t *testing.T) {
 	storetest.Run(t, func(t *testing.T) storetest.Store {
 		s := keystore.New(nil)

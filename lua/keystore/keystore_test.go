@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math"
 	"reflect"
 	"slices"
 	"strings"
@@ -65,78 +64,6 @@ func TestValuesAreCopies(t *testing.T) {
 	get(t, s, "k").(obj)["list"].([]any)[0] = "changed"
 	if got, want := get(t, s, "k"), (obj{"list": []any{"a"}}); !reflect.DeepEqual(got, want) {
 		t.Errorf("Get = %v, want %v: callers share what is stored", got, want)
-	}
-}
-
-func TestInvalid(t *testing.T) {
-	s := keystore.New(nil)
-	ctx := t.Context()
-	deep := any("x")
-	for range 100 {
-		deep = []any{deep}
-	}
-	command := func(key, name string, args ...any) error {
-		_, err := s.Command(ctx, keystore.CommandArgs{Key: key, Command: name, Args: args})
-		return err
-	}
-	setErr := func(key string, v any, ttl float64) error {
-		_, err := s.Set(ctx, keystore.SetArgs{Key: key, Value: v, TTL: ttl})
-		return err
-	}
-	set(t, s, "text", "abc", 0)
-	if err := command("hash", "hset", "f", "v"); err != nil {
-		t.Fatal(err)
-	}
-	_, getErr := s.Get(ctx, keystore.Key{Key: "hash"})
-	_, incErr := s.Increment(ctx, keystore.IncrementArgs{Key: "text"})
-	_, listErr := s.List(ctx, keystore.ListArgs{Count: -1})
-	for name, err := range map[string]error{
-		"empty key":          setErr("", 1.0, 0),
-		"long key":           setErr(strings.Repeat("k", keystore.MaxKeyBytes+1), 1.0, 0),
-		"deep value":         setErr("k", deep, 0),
-		"NaN":                setErr("k", math.NaN(), 0),
-		"a Go type":          setErr("k", struct{}{}, 0),
-		"negative ttl":       setErr("k", 1.0, -1),
-		"ttl NaN":            setErr("k", 1.0, math.NaN()),
-		"endless ttl":        setErr("k", 1.0, 1e300),
-		"get of a hash":      getErr,
-		"increment of text":  incErr,
-		"negative count":     listErr,
-		"unknown command":    command("k", "flushall"),
-		"too few args":       command("k", "hget"),
-		"too many args":      command("k", "incr", 1.0),
-		"half a pair":        command("k", "hset", "a", 1.0, "b"),
-		"wrong type":         command("hash", "lpush", "x"),
-		"a string as a list": command("text", "lrange", 0.0, -1.0),
-		"no number":          command("k", "incrby", "x"),
-		"no position":        command("k", "lindex", 1.5),
-		"set option":         command("k", "set", "v", "EX"),
-		"set time":           command("k", "set", "v", "EX", 0.0),
-		"nil arg":            command("k", "sadd", nil),
-		"hincrby of text":    command("hash", "hincrby", "f", 1.0),
-	} {
-		if !errors.Is(err, gateway.ErrInvalid) {
-			t.Errorf("%s: error %v, want type invalid_request", name, err)
-		}
-	}
-	if info, _ := s.Info(ctx, keystore.Nothing{}); info.Keys != 2 {
-		t.Errorf("keys after refused operations = %d, want the 2 of before", info.Keys)
-	}
-}
-
-func TestIncrement(t *testing.T) {
-	s := keystore.New(nil)
-	by := func(f float64) *float64 { return &f }
-	set(t, s, "text", " 10 ", 0)
-	for _, step := range []struct {
-		key  string
-		by   *float64
-		want float64
-	}{{"n", nil, 1}, {"n", by(0), 1}, {"n", by(2.5), 3.5}, {"n", by(-5), -1.5}, {"text", nil, 11}} {
-		v, err := s.Increment(t.Context(), keystore.IncrementArgs{Key: step.key, By: step.by})
-		if err != nil || v.Value != step.want {
-			t.Errorf("Increment(%s) = %v, %v; want %v", step.key, v.Value, err, step.want)
-		}
 	}
 }
 
