@@ -51,11 +51,12 @@ func report(
 // A device without a socket reports, and the sockets that follow get it.
 func TestReportsOverHTTP(t *testing.T) {
 	srv, _ := start(t, config{})
+	report(t, srv, "earlier", `{"temperature":6}`)
 	feed := srv.Dial(t, "/feed")
-	until(t, "the feed follows", func() bool {
-		_, answer := report(t, srv, "meter", `{"temperature":7}`)
-		return answer == `{"told":1}`
-	})
+	expect(t, feed, `{"device":"earlier","temperature":6}`) // what is known comes when it follows
+	if _, answer := report(t, srv, "meter", `{"temperature":7}`); answer != `{"told":1}` {
+		t.Errorf("report = %s, want one told", answer)
+	}
 	expect(t, feed, `{"device":"meter","temperature":7}`)
 	for _, c := range []struct {
 		body, answer string
