@@ -114,7 +114,9 @@ type Options struct {
 	// RestAfter is the silence after which a socket gives up its goroutine, which needs
 	// more memory than everything else of an idle socket; it gets another one when
 	// something comes. It concerns Linux, and connections without TLS in this process.
-	// Zero means 5 seconds; a negative value keeps the goroutines.
+	// With more than 256 sockets that have a goroutine, the others give theirs up as soon as
+	// their clients have said one thing, which may be all they say for long; after that, the
+	// silence counts. Zero means 5 seconds; a negative value keeps the goroutines.
 	RestAfter time.Duration
 
 	// Limits are those of every route that does not set its own.
