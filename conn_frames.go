@@ -136,10 +136,14 @@ func (c *conn) gather() (whole bool, err error) {
 	f := &c.frames
 	n := int(min(f.left, int64(len(c.in))))
 	have := len(f.data)
-	if err := c.grow(n); err != nil {
-		return false, err
+	if f.data == nil && int64(n) == f.left && f.judge.Deflated() {
+		f.data = c.in[:n:n] // inflated where it lies; nobody gets it
+	} else {
+		if err := c.grow(n); err != nil {
+			return false, err
+		}
+		f.data = append(f.data, c.in[:n]...)
 	}
-	f.data = append(f.data, c.in[:n]...)
 	c.in = c.in[n:]
 	return f.came(have)
 }
