@@ -65,10 +65,10 @@ type Socket struct {
 
 	all membership // of everyone
 
-	mu        lockorder.Mutex[rankSocket]
-	last      latest  // guarded by mu, like all that follows
-	over      *ending // once closing has begun
-	groups    []*joined
+	mu     lockorder.Mutex[rankSocket]
+	last   latest  // guarded by mu, like all that follows
+	over   *ending // once closing has begun
+	groups []*joined
 }
 
 // A latest is the latest event before the socket closes, in few bytes.
