@@ -311,4 +311,8 @@ type peerClosed struct {
 	reason string
 }
 
+func (e *peerClosed) closed() Closed {
+	return Closed{Cause: CauseClient, Code: e.code, Reason: e.reason}
+}
+
 func (e *peerClosed) Error() string { return fmt.Sprintf("the peer closed with %d", e.code) }

@@ -138,6 +138,17 @@ func SweepInterval(shortest time.Duration) time.Duration {
 	return sweepInterval(sweepClass(shortest))
 }
 
+// SweepsLeftOut returns how many of the next sweeps leave the socket out.
+func SweepsLeftOut(s *Socket) int {
+	sw := &s.h.sweeper
+	sw.mu.Lock()
+	defer sw.mu.Unlock()
+	if skip := sw.skipLocked(s); skip != nil && *skip != looking {
+		return int(*skip)
+	}
+	return 0
+}
+
 // SweptEvery returns how often the socket is looked at.
 func SweptEvery(s *Socket) time.Duration { return sweepInterval(s.route.sweepClass) }
 

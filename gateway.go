@@ -190,13 +190,37 @@ func (h *Handler) newSocket(rt *boundRoute, req request, admit *Admission,
 
 // newID returns the id of a new socket: the node's name and 128 random bits.
 func (h *Handler) newID() string {
-	var id [nodeLen + 26]byte
-	random := id[copy(id[:], h.node):]
-	rand.Read(random) // never fails
-	for i, c := range random {
-		random[i] = "abcdefghijklmnopqrstuvwxyz234567"[c%32]
+	id := append(make([]byte, 0, nodeLen+randomLen), h.node...)
+	r := randoms.Get().(*random)
+	defer randoms.Put(r)
+	for _, c := range r.next() {
+		id = append(id, "abcdefghijklmnopqrstuvwxyz234567"[c%32])
 	}
-	return string(id[:])
+	return string(id)
+}
+
+const (
+	randomLen = 26 // characters of 5 random bits
+	idsAtOnce = 32
+)
+
+// A random is random bytes for the next ids, none of which is used twice: one call of the
+// system for several ids.
+type random struct {
+	bytes [idsAtOnce * randomLen]byte
+	left  int
+}
+
+var randoms = sync.Pool{New: func() any { return new(random) }}
+
+// next returns random bytes, valid until the next call.
+func (r *random) next() []byte {
+	if r.left == 0 {
+		rand.Read(r.bytes[:]) // never fails
+		r.left = len(r.bytes)
+	}
+	r.left -= randomLen
+	return r.bytes[r.left : r.left+randomLen]
 }
 
 // open registers the socket, completes the handshake and starts the socket's life. From

@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 	"reflect"
+	"sync"
 )
 
 // baseContext returns the context of the connection that the request came through:
@@ -42,14 +43,30 @@ func parentOf(ctx context.Context) context.Context {
 	if v.Kind() != reflect.Struct {
 		return nil
 	}
-	f, ok := v.Type().FieldByName("Context")
-	if !ok || !f.Anonymous || f.Type != reflect.TypeFor[context.Context]() {
+	index, known := embedded.Load(v.Type())
+	if !known {
+		index, _ = embedded.LoadOrStore(v.Type(), embeddedIn(v.Type()))
+	}
+	if index.([]int) == nil {
 		return nil
 	}
-	field, err := v.FieldByIndexErr(f.Index)
+	field, err := v.FieldByIndexErr(index.([]int))
 	if err != nil || !field.CanInterface() {
 		return nil
 	}
 	parent, _ := field.Interface().(context.Context)
 	return parent
+}
+
+// embedded has what embeddedIn found, by reflect.Type: looking for a field by its name
+// takes longer than all else here, and a program has few types of contexts.
+var embedded sync.Map
+
+// embeddedIn returns the index of the context that the struct embeds, or nil.
+func embeddedIn(t reflect.Type) []int {
+	f, ok := t.FieldByName("Context")
+	if !ok || !f.Anonymous || f.Type != reflect.TypeFor[context.Context]() {
+		return nil
+	}
+	return f.Index
 }

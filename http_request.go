@@ -145,6 +145,7 @@ type scratch struct {
 	own    [2 << 10]byte
 	common [mostCommon]byte
 	found  [len(commonFields)][]string // values of commonFields
+	latest unique.Handle[string]       // what the latest request had in common; zero: none
 }
 
 var scratches = sync.Pool{New: func() any { return new(scratch) }}
@@ -172,7 +173,10 @@ func packHeader(b []byte, s *scratch, r *http.Request) ([]byte, unique.Handle[st
 	if len(common) > mostCommon {
 		return append(b, common...), unique.Handle[string]{}
 	}
-	return b, unique.Make(string(common))
+	if s.latest == (unique.Handle[string]{}) || s.latest.Value() != string(common) {
+		s.latest = unique.Make(string(common))
+	}
+	return b, s.latest
 }
 
 // packField appends a field. The server has refused line breaks in it; what a program

@@ -211,8 +211,10 @@ func aloneWith(r *http.Request, hj http.Hijacker) bool {
 func (u *upgrade) appendResponse(b []byte, more ...http.Header) []byte {
 	b = append(b, "HTTP/1.1 101 Switching Protocols\r\n"+
 		"Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: "...)
-	sum := sha1.Sum([]byte(u.key + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"))
-	b = base64.StdEncoding.AppendEncode(b, sum[:])
+	before := len(b) // what is hashed is put together where the hash goes
+	b = append(append(b, u.key...), "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"...)
+	sum := sha1.Sum(b[before:])
+	b = base64.StdEncoding.AppendEncode(b[:before], sum[:])
 	b = append(b, "\r\n"...)
 	if u.subprotocol != "" {
 		b = appendField(b, "Sec-WebSocket-Protocol", u.subprotocol)

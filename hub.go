@@ -30,7 +30,11 @@ type hub struct {
 type shard struct {
 	mu      lockorder.RWMutex[rankShard]
 	sockets map[string]*Socket
+	most    int // that sockets has had
 }
+
+// smallMap is up to how many sockets an empty map is kept for: the next one needs it again.
+const smallMap = 8
 
 func (b *hub) shard(id string) *shard {
 	n := len(id)
@@ -57,6 +61,7 @@ func (b *hub) add(s *Socket) {
 		sh.sockets = map[string]*Socket{}
 	}
 	sh.sockets[s.id] = s
+	sh.most = max(sh.most, len(sh.sockets))
 }
 
 func (b *hub) remove(s *Socket) {
@@ -64,8 +69,8 @@ func (b *hub) remove(s *Socket) {
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
 	delete(sh.sockets, s.id)
-	if len(sh.sockets) == 0 {
-		sh.sockets = nil // maps do not shrink
+	if len(sh.sockets) == 0 && sh.most > smallMap {
+		sh.sockets, sh.most = nil, 0 // maps do not shrink
 	}
 }
 

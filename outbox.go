@@ -24,18 +24,17 @@ const (
 type outbox struct {
 	s *Socket
 
-	mu       lockorder.Mutex[rankOutbox]
-	queue    frameq.Queue
-	aside    *aside        // outbox_aside.go; nil for most
-	role     role          // outbox_writer.go
-	opening  bool          // the answer to the upgrade request is not written
-	closed   bool          // takes no more data
-	dead     bool          // writes no more: the connection is gone
-	timed    bool          // timer runs
-	mode     atomic.Int32  // of replies: modeNow, ...; of everyone
-	progress chan struct{} // closed when something changed for a waiter; nil if nobody waits
-	since    int64         // when the client was last seen to take nothing; 0 if it is not waited for
-	timer    *time.Timer   // bounds how long replies are collected; made when first needed
+	mu      lockorder.Mutex[rankOutbox]
+	queue   frameq.Queue
+	aside   *aside       // outbox_aside.go; nil for most
+	role    role         // outbox_writer.go
+	opening bool         // the answer to the upgrade request is not written
+	closed  bool         // takes no more data
+	dead    bool         // writes no more: the connection is gone
+	timed   bool         // timer runs
+	mode    atomic.Int32 // of replies: modeNow, ...; of everyone
+	since   int64        // when the client was last seen to take nothing; 0 if it is not waited for
+	timer   *time.Timer  // bounds how long replies are collected; made when first needed
 }
 
 // limitsLocked returns the bounds of the queue.
@@ -272,11 +271,10 @@ func (o *outbox) close(payload []byte, send, discard bool) bool {
 	return o.acquireLocked()
 }
 
-// rest gives up what needs memory while nothing waits.
+// rest gives up what a socket at rest does not need.
 func (o *outbox) rest() {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.queue.Rest()
 	if !o.timed {
 		o.timer = nil
 	}
@@ -297,7 +295,6 @@ func (o *outbox) finish() {
 	o.dropControlLocked()
 	o.tidyLocked()
 	o.stopTimerLocked()
-	o.queue.Rest()
 }
 
 // drained waits until the close frame and everything before it is written, or writing is

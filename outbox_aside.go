@@ -8,6 +8,8 @@ import (
 // An aside is what an outbox holds besides its queue: pings and pongs, and what is noted of
 // a client that does not read. Most outboxes have none of it, most of the time.
 type aside struct {
+	progress chan struct{} // closed when something changed for a waiter; nil if nobody waits
+
 	control  []byte // pings and pongs that go before the queue
 	ctlTaken int    // bytes of control that the writer has in hand
 	pongs    int    // bytes of pongs put into the queue since it was last empty
@@ -32,7 +34,7 @@ func (o *outbox) asideLocked() *aside {
 func (o *outbox) tidyLocked() {
 	a := o.aside
 	if a == nil || len(a.control) > 0 || a.ctlTaken > 0 || !o.queue.Empty() || a.full != 0 ||
-		a.waits != 0 || a.reported != (waiting{}) {
+		a.waits != 0 || a.progress != nil || a.reported != (waiting{}) {
 		return
 	}
 	o.aside = nil
@@ -66,9 +68,18 @@ func (o *outbox) dropControlLocked() {
 	}
 }
 
+// timedLocked is called when a timeout has begun to run that the sweeper may not expect of
+// a socket at rest.
+func (o *outbox) timedLocked() {
+	if o.s.resting.Load() {
+		o.s.h.sweeper.look(o.s)
+	}
+}
+
 // refusedLocked notes that the queue's own bounds have refused a message.
 func (o *outbox) refusedLocked() {
 	if a := o.asideLocked(); a.full == 0 {
 		a.full = o.s.h.since(time.Now())
+		o.timedLocked()
 	}
 }

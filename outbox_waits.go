@@ -139,10 +139,11 @@ func (o *outbox) waitLocked(ctx context.Context) error {
 
 // waitWithinLocked is waitLocked for at most a time; 0 means any.
 func (o *outbox) waitWithinLocked(ctx context.Context, most time.Duration) error {
-	if o.progress == nil {
-		o.progress = make(chan struct{})
+	a := o.asideLocked()
+	if a.progress == nil {
+		a.progress = make(chan struct{})
 	}
-	ch := o.progress
+	ch := a.progress
 	o.mu.Unlock()
 	defer o.mu.Lock()
 	var late <-chan time.Time
@@ -160,8 +161,8 @@ func (o *outbox) waitWithinLocked(ctx context.Context, most time.Duration) error
 }
 
 func (o *outbox) changedLocked() {
-	if o.progress != nil {
-		close(o.progress)
-		o.progress = nil
+	if a := o.aside; a != nil && a.progress != nil {
+		close(a.progress)
+		a.progress = nil
 	}
 }

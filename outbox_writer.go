@@ -142,8 +142,12 @@ func (b *batch) Blocked(written int) {
 	o := b.o
 	o.mu.Lock()
 	o.wroteLocked(written)
-	if o.since == 0 || written > 0 {
+	began := o.since == 0
+	if began || written > 0 {
 		o.since = o.s.h.since(time.Now())
+	}
+	if began {
+		o.timedLocked()
 	}
 	o.reportLocked()
 	o.mu.Unlock()

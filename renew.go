@@ -49,6 +49,7 @@ func (s *Socket) RenewWith(expires time.Time, values map[string]string) error {
 	}
 	next.Expires = expires
 	s.admitted.Store(&next)
+	s.h.sweeper.look(s)
 	return nil
 }
 

@@ -138,6 +138,7 @@ func (s *Socket) stir() bool {
 		return false
 	}
 	s.h.rester.count.Add(-1)
+	s.h.sweeper.look(s)
 	return true
 }
 

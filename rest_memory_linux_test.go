@@ -87,11 +87,11 @@ func haveGoroutines(n int) {
 	all.Wait()
 }
 
-// A Socket stays in its size class of the allocator, which is 576 bytes with 8 of its own:
-// the next one is 640.
+// A Socket stays in its size class of the allocator, which is 640 bytes with 8 of its own:
+// the next one is 704.
 func TestSocketSize(t *testing.T) {
-	if gateway.SocketSize > 568 {
-		t.Errorf("a Socket has %d bytes, want at most 568: what is not needed at rest belongs into "+
+	if gateway.SocketSize > 632 {
+		t.Errorf("a Socket has %d bytes, want at most 632: what is not needed at rest belongs into "+
 			"conn.reading, outbox.aside or rareState", gateway.SocketSize)
 	}
 }
@@ -102,7 +102,7 @@ func TestRestMemory(t *testing.T) {
 	if raceEnabled {
 		t.Skip("the race detector takes memory of its own")
 	}
-	const n, most = 1000, 1250
+	const n, most = 1000, 1300
 	gw, srv := resting(t, 200*time.Millisecond, echo())
 	addr := srv.Listener.Addr().(*net.TCPAddr)
 	message := masked(0x81, "hello")

@@ -164,11 +164,14 @@ func (s *Socket) ended(err error) {
 
 // closedBy says what an error that ended reading means.
 func closedBy(err error) Closed {
+	if peer, ok := err.(*peerClosed); ok { // as it is in general
+		return peer.closed()
+	}
 	var peer *peerClosed
 	var v *ws.Violation
 	switch {
 	case errors.As(err, &peer):
-		return Closed{Cause: CauseClient, Code: peer.code, Reason: peer.reason}
+		return peer.closed()
 	case errors.Is(err, errNoRoomToReceive):
 		return Closed{Cause: CauseTooLarge, Code: closeTooLarge, Err: err}
 	case errors.As(err, &v):

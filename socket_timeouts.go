@@ -9,7 +9,7 @@ import (
 // A watch is what the sweeper keeps of a socket. Times are nanoseconds since the
 // gateway's start.
 type watch struct {
-	at     int   // of its place in a watchList; guarded by that
+	at     int   // of its place in a watchList; guarded by sweeper.mu
 	pingAt int64 // a ping was sent and nothing came since; 0: none
 }
 
@@ -44,6 +44,35 @@ func (s *Socket) sweep(now int64) {
 		return
 	}
 	s.keepAlive(now, over)
+}
+
+// skips returns how many of the next sweeps may leave the socket out, because it rests and
+// none of its timeouts is over before. Whatever brings one forward calls sweeper.look.
+func (s *Socket) skips(now int64) uint8 {
+	if !s.resting.Load() {
+		return 0
+	}
+	if b := s.out.backlog(); b.since != 0 || b.full != 0 {
+		return 0
+	}
+	interval := int64(sweepInterval(s.route.sweepClass))
+	wait := (mostSkips + 1) * interval
+	until := func(since int64, limit time.Duration) {
+		if limit > 0 {
+			wait = min(wait, since-now+int64(limit))
+		}
+	}
+	lim := &s.route.lim
+	until(s.lastMsg.Load(), lim.IdleTimeout)
+	until(max(s.lastIn.Load(), s.watch.pingAt), lim.PingInterval)
+	if a := s.admission(); a != nil && !a.Expires.IsZero() {
+		before := s.route.expiringBefore()
+		if r := s.rareState.Load(); r != nil && r.told.Equal(a.Expires) {
+			before = 0
+		}
+		wait = min(wait, int64(time.Until(a.Expires)-before))
+	}
+	return uint8(max(wait-1, 0) / interval)
 }
 
 // slow closes a socket whose client takes nothing for the write timeout, or whose queue

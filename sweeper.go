@@ -46,10 +46,21 @@ type sweeper struct {
 
 // A watchList is the sockets that are looked at equally often. Times are nanoseconds
 // since the gateway's start.
+//
+// A socket at rest is left out while none of its timeouts can be over. That is noted here:
+// to find it out from the sockets, which are in none of the processor's caches, takes
+// nearly as long as the look. What may make a timeout come sooner calls sweeper.look.
 type watchList struct {
 	sockets []*Socket
+	skips   []uint8 // of each: how many sweeps leave it out, or looking
 	due     int64
 }
+
+const (
+	mostSkips   = 10   // what nobody has thought of is late by so many sweeps at most
+	looking     = 0xff // the sweep has the socket in hand
+	scanAtATime = 4096 // sockets that are passed with the lock held
+)
 
 // add has the socket watched.
 func (sw *sweeper) add(s *Socket) {
@@ -57,7 +68,7 @@ func (sw *sweeper) add(s *Socket) {
 	defer sw.mu.Unlock()
 	l := &sw.lists[s.route.sweepClass]
 	s.watch.at = len(l.sockets)
-	l.sockets = append(l.sockets, s)
+	l.sockets, l.skips = append(l.sockets, s), append(l.skips, 0)
 	if len(l.sockets) == 1 {
 		now := sw.h.since(time.Now())
 		l.due = now + int64(sweepInterval(s.route.sweepClass))
@@ -71,12 +82,31 @@ func (sw *sweeper) remove(s *Socket) {
 	defer sw.mu.Unlock()
 	l := &sw.lists[s.route.sweepClass]
 	last := len(l.sockets) - 1
-	l.sockets[s.watch.at] = l.sockets[last]
-	l.sockets[s.watch.at].watch.at = s.watch.at
+	at := s.watch.at
+	l.sockets[at], l.skips[at] = l.sockets[last], l.skips[last]
+	l.sockets[at].watch.at = at
 	l.sockets[last] = nil
-	if l.sockets = l.sockets[:last]; last == 0 {
-		l.sockets = nil
+	if l.sockets, l.skips = l.sockets[:last], l.skips[:last]; last == 0 {
+		l.sockets, l.skips = nil, nil
 	}
+}
+
+// look has the next sweep look at a socket that it may leave out.
+func (sw *sweeper) look(s *Socket) {
+	sw.mu.Lock()
+	defer sw.mu.Unlock()
+	if skip := sw.skipLocked(s); skip != nil {
+		*skip = 0
+	}
+}
+
+// skipLocked returns the socket's entry in skips, or nil if it is not watched.
+func (sw *sweeper) skipLocked(s *Socket) *uint8 {
+	l := &sw.lists[s.route.sweepClass]
+	if at := s.watch.at; at < len(l.sockets) && l.sockets[at] == s {
+		return &l.skips[at]
+	}
+	return nil
 }
 
 // doubt has the socket looked at soon after it has fallen silent.
@@ -171,41 +201,67 @@ func (sw *sweeper) nextLocked() (due int64, ok bool) {
 // sweep looks at the sockets of one class, if it is due.
 func (sw *sweeper) sweep(class int, now int64) {
 	var some [256]*Socket
+	var skips [len(some)]uint8
 	dozed := 0
 	for from := 0; ; {
-		n := sw.some(class, from, now, some[:])
-		for _, s := range some[:n] {
+		n, next := sw.some(class, from, now, some[:])
+		for i, s := range some[:n] {
 			s.sweep(now)
 			if dozed < restsPerSweep && s.doze(now) {
 				if dozed++; dozed%restsAtOnce == 0 {
 					time.Sleep(restPause)
 				}
 			}
+			skips[i] = s.skips(now)
 		}
-		if from += n; n == 0 {
+		sw.looked(some[:n], skips[:n])
+		if from = next; next == 0 {
 			return
 		}
 	}
 }
 
-// some copies sockets of a class from an index on, if the class is due, and makes it due
-// again when there are no more. One that moves to the place of one that leaves may be
-// left out, until the next sweep.
-func (sw *sweeper) some(class, from int, now int64, to []*Socket) int {
+// some returns sockets of a class that are to be looked at, from an index on, and the next
+// index; 0 if the class is not due, or there are no more, which makes it due again. One that
+// moves to the place of one that leaves may be left out, until the next sweep.
+func (sw *sweeper) some(class, from int, now int64, to []*Socket) (n, next int) {
 	sw.mu.Lock()
 	defer sw.mu.Unlock()
 	l := &sw.lists[class]
-	if now < l.due || len(l.sockets) == 0 {
-		return 0
+	if now < l.due {
+		return 0, 0
 	}
-	n := 0
-	if from < len(l.sockets) {
-		n = copy(to, l.sockets[from:])
+	next = from
+	for ; next < min(len(l.sockets), from+scanAtATime) && n < len(to); next++ {
+		if skip := &l.skips[next]; *skip > 0 && *skip != looking {
+			*skip--
+		} else {
+			*skip = looking
+			to[n] = l.sockets[next]
+			n++
+		}
 	}
-	if n == 0 {
+	if next >= len(l.sockets) {
 		l.due = now + int64(sweepInterval(class))
+		next = 0
 	}
-	return n
+	return n, next
+}
+
+// looked notes how many sweeps are to leave out sockets that were looked at. One that is
+// awake by now, or was asked for meanwhile, is not left out.
+func (sw *sweeper) looked(sockets []*Socket, skips []uint8) {
+	sw.mu.Lock()
+	defer sw.mu.Unlock()
+	for i, s := range sockets {
+		if skip := sw.skipLocked(s); skip != nil && *skip == looking {
+			*skip = 0
+			if s.resting.Load() {
+				*skip = skips[i]
+			}
+		}
+		sockets[i] = nil
+	}
 }
 
 // lookAgain looks at the sockets that may have left something unread, if it is due.

@@ -1,6 +1,7 @@
 package frameq
 
 import (
+	"math"
 	"slices"
 	"sync"
 
@@ -17,106 +18,62 @@ const chunkGrowth = 4 // how much larger the next chunk is than a full one
 type Queue struct {
 	Budget *budget.Budget // told of what is held beyond the Allowance; nil for none
 
-	*line // nil: nothing waits, and nothing has since Rest
-}
-
-// A line is what a Queue needs once something has waited.
-type line struct {
+	// Every socket has one: in few bytes, and in few of the processor's cache lines.
 	frames []*Frame
-	head   int // of frames: what is before it is written
-	off    int // bytes of the first frame that are written
-	taken  int // frames that the writer has in hand
-	size   int // bytes to be written
-	count  int // messages
-	own    int // bytes that its frames hold for this queue alone
-	told   int // what the budget counts of own
-	common int // bytes of shared frames that the budget does not count for this queue
-	held   int // bytes of those that it does
-	few    [4]*Frame
+	head   int32 // of frames: what is before it is written
+	taken  int32 // frames that the writer has in hand
+	count  int32 // messages; Limits have no more, see MaxMessages
+	common int32 // bytes of shared frames that the budget does not count: at most the Allowance
+	off    int   // bytes of the first frame that are written
+	size   int   // bytes to be written
+	own    int   // bytes that its frames hold for this queue alone
+	held   int   // bytes of shared frames that the budget counts for this queue
+	one    [1]*Frame
 }
 
-var (
-	lines = sync.Pool{New: func() any { return new(line) }}
-	none  line // of queues that have none; never changed
-)
-
-// get returns the queue's line, to be read.
-func (q *Queue) get() *line {
-	if q.line == nil {
-		return &none
-	}
-	return q.line
-}
-
-// begin sees to it that there is a line.
-func (q *Queue) begin() {
-	if q.line == nil {
-		q.line = lines.Get().(*line)
-	}
-}
-
-// Rest gives up what an empty queue needs no memory for, until something waits again.
-func (q *Queue) Rest() {
-	if q.line == nil || !q.Empty() {
-		return
-	}
-	q.Settle()
-	*q.line = line{}
-	lines.Put(q.line)
-	q.line = nil
-}
+// MaxMessages is how many messages a queue has room for at most, whatever its Limits.
+const MaxMessages = math.MaxInt32
 
 // Empty reports whether nothing waits.
-func (q *Queue) Empty() bool { return q.line == nil || q.head == len(q.frames) }
+func (q *Queue) Empty() bool { return int(q.head) == len(q.frames) }
 
 // Size returns the bytes that wait, headers included.
-func (q *Queue) Size() int { return q.get().size }
+func (q *Queue) Size() int { return q.size }
 
 // Count returns the messages that wait.
-func (q *Queue) Count() int { return q.get().count }
+func (q *Queue) Count() int { return int(q.count) }
 
 // Held returns about how many bytes of memory the queue holds for itself.
-func (q *Queue) Held() int { return q.get().own }
+func (q *Queue) Held() int { return q.own }
 
 // Counted returns how many bytes the budget counts for this queue. Those of a shared
 // frame are counted for each queue that holds it, though the budget has them once.
-func (q *Queue) Counted() int {
-	l := q.get()
-	return l.told + l.held
-}
+func (q *Queue) Counted() int { return counted(q.own) + q.held }
 
 // Cap returns how many frames the queue has room for as it is.
-func (q *Queue) Cap() int { return cap(q.get().frames) }
+func (q *Queue) Cap() int { return cap(q.frames) }
 
 // First returns the first frame, and how many bytes of it are written. There is one.
 func (q *Queue) First() (f *Frame, off int) { return q.frames[q.head], q.off }
 
 // Waiting returns the frames that are not written, the first perhaps in part.
-func (q *Queue) Waiting() []*Frame {
-	l := q.get()
-	return l.frames[l.head:]
-}
+func (q *Queue) Waiting() []*Frame { return q.frames[q.head:] }
 
 // Take tells that the writer has the first n frames in hand.
-func (q *Queue) Take(n int) {
-	if q.line != nil {
-		q.taken = n
-	}
-}
+func (q *Queue) Take(n int) { q.taken = int32(n) }
 
 // untouched returns the index of the first frame that the writer has not begun.
 func (q *Queue) untouched() int {
 	if q.taken == 0 && q.off > 0 {
-		return q.head + 1
+		return int(q.head) + 1
 	}
-	return q.head + q.taken
+	return int(q.head + q.taken)
 }
 
 // Push appends a frame and takes it over. With join it may become part of the last one.
 func (q *Queue) Push(f *Frame, join bool) {
-	q.begin()
 	q.size += len(f.B)
-	q.count += f.messages
+	q.count += int32(f.messages)
 	if join {
 		if f = q.join(f); f == nil {
 			return
@@ -127,12 +84,11 @@ func (q *Queue) Push(f *Frame, join bool) {
 
 // PushShared appends a message that others have too.
 func (q *Queue) PushShared(s *Shared) {
-	q.begin()
 	f := &s.plain
-	if q.holds(s, q.common) {
+	if q.holds(s, int(q.common)) {
 		f = s.hold()
 	}
-	q.common += f.common()
+	q.common += int32(f.common())
 	q.held += f.held()
 	q.size += len(f.B)
 	q.count++
@@ -149,12 +105,14 @@ func (q *Queue) append(f *Frame) {
 	q.reckon(f.cost())
 	switch n := len(q.frames); {
 	case q.frames == nil:
-		q.frames = q.few[:0]
+		q.frames = q.one[:0]
 	case n < cap(q.frames):
-	case q.head >= n/2: // or the written part would grow for ever
+	case int(q.head) >= (n+1)/2: // or the written part would grow for ever
 		left := copy(q.frames, q.frames[q.head:])
 		clear(q.frames[left:])
 		q.frames, q.head = q.frames[:left], 0
+	case n < fewFrames:
+		q.moveTo(fews.Get().(*[fewFrames]*Frame)[:0])
 	case n < manyFrames:
 		q.moveTo(manies.Get().(*[manyFrames]*Frame)[:0])
 	default:
@@ -166,16 +124,25 @@ func (q *Queue) append(f *Frame) {
 // Where more frames wait than a queue has room for in itself, as in every burst of
 // broadcasts, they are in one of these, which are recycled: growing step by step cost a
 // third of what a fan-out takes.
-const manyFrames = 64
+const (
+	fewFrames  = 8
+	manyFrames = 64
+)
 
-var manies = sync.Pool{New: func() any { return new([manyFrames]*Frame) }}
+var (
+	fews   = sync.Pool{New: func() any { return new([fewFrames]*Frame) }}
+	manies = sync.Pool{New: func() any { return new([manyFrames]*Frame) }}
+)
 
 // moveTo moves the frames that wait to another place, which is empty. Where they were
 // nothing is left, which would keep a frame's memory.
 func (q *Queue) moveTo(place []*Frame) {
 	place = append(place, q.frames[q.head:]...)
 	clear(q.frames)
-	if cap(q.frames) == manyFrames {
+	switch cap(q.frames) {
+	case fewFrames:
+		fews.Put((*[fewFrames]*Frame)(q.frames[:fewFrames]))
+	case manyFrames:
 		manies.Put((*[manyFrames]*Frame)(q.frames[:manyFrames]))
 	}
 	q.frames, q.head = place, 0
@@ -183,10 +150,10 @@ func (q *Queue) moveTo(place []*Frame) {
 
 // reckon notes that the queue holds n bytes more.
 func (q *Queue) reckon(n int) {
+	told := counted(q.own)
 	q.own += n
-	if told := counted(q.own); told != q.told {
-		q.Budget.Add(told - q.told)
-		q.told = told
+	if now := counted(q.own); now != told {
+		q.Budget.Add(now - told)
 	}
 }
 
@@ -202,9 +169,6 @@ func counted(own int) int {
 // chunk returns the last frame if its buffer can be shared and the writer has not begun
 // it, or nil.
 func (q *Queue) chunk() *Frame {
-	if q.Empty() {
-		return nil
-	}
 	last := len(q.frames) - 1
 	if last < q.untouched() || !q.frames[last].joins() {
 		return nil
@@ -253,14 +217,13 @@ func (q *Queue) Write(first byte, payload []byte) bool {
 
 // Unshift puts a frame of which off bytes are written before all others.
 func (q *Queue) Unshift(f *Frame, off int) {
-	q.begin()
 	if q.frames == nil {
-		q.frames = q.few[:0]
+		q.frames = q.one[:0]
 	}
-	q.frames = slices.Insert(q.frames, q.head, f)
+	q.frames = slices.Insert(q.frames, int(q.head), f)
 	q.off = off
 	q.size += len(f.B)
-	q.count += f.messages
+	q.count += int32(f.messages)
 	q.reckon(f.cost())
 }
 
@@ -283,8 +246,8 @@ func (q *Queue) Wrote(n int) (left int, done *Frame) {
 // forget accounts for a frame that has left the queue.
 func (q *Queue) forget(f *Frame) {
 	q.size -= len(f.B)
-	q.count -= f.messages
-	q.common -= f.common()
+	q.count -= int32(f.messages)
+	q.common -= int32(f.common())
 	q.held -= f.held()
 	q.reckon(-f.cost())
 }
@@ -292,9 +255,9 @@ func (q *Queue) forget(f *Frame) {
 // Settle ends a write: the writer has nothing in hand, and what many frames needed is
 // given up when none waits.
 func (q *Queue) Settle() {
-	q.Take(0)
-	if q.Empty() && q.line != nil {
-		q.moveTo(q.few[:0])
+	q.taken = 0
+	if q.Empty() {
+		q.moveTo(q.one[:0])
 	}
 }
 
@@ -308,5 +271,6 @@ func (q *Queue) Clear(lost func(f *Frame, off int)) {
 		q.forget(f)
 		lost(f, off)
 	}
-	q.Settle()
+	q.moveTo(nil)
+	q.taken = 0
 }

@@ -40,10 +40,10 @@ type Want struct {
 // full returns the bound that the frame would exceed when some frames had left. An empty
 // queue takes any frame.
 func (q *Queue) full(n int, lim Limits, gone *tally) Bound {
-	switch count := q.count - gone.messages; {
+	switch count := int(q.count) - gone.messages; {
 	case count <= 0: // nothing waits, or only what is no message, as pongs
 		return None
-	case count >= lim.Messages:
+	case count >= min(lim.Messages, MaxMessages):
 		return ByMessages
 	case n > lim.Bytes-(q.size-gone.size):
 		return ByBytes
@@ -59,7 +59,7 @@ func (q *Queue) granted(w *Want, gone *tally) bool {
 	switch {
 	case w.Shared == nil:
 		own += bufferFor(w.N)
-	case q.holds(w.Shared, q.common-gone.common):
+	case q.holds(w.Shared, int(q.common)-gone.common):
 		held += w.N
 	}
 	return q.Budget.Grants(q.Counted(), counted(own)+held)
@@ -89,7 +89,6 @@ type Room struct {
 // and then as many as have to, in the order. But for the budget, frames leave only in the
 // last resort: what is short may be what others hold.
 func (q *Queue) Room(w *Want, lim Limits, order Order, lastResort bool) (r Room, b Bound) {
-	q.begin()
 	if q.roomy(w, lim) {
 		return Room{older: -1}, None
 	}
@@ -125,20 +124,19 @@ func (q *Queue) Room(w *Want, lim Limits, order Order, lastResort bool) (r Room,
 // roomy is Room for what most frames meet: no bound is near, and the budget would count
 // nothing.
 func (q *Queue) roomy(w *Want, lim Limits) bool {
-	own, common := q.own+frameOverhead, q.common
+	own, common := q.own+frameOverhead, int(q.common)
 	if w.Shared == nil {
 		own += bufferFor(w.N)
 	} else {
 		common += w.N
 	}
-	return w.Key == "" && q.count < lim.Messages && w.N <= lim.Bytes-q.size &&
+	return w.Key == "" && int(q.count) < min(lim.Messages, MaxMessages) && w.N <= lim.Bytes-q.size &&
 		own <= Allowance && common <= Allowance
 }
 
 // Takes reports whether the budget grants a frame of n bytes in addition to all that waits.
 func (q *Queue) Takes(n int) bool {
-	l := q.get()
-	return q.Budget.Grants(q.Counted(), counted(l.own+bufferFor(n)+frameOverhead)+l.held)
+	return q.Budget.Grants(q.Counted(), counted(q.own+bufferFor(n)+frameOverhead)+q.held)
 }
 
 // Reserve counts a frame of n bytes that is being made, so that nobody else is granted what
@@ -194,7 +192,7 @@ func (q *Queue) Make(r *Room, lost func(f *Frame, replaced bool)) {
 // those behind it have moved forward: it moves what is on the shorter side.
 func (q *Queue) remove(i int) (f *Frame, moved int) {
 	f = q.frames[i]
-	if i-q.head < len(q.frames)-i {
+	if i-int(q.head) < len(q.frames)-i {
 		copy(q.frames[q.head+1:i+1], q.frames[q.head:i])
 		q.frames[q.head] = nil
 		q.head++
@@ -209,9 +207,6 @@ func (q *Queue) remove(i int) (f *Frame, moved int) {
 // DropUntouched removes every frame that the writer has not begun, the last one first,
 // and calls lost with each.
 func (q *Queue) DropUntouched(lost func(f *Frame)) {
-	if q.Empty() {
-		return
-	}
 	for keep := q.untouched(); keep < len(q.frames); {
 		last := len(q.frames) - 1
 		f := q.frames[last]

@@ -19,7 +19,10 @@ func SplitPath(escaped string) ([]string, error) {
 	// http.StripPrefix may leave nothing, or a path without its first slash.
 	segs := strings.Split(strings.TrimPrefix(escaped, "/"), "/")
 	for i, s := range segs {
-		v, err := url.PathUnescape(s)
+		v, err := s, error(nil)
+		if strings.IndexByte(s, '%') >= 0 { // or it would only make the stack grow
+			v, err = url.PathUnescape(s)
+		}
 		if err != nil || !goodText(v) {
 			return nil, ErrText
 		}
