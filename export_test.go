@@ -104,6 +104,12 @@ func Flushing(h *Handler) bool {
 	return h.flusher.quick.workers > 0
 }
 
+// Unread reports whether the kernel has something of the socket's client.
+func Unread(s *Socket) bool { return s.conn.fd.More() }
+
+// CanRest reports whether the socket's connection can be waited for without a reader.
+func CanRest(s *Socket) bool { return s.conn.fd.Valid() }
+
 // QueueCap returns how many frames the socket's queue has room for.
 func QueueCap(s *Socket) int {
 	s.out.mu.Lock()

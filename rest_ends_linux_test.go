@@ -1,0 +1,218 @@
+package gateway_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"path/filepath"
+	"runtime"
+	"sync"
+	"testing"
+	"time"
+	"weak"
+
+	"github.com/wsgateway/gateway"
+)
+
+// Only what the gateway knows down to the descriptor can rest: whatever lies between may hold
+// bytes that no descriptor reports.
+func TestWhichConnectionsRest(t *testing.T) {
+	type wrapper struct{ net.Conn }
+	type both struct{ net.Conn }
+	cert := certificate()
+	pipe := func() (net.Conn, net.Conn) { return net.Pipe() }
+	tcp := func() (net.Conn, net.Conn) { return tcpPair(t) }
+	unix := func() (net.Conn, net.Conn) { return unixPair(t) }
+	plain := func(s, c net.Conn) (net.Conn, net.Conn) { return s, c }
+	under := func(s, c net.Conn) (net.Conn, net.Conn) { return secured(s, c, cert) }
+	for name, kind := range map[string]struct {
+		pair  func() (server, client net.Conn)
+		wrap  func(server, client net.Conn) (net.Conn, net.Conn)
+		rests bool
+	}{
+		"TCP":            {tcp, plain, true},
+		"a Unix socket":  {unix, plain, true},
+		"TLS over TCP":   {tcp, under, true},
+		"TLS over Unix":  {unix, under, true},
+		"memory":         {pipe, plain, false},
+		"TLS in memory":  {pipe, under, false},
+		"TCP, wrapped":   {tcp, func(s, c net.Conn) (net.Conn, net.Conn) { return wrapper{s}, c }, false},
+		"TLS over those": {tcp, func(s, c net.Conn) (net.Conn, net.Conn) { return under(wrapper{s}, c) }, false},
+		"TLS, wrapped": {tcp, func(s, c net.Conn) (net.Conn, net.Conn) {
+			s, c = under(s, c)
+			return both{s}, c
+		}, false},
+		"TLS over TLS": {tcp, func(s, c net.Conn) (net.Conn, net.Conn) { return under(under(s, c)) }, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := echoing()
+			gw := quiet()
+			gw.Handle("/", r)
+			server, client := kind.wrap(kind.pair())
+			go upgradeOver(gw, server)
+			client.SetDeadline(time.Now().Add(30 * time.Second))
+			p := newRawPeer(t, client)
+			if _, err := http.ReadResponse(p.br, nil); err != nil {
+				t.Fatal(err)
+			}
+			p.write(masked(0x81, "hello"))
+			p.want(0x81, "hello")
+			if got := gateway.CanRest(r.socket()); got != kind.rests {
+				t.Errorf("it can rest: %v, want %v", got, kind.rests)
+			}
+			p.write(masked(0x88, ""))
+			p.wantClose(1005, "")
+			wantErr(t, "Shutdown", gw.Shutdown(t.Context()), nil)
+		})
+	}
+}
+
+// unixPair returns both ends of a connection over a Unix socket.
+func unixPair(t *testing.T) (server, client net.Conn) {
+	t.Helper()
+	l, err := net.Listen("unix", filepath.Join(t.TempDir(), "s"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	if client, err = net.Dial("unix", l.Addr().String()); err != nil {
+		t.Fatal(err)
+	}
+	if server, err = l.Accept(); err != nil {
+		t.Fatal(err)
+	}
+	return server, client
+}
+
+// Sockets at rest have no goroutine, all hear of the end of the gateway, and nothing of them
+// is kept, however they have ended.
+func TestEndsAtRest(t *testing.T) {
+	n := 500
+	if testing.Short() {
+		n = 50
+	}
+	ends := map[string]func(gw *gateway.Handler, peers []*rawPeer) error{
+		"CloseAll": func(gw *gateway.Handler, _ []*rawPeer) error {
+			closed, err := gw.CloseAll(t.Context())
+			if closed != n {
+				t.Errorf("CloseAll = %d, want %d", closed, n)
+			}
+			return err
+		},
+		"Shutdown": func(gw *gateway.Handler, peers []*rawPeer) error {
+			var answers sync.WaitGroup
+			defer answers.Wait()
+			for _, p := range peers {
+				answers.Go(func() { answerClose(p) })
+			}
+			return gw.Shutdown(t.Context())
+		},
+		"Shutdown out of time": func(gw *gateway.Handler, _ []*rawPeer) error {
+			ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
+			defer cancel()
+			if err := gw.Shutdown(ctx); !errors.Is(err, gateway.ErrTimeout) {
+				return fmt.Errorf("%w, want a timeout: nobody answers", err)
+			}
+			return nil
+		},
+		"the clients": func(_ *gateway.Handler, peers []*rawPeer) error {
+			for _, p := range peers {
+				p.conn.Close()
+			}
+			return nil
+		},
+	}
+	for name, over := range overs {
+		for how, end := range ends {
+			t.Run(name+", "+how, func(t *testing.T) {
+				r := &recorder{}
+				gw, srv := resting(t, 20*time.Millisecond, over, r)
+				peers := make([]*rawPeer, n)
+				for i := range peers {
+					peers[i] = restDial(t, srv, over)
+				}
+				rests(t, gw, n)
+				eventually(t, "the end of the readers", func() bool { return runtime.NumGoroutine() < 30 })
+				held := weakly(r)
+				if err := end(gw, peers); err != nil {
+					t.Errorf("%s = %v", how, err)
+				}
+				for _, p := range peers {
+					p.conn.Close()
+				}
+				eventually(t, "the end", func() bool { return gw.Stats().Open == 0 })
+				rests(t, gw, 0)
+				eventually(t, "the end of all that is kept of them", func() bool {
+					runtime.GC()
+					for _, s := range held {
+						if s.Value() != nil {
+							return false
+						}
+					}
+					return true
+				})
+			})
+		}
+	}
+}
+
+// answerClose answers the close frame that comes.
+func answerClose(p *rawPeer) {
+	for {
+		first, payload, err := readFrame(p.br)
+		if err != nil {
+			return
+		}
+		if first == 0x88 {
+			p.conn.Write(masked(0x88, payload))
+			return
+		}
+	}
+}
+
+// weakly returns the recorder's sockets, which it forgets.
+func weakly(r *recorder) []weak.Pointer[gateway.Socket] {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	var all []weak.Pointer[gateway.Socket]
+	for _, s := range r.sockets {
+		all = append(all, weak.Make(s))
+	}
+	r.sockets = nil
+	return all
+}
+
+// Who is cut hears of it at once, also while the endpoint runs and, under TLS, though the
+// connection is closed only by the reader.
+func TestCutAfterRest(t *testing.T) {
+	for name, over := range overs {
+		t.Run(name, func(t *testing.T) {
+			began, end := make(chan struct{}), make(chan struct{})
+			gw, srv := resting(t, 20*time.Millisecond, over, gateway.Callbacks{
+				OnData: func(context.Context, *gateway.Socket, gateway.Message) error {
+					close(began)
+					<-end
+					return nil
+				},
+			})
+			p := restDial(t, srv, over)
+			rests(t, gw, 1)
+			p.write(masked(0x81, "work"))
+			<-began
+			ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
+			defer cancel()
+			wantErr(t, "Shutdown", gw.Shutdown(ctx), gateway.ErrTimeout)
+			p.wantClose(1001, "drain") // and then the end
+			if _, err := p.br.ReadByte(); err == nil {
+				t.Error("the client reads on after it was cut")
+			}
+			if n := gw.Stats().Open; n != 1 {
+				t.Errorf("%d sockets are open while the endpoint runs, want 1", n)
+			}
+			close(end)
+			eventually(t, "the end", func() bool { return gw.Stats().Open == 0 })
+		})
+	}
+}
