@@ -1,9 +1,12 @@
 package gateway
 
 import (
+	"bytes"
+	"crypto/tls"
 	"fmt"
 	"reflect"
 	"time"
+	"unsafe"
 
 	"github.com/wsgateway/gateway/internal/pattern"
 	"github.com/wsgateway/gateway/internal/rawio"
@@ -117,6 +120,16 @@ func Wake(s *Socket) { s.conn.wake() }
 
 // Heard reports whether somebody reads in the reader's place.
 func Heard(s *Socket) bool { return s.bare.Load() == heard }
+
+// TLSBuffers is the capacity of the buffers that TLS reads into for the socket, and whether
+// all are known.
+func TLSBuffers(s *Socket) (n int, known bool) {
+	t := s.conn.nc.(*tls.Conn)
+	for _, offset := range tlsBuffers {
+		n += (*bytes.Buffer)(unsafe.Add(unsafe.Pointer(t), offset)).Cap()
+	}
+	return n, len(tlsBuffers) == 2
+}
 
 // Unread reports whether the kernel has something of the socket's client.
 func Unread(s *Socket) bool { return s.conn.fd.More() }

@@ -102,6 +102,7 @@ func (s *Socket) rest() bool {
 		return false
 	}
 	s.out.forgetTimer()
+	c.freeTLS()
 	c.endReading()
 	s.rested = true
 	s.h.rester.count.Add(1)

@@ -120,7 +120,7 @@ func TestSocketSize(t *testing.T) {
 }
 
 // mostUnderTLS is what a socket at rest holds with what crypto/tls keeps of its connection.
-const mostUnderTLS = 8000
+const mostUnderTLS = 4800
 
 // A socket that has talked right after connecting, and rests, costs what ARCHITECTURE.md
 // says.

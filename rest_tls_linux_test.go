@@ -267,3 +267,38 @@ func clientSecret(t *testing.T, log *bytes.Buffer) []byte {
 	t.Fatal("crypto/tls has not logged the client's secret")
 	return nil
 }
+
+// What the handshake and large messages leave in the buffers of TLS is given back at rest, and
+// nothing of what comes is lost with it. A version of Go that keeps it elsewhere fails here.
+func TestRestFreesTheBuffersOfTLS(t *testing.T) {
+	for name, version := range secureOvers {
+		t.Run(name, func(t *testing.T) {
+			r := echoing()
+			gw, srv := resting(t, time.Millisecond, version, r)
+			under := &heldConn{Conn: bareTCP(t, srv)}
+			p := secure(t, under, &tls.Config{MinVersion: version, MaxVersion: version})
+			p.upgrade("/")
+			for i, text := range []string{"", "short", strings.Repeat("long", 10_000), "short"} {
+				if text != "" {
+					p.write(masked(0x81, text))
+					p.want(0x81, text)
+				}
+				restsAgain(t, gw, r.socket())
+				if n, known := gateway.TLSBuffers(r.socket()); n > 2<<10 || !known {
+					t.Errorf("after message %d TLS has %d bytes of buffers at rest (known: %v), want at "+
+						"most 2048", i, n, known)
+				}
+			}
+			under.held = true
+			p.write(masked(0x81, strings.Repeat("x", 10_000)))
+			under.send(t, 5_000) // of one record: it stays
+			restsAgain(t, gw, r.socket())
+			if n, _ := gateway.TLSBuffers(r.socket()); n < 5_000 {
+				t.Errorf("TLS has %d bytes of buffers with 5,000 of a record in them", n)
+			}
+			under.send(t, len(under.kept))
+			p.want(0x81, strings.Repeat("x", 10_000))
+			under.held = false
+		})
+	}
+}
