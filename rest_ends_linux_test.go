@@ -22,13 +22,16 @@ import (
 // bytes that no descriptor reports.
 func TestWhichConnectionsRest(t *testing.T) {
 	type wrapper struct{ net.Conn }
-	type both struct{ net.Conn }
 	cert := certificate()
 	pipe := func() (net.Conn, net.Conn) { return net.Pipe() }
 	tcp := func() (net.Conn, net.Conn) { return tcpPair(t) }
 	unix := func() (net.Conn, net.Conn) { return unixPair(t) }
 	plain := func(s, c net.Conn) (net.Conn, net.Conn) { return s, c }
+	wrapped := func(s, c net.Conn) (net.Conn, net.Conn) { return wrapper{s}, c }
 	under := func(s, c net.Conn) (net.Conn, net.Conn) { return secured(s, c, cert) }
+	overWrapped := func(s, c net.Conn) (net.Conn, net.Conn) { return under(wrapper{s}, c) }
+	wrappedTLS := func(s, c net.Conn) (net.Conn, net.Conn) { return wrapped(under(s, c)) }
+	twice := func(s, c net.Conn) (net.Conn, net.Conn) { return under(under(s, c)) }
 	for name, kind := range map[string]struct {
 		pair  func() (server, client net.Conn)
 		wrap  func(server, client net.Conn) (net.Conn, net.Conn)
@@ -40,13 +43,10 @@ func TestWhichConnectionsRest(t *testing.T) {
 		"TLS over Unix":  {unix, under, true},
 		"memory":         {pipe, plain, false},
 		"TLS in memory":  {pipe, under, false},
-		"TCP, wrapped":   {tcp, func(s, c net.Conn) (net.Conn, net.Conn) { return wrapper{s}, c }, false},
-		"TLS over those": {tcp, func(s, c net.Conn) (net.Conn, net.Conn) { return under(wrapper{s}, c) }, false},
-		"TLS, wrapped": {tcp, func(s, c net.Conn) (net.Conn, net.Conn) {
-			s, c = under(s, c)
-			return both{s}, c
-		}, false},
-		"TLS over TLS": {tcp, func(s, c net.Conn) (net.Conn, net.Conn) { return under(under(s, c)) }, false},
+		"TCP, wrapped":   {tcp, wrapped, false},
+		"TLS over those": {tcp, overWrapped, false},
+		"TLS, wrapped":   {tcp, wrappedTLS, false},
+		"TLS over TLS":   {tcp, twice, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := echoing()

@@ -278,6 +278,7 @@ func TestRestFreesTheBuffersOfTLS(t *testing.T) {
 			under := &heldConn{Conn: bareTCP(t, srv)}
 			p := secure(t, under, &tls.Config{MinVersion: version, MaxVersion: version})
 			p.upgrade("/")
+			rests(t, gw, 1)
 			for i, text := range []string{"", "short", strings.Repeat("long", 10_000), "short"} {
 				if text != "" {
 					p.write(masked(0x81, text))

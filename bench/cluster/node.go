@@ -27,6 +27,9 @@ type node struct {
 	ids    chan string
 	conns  []io.Closer
 	got    atomic.Int64 // bytes that clients have read
+
+	want    atomic.Int64  // of got, for await
+	arrived chan struct{} // they may be there
 }
 
 const everyone = "everyone"
@@ -44,13 +47,13 @@ func (b *bench) node(connect ...natsgo.Option) (*node, error) {
 	if err != nil {
 		return nil, err
 	}
-	n := &node{engine: engine, ids: make(chan string, 1)}
+	n := &node{engine: engine, ids: make(chan string, 1), arrived: make(chan struct{}, 1)}
 	return n, n.serve(engine)
 }
 
 // alone starts a gateway without a cluster.
 func alone() (*node, error) {
-	n := &node{ids: make(chan string, 1)}
+	n := &node{ids: make(chan string, 1), arrived: make(chan struct{}, 1)}
 	return n, n.serve(nil)
 }
 
@@ -98,8 +101,16 @@ func (b *bench) three(sockets int) (nodes []*node, err error) {
 }
 
 func (n *node) openMany(sockets int) (ids []string, err error) {
-	for range sockets {
-		id, err := n.open()
+	return repeat(sockets, n.open)
+}
+
+func (n *node) openManyInMemory(sockets int) (ids []string, err error) {
+	return repeat(sockets, n.openInMemory)
+}
+
+func repeat(times int, open func() (string, error)) (ids []string, err error) {
+	for range times {
+		id, err := open()
 		if err != nil {
 			return ids, err
 		}
@@ -137,7 +148,12 @@ func (n *node) open() (id string, err error) {
 // openInMemory opens a socket without a connection of the system.
 func (n *node) openInMemory() (id string, err error) {
 	c, err := inmem.Open(n.Handler, func(p []byte) (int, error) {
-		n.got.Add(int64(len(p)))
+		if n.got.Add(int64(len(p))) >= n.want.Load() {
+			select {
+			case n.arrived <- struct{}{}:
+			default:
+			}
+		}
 		return len(p), nil
 	})
 	if err != nil {
