@@ -121,14 +121,18 @@ func Wake(s *Socket) { s.conn.wake() }
 // Heard reports whether somebody reads in the reader's place.
 func Heard(s *Socket) bool { return s.bare.Load() == heard }
 
-// TLSBuffers is the capacity of the buffers that TLS reads into for the socket, and whether
-// all are known.
-func TLSBuffers(s *Socket) (n int, known bool) {
+// TLSBuffers is the capacity of the buffers that TLS reads into for a socket at rest, and how
+// many there are. It takes the reader's place, and reports false where there is a reader.
+func TLSBuffers(s *Socket) (n, buffers int, rested bool) {
+	if !s.stir() {
+		return 0, 0, false
+	}
+	defer func() { go s.loop() }()
 	t := s.conn.nc.(*tls.Conn)
 	for _, offset := range tlsBuffers {
 		n += (*bytes.Buffer)(unsafe.Add(unsafe.Pointer(t), offset)).Cap()
 	}
-	return n, len(tlsBuffers) == 2
+	return n, len(tlsBuffers), true
 }
 
 // Unread reports whether the kernel has something of the socket's client.
