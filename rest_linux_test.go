@@ -201,8 +201,7 @@ func restStress(t *testing.T, over uint16) {
 				return
 			case <-time.After(2 * time.Millisecond):
 				gw.All().Send(context.Background(), gateway.Binary([]byte{1}))
-				gateway.Sweep(gw)
-				gateway.Rest(gw)
+				gateway.Rest(gw) // and not Sweep: what that owns, the sweeper does
 			}
 		}
 	})
