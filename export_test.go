@@ -3,6 +3,7 @@ package gateway
 import (
 	"fmt"
 	"reflect"
+	"sync/atomic"
 	"time"
 
 	"github.com/wsgateway/gateway/internal/pattern"
@@ -95,6 +96,27 @@ func Sweep(h *Handler) {
 	for s := range h.hub.all() {
 		s.sweep(now)
 	}
+}
+
+// SweepAt is one look of the sweeper at a socket, at a time since the gateway's start.
+func SweepAt(s *Socket, now time.Duration) { s.sweep(int64(now)) }
+
+// Arriving is when the message began that is arriving, and Said when the latest came or
+// went, in nanoseconds since the gateway's start.
+func Arriving(s *Socket) *atomic.Int64 { return &s.msgStart }
+func Said(s *Socket) *atomic.Int64     { return &s.lastMsg }
+
+// ServedInside reports whether messages of the socket may be served inside the read.
+func ServedInside(s *Socket) bool { return s.conn.raw != nil && s.conn.raw.Stays() }
+
+// Doubted returns how many sockets are to be looked at again because their last read may
+// have left something, and whether that is soon: a moment from now, and the timer is set.
+func Doubted(h *Handler) (n int, soon bool) {
+	sw := &h.sweeper
+	sw.mu.Lock()
+	defer sw.mu.Unlock()
+	set := sw.sweeping || sw.armed && sw.due <= sw.lookDue
+	return len(sw.doubts), set && sw.lookDue <= h.since(time.Now())+int64(slowTalker)
 }
 
 // Flushing reports whether a worker of the flusher runs that writes to descriptors.
