@@ -136,10 +136,14 @@ func (c *conn) gather() (whole bool, err error) {
 	f := &c.frames
 	n := int(min(f.left, int64(len(c.in))))
 	have := len(f.data)
-	if err := c.grow(n); err != nil {
-		return false, err
+	if f.data == nil && int64(n) == f.left && f.judge.Deflated() {
+		f.data = c.in[:n:n] // inflated where it lies; nobody gets it
+	} else {
+		if err := c.grow(n); err != nil {
+			return false, err
+		}
+		f.data = append(f.data, c.in[:n]...)
 	}
-	f.data = append(f.data, c.in[:n]...)
 	c.in = c.in[n:]
 	return f.came(have)
 }
@@ -159,31 +163,46 @@ func (c *conn) grow(n int) error {
 	have := len(f.data)
 	if f.data == nil && int64(n) == f.left {
 		f.data = []byte{} // append makes it, without clearing it first
+		if c.recycles() && n >= leastReceived {
+			f.makeRoom(n, true)
+		}
 		return nil
 	}
 	if have+n < cap(f.data) || int64(have) == f.h.Size {
 		return nil
 	}
 	size := int(min(f.h.Size, max(memoryGrowth*int64(have+n), firstMemory)))
+	recycles := c.recycles()
+	if recycles {
+		size = receivedSize(size)
+	}
 	if !c.s.h.memory.received.Grants(int(c.s.arriving.Load()), size) {
-		size = int(min(f.h.Size, 2*int64(have+n)))
+		size, recycles = int(min(f.h.Size, 2*int64(have+n))), false
 	}
 	if err := c.charge(size); err != nil {
 		return err
 	}
-	var r *received
-	if c.s.route.plain.gone.Load() {
-		r = newReceived(size)
+	f.makeRoom(size, recycles)
+	return nil
+}
+
+// makeRoom gives the payload, of which some may have come, memory of size bytes.
+func (f *frameState) makeRoom(size int, recycled bool) {
+	before := f.memory
+	f.memory = nil
+	if recycled {
+		f.memory = newReceived(size)
 	}
-	if r != nil {
-		f.data = append((*r.memory)[:0], f.data...)
-		f.memory.release() // of what came until now
-		f.memory = r
+	if f.memory != nil {
+		f.data = append((*f.memory.memory)[:0], f.data...)
 	} else {
 		f.data = append(make([]byte, 0, size), f.data...)
 	}
-	return nil
+	before.release()
 }
+
+// recycles reports whether the endpoint releases messages.
+func (c *conn) recycles() bool { return c.s.route.plain.gone.Load() }
 
 // directRoom returns where the rest of the payload may be read to, past every buffer, or
 // nil if that is not worth it.
@@ -224,9 +243,6 @@ func (f *frameState) came(have int) (whole bool, err error) {
 func (c *conn) whole() (Message, error) {
 	f := &c.frames
 	m := Message{Type: MessageType(f.h.Opcode()), Data: f.data, received: f.memory}
-	if m.received == nil && len(m.Data) >= leastReceived {
-		m.received = &c.s.route.plain
-	}
 	f.endFrame()
 	return c.finished(m)
 }
@@ -239,6 +255,9 @@ func (c *conn) finished(m Message) (_ Message, err error) {
 		m.Data, err = ws.Inflate(deflated.Data, j.Limit, m.Type == MessageText,
 			func(size int) error { return c.charge(held + size) })
 		deflated.Release()
+	}
+	if m.received == nil && len(m.Data) >= leastReceived {
+		m.received = &c.s.route.plain
 	}
 	c.charge(0) // it is the endpoint's now
 	c.frames.began = 0

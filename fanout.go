@@ -133,7 +133,9 @@ func (f *fanout) offer(s *Socket, m *membership, lastResort bool) (write bool, e
 	}
 	shared := f.plain
 	if s.deflates(f.m) {
-		f.deflate.Do(func() { f.deflated = f.share(ws.Deflate(f.m.Data), true) })
+		f.deflate.Do(func() {
+			ws.Deflate(f.m.Data, func(p []byte) { f.deflated = f.share(p, true) })
+		})
 		shared = f.deflated
 	}
 	write, err = s.out.offer(&outgoing{shared: shared, member: m}, lastResort)

@@ -58,9 +58,9 @@ type Message struct {
 }
 
 // Release gives the memory of a received message back, so that another one can arrive in
-// it: for endpoints that take many messages of more than 16 KiB, where making and
-// collecting memory costs more than everything else. Nobody has to; what is not released
-// is left to the garbage collector.
+// it: for endpoints that take many messages of half a kilobyte to a megabyte, where making
+// and collecting memory costs a good part of everything, and of large ones most. Nobody has
+// to; what is not released is left to the garbage collector.
 //
 // After it nothing may use Data, not a part of it, and no copy of the Message: send first,
 // and not in a goroutine that may still be at it. It does nothing for other messages, and

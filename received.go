@@ -1,11 +1,12 @@
 package gateway
 
 import (
+	"math/bits"
 	"sync"
 	"sync/atomic"
 )
 
-// A received is the memory that one large message arrived in, until it is released. The
+// A received is the memory that one message arrived in, until it is released. The
 // memory is recycled then: making it anew, and collecting it, is most of what an echo of
 // 64 KiB costs. There is a new received for each message, so a second release, or one of a
 // copy, does nothing to the message that has the memory by then.
@@ -17,31 +18,37 @@ type received struct {
 	gone   atomic.Bool // released; of a route: its endpoint releases
 }
 
-// receivedSizes are those of the memory that is recycled, in bytes.
-var (
-	receivedSizes = [...]int{32 << 10, 64 << 10, 256 << 10, 1 << 20}
-	receivedPools [len(receivedSizes)]sync.Pool // of *[]byte
+// Memory that is recycled has a power of two of bytes. Smaller messages cost next to
+// nothing, and larger ones are few.
+const (
+	leastReceived = 512
+	mostReceived  = 1 << 20
 )
 
-// leastReceived is from how many bytes on memory is recycled: what is smaller comes as a
-// whole and in one read, mostly.
-const leastReceived = 16 << 10
+var receivedPools [12]sync.Pool // of *[]byte, by receivedClass
 
-// newReceived returns memory of at least size bytes, or nil where that is not recycled.
+// receivedClass is the place of the pool whose memory has room for size bytes.
+func receivedClass(size int) int { return bits.Len(uint((size - 1) / leastReceived)) }
+
+// receivedSize is how much memory newReceived returns for size bytes, or size where it
+// returns none.
+func receivedSize(size int) int {
+	if size < leastReceived || size > mostReceived {
+		return size
+	}
+	return leastReceived << receivedClass(size)
+}
+
+// newReceived returns memory for size bytes, or nil where that is not recycled.
 func newReceived(size int) *received {
-	if size < leastReceived {
+	if size < leastReceived || size > mostReceived {
 		return nil
 	}
-	for i, n := range receivedSizes {
-		if size <= n {
-			if p, ok := receivedPools[i].Get().(*[]byte); ok {
-				return &received{memory: p}
-			}
-			b := make([]byte, n)
-			return &received{memory: &b}
-		}
+	if p, ok := receivedPools[receivedClass(size)].Get().(*[]byte); ok {
+		return &received{memory: p}
 	}
-	return nil
+	b := make([]byte, receivedSize(size))
+	return &received{memory: &b}
 }
 
 // release gives the memory back, once.
@@ -49,9 +56,5 @@ func (r *received) release() {
 	if r == nil || r.gone.Swap(true) || r.memory == nil {
 		return
 	}
-	for i, n := range receivedSizes {
-		if len(*r.memory) == n {
-			receivedPools[i].Put(r.memory)
-		}
-	}
+	receivedPools[receivedClass(len(*r.memory))].Put(r.memory)
 }

@@ -26,7 +26,7 @@ func TestRelease(t *testing.T) {
 	p := dialTCP(t, serveTCP(t, gw, false))
 	p.upgrade("/")
 	for i, size := range []int{10, 20_000, 70_000, 20_000, 300_000, 1 << 20, 1<<20 + 1, 70_000,
-		16 << 10} {
+		16 << 10, 511, 512, 513, 1 << 10, 1000, 5000, 600, 10, 600} {
 		text := strings.Repeat(fmt.Sprint(i), size)[:size]
 		go p.conn.Write(masked(0x81, text))
 		p.want(0x81, text)

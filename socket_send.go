@@ -37,11 +37,12 @@ func dataByte(t MessageType, deflated bool) byte {
 }
 
 // encode turns a checked message into a frame for this socket.
-func (s *Socket) encode(m Message) *frameq.Frame {
-	if s.deflates(m) {
-		return frameq.New(dataByte(m.Type, true), ws.Deflate(m.Data), m.Key)
+func (s *Socket) encode(m Message) (f *frameq.Frame) {
+	if !s.deflates(m) {
+		return frameq.New(dataByte(m.Type, false), m.Data, m.Key)
 	}
-	return frameq.New(dataByte(m.Type, false), m.Data, m.Key)
+	ws.Deflate(m.Data, func(p []byte) { f = frameq.New(dataByte(m.Type, true), p, m.Key) })
+	return f
 }
 
 // checkSize refuses a message that is larger than the route's SendLimit.

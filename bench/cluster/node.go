@@ -28,6 +28,9 @@ type node struct {
 	ids    chan string
 	conns  []io.Closer
 	got    atomic.Int64 // bytes that clients have read
+
+	want    atomic.Int64  // of got, for await
+	arrived chan struct{} // they may be there
 }
 
 const everyone = "everyone"
@@ -45,13 +48,13 @@ func (b *bench) node(connect ...natsgo.Option) (*node, error) {
 	if err != nil {
 		return nil, err
 	}
-	n := &node{engine: engine, ids: make(chan string, 1)}
+	n := &node{engine: engine, ids: make(chan string, 1), arrived: make(chan struct{}, 1)}
 	return n, n.serve(engine)
 }
 
 // alone starts a gateway without a cluster.
 func alone() (*node, error) {
-	n := &node{ids: make(chan string, 1)}
+	n := &node{ids: make(chan string, 1), arrived: make(chan struct{}, 1)}
 	return n, n.serve(nil)
 }
 
@@ -134,7 +137,12 @@ func (n *node) open() (id string, err error) {
 // openInMemory opens a socket without a connection of the system.
 func (n *node) openInMemory() (id string, err error) {
 	c, err := inmem.Open(n.Handler, func(p []byte) (int, error) {
-		n.got.Add(int64(len(p)))
+		if n.got.Add(int64(len(p))) >= n.want.Load() {
+			select {
+			case n.arrived <- struct{}{}:
+			default:
+			}
+		}
 		return len(p), nil
 	})
 	if err != nil {

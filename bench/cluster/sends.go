@@ -206,10 +206,11 @@ func (b *bench) local() error {
 // frameHead is what stands before a payload of more than 125 bytes.
 const frameHead = 4
 
-// await waits until the clients have so many bytes.
+// await waits until the clients in memory have so many bytes.
 func (n *node) await(bytes int) {
+	n.want.Store(int64(bytes))
 	for n.got.Load() < int64(bytes) {
-		time.Sleep(50 * time.Microsecond)
+		<-n.arrived
 	}
 }
 

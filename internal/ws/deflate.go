@@ -5,7 +5,6 @@ import (
 	"compress/flate"
 	"errors"
 	"io"
-	"strings"
 	"sync"
 )
 
@@ -31,15 +30,16 @@ var deflaters = sync.Pool{New: func() any {
 }}
 
 // Deflate compresses a message's payload as RFC 7692, section 7.2.1 wants it: flushed,
-// and without the four bytes that every flush ends with.
-func Deflate(p []byte) []byte {
+// and without the four bytes that every flush ends with. The result is good until use
+// returns.
+func Deflate(p []byte, use func(deflated []byte)) {
 	d := deflaters.Get().(*deflater)
 	defer deflaters.Put(d)
 	d.out.Reset()
 	d.w.Reset(&d.out)
 	d.w.Write(p) // to memory: cannot fail
 	d.w.Flush()
-	return bytes.Clone(bytes.TrimSuffix(d.out.Bytes(), []byte{0, 0, 0xff, 0xff}))
+	use(bytes.TrimSuffix(d.out.Bytes(), []byte{0, 0, 0xff, 0xff}))
 }
 
 // inflateTail is what the sender of a payload left out (RFC 7692, section 7.2.2), and
@@ -55,10 +55,40 @@ const (
 
 var errLastBlocks = errors.New("too many of its blocks say that they are the last one")
 
+// A source is what an inflater reads: a payload, and what its sender left out.
+type source struct {
+	payload []byte
+	tail    string
+}
+
+func (s *source) Read(p []byte) (n int, err error) {
+	if len(s.payload) == 0 && s.tail == "" {
+		return 0, io.EOF
+	}
+	n = copy(p, s.payload)
+	s.payload = s.payload[n:]
+	m := copy(p[n:], s.tail)
+	s.tail = s.tail[m:]
+	return n + m, nil
+}
+
+// ReadByte makes it what package flate reads without a buffer between.
+func (s *source) ReadByte() (b byte, err error) {
+	switch {
+	case len(s.payload) > 0:
+		b, s.payload = s.payload[0], s.payload[1:]
+	case s.tail != "":
+		b, s.tail = s.tail[0], s.tail[1:]
+	default:
+		err = io.EOF
+	}
+	return b, err
+}
+
 // An inflater is a decompressor with its input and output.
 type inflater struct {
 	r      io.ReadCloser // a flate.Resetter too
-	in     bytes.Reader
+	in     source
 	left   int64 // bytes that may come out, negative for any number
 	last   int   // blocks that may still say they are the last one
 	behind bool  // a block was the last, and nothing has come out of what follows
@@ -72,14 +102,14 @@ var inflaters = sync.Pool{New: func() any {
 
 // Inflate returns what a deflated payload becomes, or a *Violation: ErrTooLarge if that
 // has more than limit bytes, and then no more than that was inflated; a negative limit is
-// none. Bytes behind the last block that are not a block are ignored. It may append to the
-// payload. held is that of [Gather].
+// none. Bytes behind the last block that are not a block are ignored. held is that of
+// [Gather].
 func Inflate(payload []byte, limit int64, text bool, held func(size int) error) ([]byte, error) {
 	i := inflaters.Get().(*inflater)
 	defer inflaters.Put(i)
 	i.last = lastBlocks + len(payload)/bytesPerLastBlock
-	i.in.Reset(append(payload, inflateTail...))
-	defer i.in.Reset(nil)
+	i.in = source{payload, inflateTail}
+	defer func() { i.in = source{} }()
 	i.r.(flate.Resetter).Reset(&i.in, nil) // cannot fail
 	i.left, i.behind = limit, false
 	out, err := Gather(i, text, held)
@@ -108,26 +138,18 @@ func (i *inflater) Read(p []byte) (int, error) {
 }
 
 // emptyLast are the two forms of a last block with nothing in it.
-var emptyLast = [...]string{"\x03\x00", "\x01\x00\x00\xff\xff"}
+var emptyLast = [...][]byte{{0x03, 0x00}, {0x01, 0x00, 0x00, 0xff, 0xff}}
 
 // more reports whether something follows a last block. It skips what is empty itself,
 // which would cost as much as one with content.
 func (i *inflater) more() bool {
-	var next [5]byte
-	for i.in.Len() > len(inflateTail) {
-		n, _ := i.in.ReadAt(next[:], i.in.Size()-int64(i.in.Len()))
-		skip := 0
+	for before := -1; before != len(i.in.payload); {
+		before = len(i.in.payload)
 		for _, block := range emptyLast {
-			if strings.HasPrefix(string(next[:n]), block) && i.in.Len() >= len(block)+len(inflateTail) {
-				skip = len(block)
-			}
+			i.in.payload = bytes.TrimPrefix(i.in.payload, block)
 		}
-		if skip == 0 {
-			return true
-		}
-		i.in.Seek(int64(skip), io.SeekCurrent) // within it: cannot fail
 	}
-	return false
+	return len(i.in.payload) > 0
 }
 
 // readBlocks reads on where a block that says it is the last one is followed by
