@@ -1,9 +1,13 @@
 package gateway_test
 
 import (
+	"context"
+	"fmt"
+	"log/slog"
 	"net"
 	"runtime"
 	"slices"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -77,6 +81,44 @@ func endIsLookedFor(t *testing.T, last []byte) (seen bool) {
 				t.Error("the socket is looked at again only with its timeouts")
 			}
 			runtime.Gosched()
+		}
+	}
+}
+
+// A frame that has come whole is late no more, also where its last part was taken inside
+// the read, which goes on waiting.
+func TestFrameInTwoPartsIsNotLateOnceItIsWhole(t *testing.T) {
+	for name, frame := range map[string][]byte{
+		"message": masked(0x81, "in two parts"), "empty message": masked(0x82, ""),
+		"long message": masked(0x82, strings.Repeat("x", 1000)), "ping": masked(0x89, "in two parts"),
+		"pong":             masked(0x8a, "in two parts"),
+		"deflated message": masked(0xc1, deflated("in two parts")),
+		"fragments":        slices.Concat(masked(0x01, "in two "), masked(0x80, "parts")),
+		"ping in between": slices.Concat(masked(0x01, "in two "), masked(0x89, ""),
+			masked(0x80, "parts")),
+	} {
+		for _, at := range []int{1, 3, len(frame) / 2, len(frame) - 1} {
+			t.Run(fmt.Sprintf("%s, %d bytes", name, at), func(t *testing.T) {
+				t.Parallel()
+				gw, r := gateway.New(&gateway.Options{Compression: true,
+					Logger: slog.New(slog.DiscardHandler),
+					Limits: gateway.Limits{PingInterval: -1, MessageTimeout: time.Minute,
+						MessagesPerSecond: -1}}), &recorder{}
+				gw.Handle("/", r)
+				p := dialTCP(t, serveTCP(t, gw, false))
+				p.upgrade("/", "Sec-WebSocket-Extensions: permessage-deflate", "")
+				eventually(t, "the socket", func() bool { return r.count() == 1 })
+				s := r.socket()
+				p.write(frame[:at])
+				eventually(t, "the first part", func() bool { return gateway.Arriving(s).Load() != 0 })
+				p.write(frame[at:])
+				eventually(t, "the rest", func() bool { return gateway.Arriving(s).Load() == 0 })
+				gateway.SweepAt(s, time.Hour)
+				if err := s.Context().Err(); err != nil {
+					t.Errorf("the socket is closed an hour after a whole frame: %v",
+						context.Cause(s.Context()))
+				}
+			})
 		}
 	}
 }
