@@ -101,6 +101,16 @@ func Sweep(h *Handler) {
 // SweepAt is one look of the sweeper at a socket, at a time since the gateway's start.
 func SweepAt(s *Socket, now time.Duration) { s.sweep(int64(now)) }
 
+// SweepHangs makes it seem as if a sweep were under way, or ends that.
+func SweepHangs(h *Handler, hangs bool) {
+	sw := &h.sweeper
+	sw.mu.Lock()
+	defer sw.mu.Unlock()
+	if sw.sweeping = hangs; !hangs {
+		sw.setLocked(0, 0)
+	}
+}
+
 // Arriving is when the message began that is arriving, and Said when the latest came or
 // went, in nanoseconds since the gateway's start.
 func Arriving(s *Socket) *atomic.Int64 { return &s.msgStart }

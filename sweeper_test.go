@@ -103,3 +103,21 @@ func sweepBeside(t *testing.T, s *gateway.Socket, now time.Duration, mark *atomi
 	}
 	return taken
 }
+
+// While one sweep hangs no other begins, and when it is over the sweeping goes on.
+func TestOneSweepAtATime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		gw := withLimits(gateway.Limits{IdleTimeout: time.Minute, PingInterval: -1})
+		s, _ := open(t, gw, &recorder{})
+		gateway.SweepHangs(gw, true)
+		time.Sleep(time.Hour)
+		if s.Context().Err() != nil {
+			t.Error("a socket was swept while another sweep was under way")
+		}
+		gateway.SweepHangs(gw, false)
+		synctest.Wait()
+		if s.Context().Err() == nil {
+			t.Error("a socket that is idle for an hour is open after the sweep")
+		}
+	})
+}
