@@ -253,7 +253,8 @@ func (c *conn) finished(m Message) (_ Message, err error) {
 		deflated, held := m, int(c.s.arriving.Load())
 		m = Message{Type: m.Type}
 		m.Data, err = ws.Inflate(deflated.Data, j.Limit, m.Type == MessageText,
-			func(size int) error { return c.charge(held + size) })
+			func(size int) error { return c.charge(held + size) },
+			func(size int) []byte { return c.inflatedMemory(&m, size) })
 		deflated.Release()
 	}
 	if m.received == nil && len(m.Data) >= leastReceived {
@@ -271,6 +272,17 @@ func (c *conn) arrived() {
 		f.began = 0
 		c.s.msgStart.Store(0)
 	}
+}
+
+// inflatedMemory returns where a message that was inflated goes.
+func (c *conn) inflatedMemory(m *Message, size int) []byte {
+	if c.recycles() {
+		m.received = newReceived(size)
+	}
+	if m.received == nil {
+		return make([]byte, 0, size)
+	}
+	return (*m.received.memory)[:0]
 }
 
 // takeControl takes a control frame, or reports false if it has not all come. A ping is

@@ -85,7 +85,8 @@ func (c *conn) assemble() (m Message, err error) {
 	t, r, err := lib.ws.Reader(context.Background())
 	if err == nil {
 		m.Type = MessageType(t)
-		m.Data, err = ws.Gather(available{lib, r}, m.Type == MessageText && !f.judge.Deflated(), c.charge)
+		m.Data, err = ws.Gather(available{lib, r}, m.Type == MessageText && !f.judge.Deflated(), c.charge,
+			nil)
 	}
 	if err != nil {
 		c.charge(0)

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"log/slog"
 	"strings"
 	"testing"
 
@@ -14,7 +15,10 @@ import (
 // otherwise, or dropped by the gateway.
 func TestRelease(t *testing.T) {
 	var before gateway.Message // of another socket's event; released long ago
-	gw := withLimits(gateway.Limits{ReadLimit: 2 << 20, SendLimit: 2 << 20, QueueBytes: 8 << 20})
+	gw := gateway.New(&gateway.Options{
+		Compression: true, Logger: slog.New(slog.DiscardHandler),
+		Limits: gateway.Limits{ReadLimit: 2 << 20, SendLimit: 2 << 20, QueueBytes: 8 << 20},
+	})
 	gw.Handle("/", gateway.Callbacks{
 		OnData: func(ctx context.Context, s *gateway.Socket, m gateway.Message) error {
 			defer m.Release()
@@ -23,13 +27,19 @@ func TestRelease(t *testing.T) {
 			return s.Send(ctx, m)
 		},
 	})
-	p := dialTCP(t, serveTCP(t, gw, false))
-	p.upgrade("/")
+	srv := serveTCP(t, gw, false)
+	plain, compressed := dialTCP(t, srv), dialTCP(t, srv)
+	plain.upgrade("/")
+	compressed.upgrade("/", wantDeflate, "")
 	for i, size := range []int{10, 20_000, 70_000, 20_000, 300_000, 1 << 20, 1<<20 + 1, 70_000,
 		16 << 10, 511, 512, 513, 1 << 10, 1000, 5000, 600, 10, 600} {
 		text := strings.Repeat(fmt.Sprint(i), size)[:size]
-		go p.conn.Write(masked(0x81, text))
-		p.want(0x81, text)
+		go plain.conn.Write(masked(0x81, text))
+		plain.want(0x81, text)
+		go compressed.conn.Write(masked(0xc1, deflated(text)))
+		if first, got := compressed.read(); inflated(first, got) != text {
+			t.Errorf("%d deflated bytes become %.20q of %d", size, inflated(first, got), len(got))
+		}
 	}
 }
 

@@ -102,8 +102,16 @@ func (b *bench) three(sockets int) (nodes []*node, err error) {
 }
 
 func (n *node) openMany(sockets int) (ids []string, err error) {
-	for range sockets {
-		id, err := n.open()
+	return repeat(sockets, n.open)
+}
+
+func (n *node) openManyInMemory(sockets int) (ids []string, err error) {
+	return repeat(sockets, n.openInMemory)
+}
+
+func repeat(times int, open func() (string, error)) (ids []string, err error) {
+	for range times {
+		id, err := open()
 		if err != nil {
 			return ids, err
 		}

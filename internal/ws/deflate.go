@@ -102,9 +102,10 @@ var inflaters = sync.Pool{New: func() any {
 
 // Inflate returns what a deflated payload becomes, or a *Violation: ErrTooLarge if that
 // has more than limit bytes, and then no more than that was inflated; a negative limit is
-// none. Bytes behind the last block that are not a block are ignored. held is that of
-// [Gather].
-func Inflate(payload []byte, limit int64, text bool, held func(size int) error) ([]byte, error) {
+// none. Bytes behind the last block that are not a block are ignored. held and memory
+// are those of [Gather].
+func Inflate(payload []byte, limit int64, text bool, held func(size int) error,
+	memory func(size int) []byte) ([]byte, error) {
 	i := inflaters.Get().(*inflater)
 	defer inflaters.Put(i)
 	i.last = lastBlocks + len(payload)/bytesPerLastBlock
@@ -112,7 +113,7 @@ func Inflate(payload []byte, limit int64, text bool, held func(size int) error) 
 	defer func() { i.in = source{} }()
 	i.r.(flate.Resetter).Reset(&i.in, nil) // cannot fail
 	i.left, i.behind = limit, false
-	out, err := Gather(i, text, held)
+	out, err := Gather(i, text, held, memory)
 	var corrupt flate.CorruptInputError
 	switch {
 	case errors.As(err, &corrupt), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, errLastBlocks):

@@ -212,7 +212,7 @@ func TestDeflateRoundTrip(t *testing.T) {
 		}
 		n := int64(len(p))
 		for limit, ok := range map[int64]bool{-1: true, n: true, n + 1: true, n - 1: n == 0} {
-			got, err := Inflate(deflated(p), limit, false, nil)
+			got, err := Inflate(deflated(p), limit, false, nil, nil)
 			if ok != (err == nil) || ok && !bytes.Equal(got, p) || !ok && err != error(ErrTooLarge) {
 				t.Fatalf("%d bytes with limit %d: %d bytes, %v", n, limit, len(got), err)
 			}
@@ -220,7 +220,7 @@ func TestDeflateRoundTrip(t *testing.T) {
 	}
 	bomb := deflated(make([]byte, 8<<20))
 	most := 0
-	_, err := Inflate(bomb, 1<<20, false, func(size int) error { most = max(most, size); return nil })
+	_, err := Inflate(bomb, 1<<20, false, func(size int) error { most = max(most, size); return nil }, nil)
 	if err != error(ErrTooLarge) || most > 4<<20 {
 		t.Errorf("a bomb: %v, and %d bytes were held, want a few times the limit", err, most)
 	}
@@ -231,7 +231,7 @@ func FuzzInflate(f *testing.F) {
 	f.Add([]byte("\x03\x00\x03\x00"), uint16(0))
 	f.Add([]byte{0, 1, 0, 0xfe, 0xff, 'x', 0}, uint16(1))
 	f.Fuzz(func(t *testing.T, b []byte, limit uint16) {
-		got, err := Inflate(b, int64(limit), false, nil)
+		got, err := Inflate(b, int64(limit), false, nil, nil)
 		if err == nil && len(got) > int(limit) {
 			t.Fatalf("%d bytes came out, the limit is %d", len(got), limit)
 		}

@@ -40,8 +40,10 @@ var scratchBufs = sync.Pool{New: func() any { return new([scratchSize]byte) }}
 // caller. Text is checked as it comes, so that a bad start fails early (RFC 6455,
 // section 8.1): the error is ErrBadUTF8 then. Where held is not nil it is told of
 // the size in bytes before more than a few kilobytes are held, and its error ends
-// reading.
-func Gather(r io.Reader, text bool, held func(size int) error) ([]byte, error) {
+// reading. Where memory is not nil it returns an empty slice with room for a result of a few
+// kilobytes.
+func Gather(r io.Reader, text bool, held func(size int) error, memory func(size int) []byte) (
+	[]byte, error) {
 	scratch := scratchBufs.Get().(*[scratchSize]byte)
 	defer scratchBufs.Put(scratch)
 	buf, n, valid := scratch[:], 0, 0
@@ -66,8 +68,11 @@ func Gather(r io.Reader, text bool, held func(size int) error) ([]byte, error) {
 			break
 		}
 	}
-	if n <= scratchSize {
+	if n > scratchSize {
+		return buf[:n:n], nil
+	}
+	if memory == nil {
 		return append(make([]byte, 0, n), buf[:n]...), nil
 	}
-	return buf[:n:n], nil
+	return append(memory(n), buf[:n]...), nil
 }

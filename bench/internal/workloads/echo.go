@@ -30,6 +30,9 @@ func mixed(sockets, talkers int, e load.Echo) func(context.Context, *trial) (Sam
 			return nil, err
 		}
 		defer load.CutAll(conns)
+		if err := t.rest(ctx, len(conns)); err != nil {
+			return nil, err
+		}
 		traffic, err := load.StartEcho(ctx, conns[:t.scale.of(talkers)], e)
 		if err != nil {
 			return nil, err

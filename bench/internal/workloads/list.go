@@ -82,7 +82,8 @@ var compared = []*Workload{
 			Sizes: []int{64, 64, 64, 64, 1 << 10}, Window: 1, Interval: 50 * time.Millisecond,
 		}),
 		Config: flood,
-		Note:   "paced; latency counts from the time at which a message was due",
+		Note: "paced, when the others have been silent for some seconds; latency counts from the " +
+			"time at which a message was due",
 	},
 	{
 		Key: "broadcast", Title: "50 broadcasts of 128 B to 2,000 sockets", Unit: "delivery", Metric: CPU,
