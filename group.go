@@ -134,7 +134,7 @@ func (g Group) Members(ctx context.Context) iter.Seq2[Member, error] {
 		}
 		for _, m := range g.members() {
 			s := m.socket.Load()
-			if s == nil || g.excepts(s.id) {
+			if s == nil || g.excepts(s) {
 				continue
 			}
 			if !yield(s.member(), nil) {
@@ -163,7 +163,7 @@ func (g Group) CloseWith(ctx context.Context, code int, reason string) (int, err
 func (g Group) closeHere(code int, reason string) (n int) {
 	for _, m := range g.members() {
 		s := m.socket.Load()
-		if s != nil && !g.excepts(s.id) &&
+		if s != nil && !g.excepts(s) &&
 			s.close(Closed{Cause: CauseOperation, Code: code, Reason: reason}) {
 			n++
 		}
@@ -212,9 +212,10 @@ func (g Group) members() []*membership {
 	return g.h.groups.members(g.name)
 }
 
-func (g Group) excepts(id string) bool {
+// excepts takes the socket, for reading its id costs a cache line.
+func (g Group) excepts(s *Socket) bool {
 	if g.exclude != nil {
-		return g.exclude[id]
+		return g.exclude[s.id]
 	}
-	return len(g.except) > 0 && slices.Contains(g.except, id)
+	return len(g.except) > 0 && slices.Contains(g.except, s.id)
 }
