@@ -3,6 +3,7 @@ package gateway
 import (
 	"fmt"
 	"reflect"
+	"runtime"
 	"sync/atomic"
 	"time"
 
@@ -93,21 +94,48 @@ func Match(h *Handler, escaped string) (text string, values []string, err *Error
 // Sweep is one look of the sweeper at every socket.
 func Sweep(h *Handler) {
 	now := h.since(time.Now())
-	for s := range h.hub.all() {
-		s.sweep(now)
-	}
+	sweepAlone(h, func() {
+		for s := range h.hub.all() {
+			s.sweep(now)
+		}
+	})
 }
 
 // SweepAt is one look of the sweeper at a socket, at a time since the gateway's start.
-func SweepAt(s *Socket, now time.Duration) { s.sweep(int64(now)) }
+func SweepAt(s *Socket, now time.Duration) { sweepAlone(s.h, func() { s.sweep(int64(now)) }) }
+
+// sweepAlone does it in the sweeper's place, which never sweeps twice at a time.
+func sweepAlone(h *Handler, fn func()) {
+	for !takeSweeps(h) {
+		runtime.Gosched()
+	}
+	fn()
+	SweepHangs(h, false)
+}
+
+func takeSweeps(h *Handler) bool {
+	h.sweeper.mu.Lock()
+	defer h.sweeper.mu.Unlock()
+	free := !h.sweeper.sweeping
+	h.sweeper.sweeping = true
+	return free
+}
 
 // SweepHangs makes it seem as if a sweep were under way, or ends that.
 func SweepHangs(h *Handler, hangs bool) {
 	sw := &h.sweeper
 	sw.mu.Lock()
 	defer sw.mu.Unlock()
-	if sw.sweeping = hangs; !hangs {
-		sw.setLocked(0, 0)
+	sw.sweeping = hangs
+	now := h.since(time.Now())
+	due, ok := sw.nextLocked()
+	switch {
+	case hangs:
+	case ok:
+		sw.hurryLocked(now, due)
+		sw.setLocked(now, due) // it may have fired meanwhile
+	case sw.armed:
+		sw.setLocked(now, now)
 	}
 }
 
