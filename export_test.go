@@ -5,6 +5,8 @@ import (
 	"crypto/tls"
 	"fmt"
 	"reflect"
+	"runtime"
+	"sync/atomic"
 	"time"
 	"unsafe"
 
@@ -95,9 +97,67 @@ func Match(h *Handler, escaped string) (text string, values []string, err *Error
 // Sweep is one look of the sweeper at every socket.
 func Sweep(h *Handler) {
 	now := h.since(time.Now())
-	for s := range h.hub.all() {
-		s.sweep(now)
+	sweepAlone(h, func() {
+		for s := range h.hub.all() {
+			s.sweep(now)
+		}
+	})
+}
+
+// SweepAt is one look of the sweeper at a socket, at a time since the gateway's start.
+func SweepAt(s *Socket, now time.Duration) { sweepAlone(s.h, func() { s.sweep(int64(now)) }) }
+
+// sweepAlone does it in the sweeper's place, which never sweeps twice at a time.
+func sweepAlone(h *Handler, fn func()) {
+	for !takeSweeps(h) {
+		runtime.Gosched()
 	}
+	fn()
+	SweepHangs(h, false)
+}
+
+func takeSweeps(h *Handler) bool {
+	h.sweeper.mu.Lock()
+	defer h.sweeper.mu.Unlock()
+	free := !h.sweeper.sweeping
+	h.sweeper.sweeping = true
+	return free
+}
+
+// SweepHangs makes it seem as if a sweep were under way, or ends that.
+func SweepHangs(h *Handler, hangs bool) {
+	sw := &h.sweeper
+	sw.mu.Lock()
+	defer sw.mu.Unlock()
+	sw.sweeping = hangs
+	now := h.since(time.Now())
+	due, ok := sw.nextLocked()
+	switch {
+	case hangs:
+	case ok:
+		sw.hurryLocked(now, due)
+		sw.setLocked(now, due) // it may have fired meanwhile
+	case sw.armed:
+		sw.setLocked(now, now)
+	}
+}
+
+// Arriving is when the message began that is arriving, and Said when the latest came or
+// went, in nanoseconds since the gateway's start.
+func Arriving(s *Socket) *atomic.Int64 { return &s.msgStart }
+func Said(s *Socket) *atomic.Int64     { return &s.lastMsg }
+
+// ServedInside reports whether messages of the socket may be served inside the read.
+func ServedInside(s *Socket) bool { return s.conn.raw != nil && s.conn.raw.Stays() }
+
+// Doubted returns how many sockets are to be looked at again because their last read may
+// have left something, and whether that is soon: a moment from now, and the timer is set.
+func Doubted(h *Handler) (n int, soon bool) {
+	sw := &h.sweeper
+	sw.mu.Lock()
+	defer sw.mu.Unlock()
+	set := sw.sweeping || sw.armed && sw.due <= sw.lookDue
+	return len(sw.doubts), set && sw.lookDue <= h.since(time.Now())+int64(slowTalker)
 }
 
 // Rest sends to rest who has been silent for long enough, as the sweeper does.
