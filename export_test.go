@@ -1,11 +1,14 @@
 package gateway
 
 import (
+	"bytes"
+	"crypto/tls"
 	"fmt"
 	"reflect"
 	"runtime"
 	"sync/atomic"
 	"time"
+	"unsafe"
 
 	"github.com/wsgateway/gateway/internal/pattern"
 	"github.com/wsgateway/gateway/internal/rawio"
@@ -157,12 +160,46 @@ func Doubted(h *Handler) (n int, soon bool) {
 	return len(sw.doubts), set && sw.lookDue <= h.since(time.Now())+int64(slowTalker)
 }
 
+// Rest sends to rest who has been silent for long enough, as the sweeper does.
+func Rest(h *Handler) {
+	now := h.since(time.Now())
+	for s := range h.hub.all() {
+		s.doze(now)
+	}
+}
+
 // Flushing reports whether a worker of the flusher runs that writes to descriptors.
 func Flushing(h *Handler) bool {
 	h.flusher.quick.mu.Lock()
 	defer h.flusher.quick.mu.Unlock()
 	return h.flusher.quick.workers > 0
 }
+
+// Wake ends a read that waits, as a sweeper does that wants the reader to go to rest.
+func Wake(s *Socket) { s.conn.wake() }
+
+// Heard reports whether somebody reads in the reader's place.
+func Heard(s *Socket) bool { return s.bare.Load() == heard }
+
+// TLSBuffers is the capacity of the buffers that TLS reads into for a socket at rest, and how
+// many there are. It takes the reader's place, and reports false where there is a reader.
+func TLSBuffers(s *Socket) (n, buffers int, rested bool) {
+	if !s.stir() {
+		return 0, 0, false
+	}
+	defer func() { go s.loop() }()
+	t := s.conn.nc.(*tls.Conn)
+	for _, offset := range tlsBuffers {
+		n += (*bytes.Buffer)(unsafe.Add(unsafe.Pointer(t), offset)).Cap()
+	}
+	return n, len(tlsBuffers), true
+}
+
+// Unread reports whether the kernel has something of the socket's client.
+func Unread(s *Socket) bool { return s.conn.fd.More() }
+
+// CanRest reports whether the socket's connection can be waited for without a reader.
+func CanRest(s *Socket) bool { return s.conn.fd.Valid() }
 
 // QueueCap returns how many frames the socket's queue has room for.
 func QueueCap(s *Socket) int {

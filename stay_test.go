@@ -86,23 +86,25 @@ func TestCutWhileTheEndpointRuns(t *testing.T) {
 			return nil
 		},
 	} {
-		t.Run(name, func(t *testing.T) {
-			gw, in, out, closed := blocked(gateway.Limits{CloseTimeout: 50 * time.Millisecond})
-			p := dialTCP(t, serveTCP(t, gw, false))
-			p.upgrade("/")
-			p.write(masked(0x81, "first"))
-			<-in
-			if err := stop(gw); err != nil {
-				t.Errorf("%s: %v", name, err)
-			}
-			if _, err := io.Copy(io.Discard, p.br); err != nil {
-				if ne, ok := err.(net.Error); ok && ne.Timeout() {
-					t.Error("the client still has its connection, want it to be cut")
+		for kind, secure := range map[string]bool{"TCP": false, "TLS": true} {
+			t.Run(name+", "+kind, func(t *testing.T) {
+				gw, in, out, closed := blocked(gateway.Limits{CloseTimeout: 50 * time.Millisecond})
+				p := dialTCP(t, serveTCP(t, gw, secure))
+				p.upgrade("/")
+				p.write(masked(0x81, "first"))
+				<-in
+				if err := stop(gw); err != nil {
+					t.Errorf("%s: %v", name, err)
 				}
-			}
-			close(out)
-			<-closed
-		})
+				if _, err := io.Copy(io.Discard, p.br); err != nil {
+					if ne, ok := err.(net.Error); ok && ne.Timeout() {
+						t.Error("the client still has its connection, want it to be cut")
+					}
+				}
+				close(out)
+				<-closed
+			})
+		}
 	}
 }
 

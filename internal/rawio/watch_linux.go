@@ -46,8 +46,9 @@ func (w *Watcher) Close() { w.file.Close() }
 var errClosed = errors.New("rawio: closed")
 
 // Watch has s woken by Run, once, when there is something to be read from the connection,
-// or it has ended; s may also be woken for nothing. Nobody reads meanwhile. It fails where
-// the system refuses.
+// or it has ended; s may also be woken for nothing. Nobody reads meanwhile. Where s was woken
+// by somebody else, and sleeps again, two calls may be under way. It fails where the system
+// refuses.
 func (w *Watcher) Watch(c *Conn, s Sleeper) error {
 	err := errClosed
 	c.rc.Control(func(fd uintptr) {
@@ -65,6 +66,9 @@ func arm(epoll, fd int) error {
 	err := syscall.EpollCtl(epoll, syscall.EPOLL_CTL_MOD, fd, &ev)
 	if err == syscall.ENOENT {
 		err = syscall.EpollCtl(epoll, syscall.EPOLL_CTL_ADD, fd, &ev)
+	}
+	if err == syscall.EEXIST { // another has added it meanwhile, see Watch
+		err = syscall.EpollCtl(epoll, syscall.EPOLL_CTL_MOD, fd, &ev)
 	}
 	return err
 }
