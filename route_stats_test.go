@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"maps"
-	"net"
 	"runtime"
 	"slices"
 	"strings"
@@ -163,7 +162,6 @@ func TestStatsOfWhatWaitsOnTCP(t *testing.T) {
 	r := &recorder{}
 	gw.Handle("/x", r)
 	p := dialTCP(t, serveTCP(t, gw, false))
-	p.conn.(*net.TCPConn).SetReadBuffer(64 << 10)
 	p.upgrade("/x")
 	until := func(what string, ok func(gateway.Stats) bool) {
 		t.Helper()
