@@ -46,6 +46,7 @@ type reading struct {
 	in     []byte        // received and not taken yet
 	at     time.Time     // when the latest bytes came
 	inside bool          // the bytes are served inside the read that brought them
+	early  bool          // the socket may rest now
 	err    error         // what ended reading
 
 	frames frameState // conn_frames.go

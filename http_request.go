@@ -2,7 +2,6 @@ package gateway
 
 import (
 	"net/http"
-	"net/netip"
 	"strings"
 	"sync"
 	"unique"
@@ -18,8 +17,7 @@ type request struct {
 	ends   [3]uint32             // in text: of the first, second and third of these
 	exempt bool                  // from Options.MaxSocketsPerAddr
 	common unique.Handle[string] // the fields that many clients send alike; zero: none
-	addr   netip.Addr
-	path   []string // values of the pattern's parameters
+	path   []string              // values of the pattern's parameters
 }
 
 func newRequest(r *http.Request, c *forwarded.Client, path []string, subprotocol string) request {
@@ -34,7 +32,7 @@ func newRequest(r *http.Request, c *forwarded.Client, path []string, subprotocol
 	b = append(b, subprotocol...)
 	q := request{
 		text: string(b), ends: [3]uint32{uint32(uri), uint32(fields), uint32(remote)},
-		common: common, addr: c.Addr, exempt: c.Exempt, path: path,
+		common: common, exempt: c.Exempt, path: path,
 	}
 	for i, v := range q.path { // a part of the server's copy of the URI would keep all of that
 		if at := strings.Index(q.uri(), v); at >= 0 {

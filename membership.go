@@ -9,10 +9,15 @@ import (
 	"github.com/wsgateway/gateway/internal/lockorder"
 )
 
-// A membership is one socket's place in one group.
+// A membership is one socket's place in one group, or among everyone.
 type membership struct {
-	name   string
 	socket atomic.Pointer[Socket] // nil once the socket has left; cleared under its outbox's lock
+}
+
+// A joined is the membership in a group with a name.
+type joined struct {
+	membership
+	name string
 }
 
 // end ends the membership: nothing more is queued for the socket through it.
@@ -84,7 +89,7 @@ func (gs *groups) shard(name string) *groupShard {
 }
 
 // add reports whether the group is a new one.
-func (gs *groups) add(m *membership) (first bool) {
+func (gs *groups) add(m *joined) (first bool) {
 	sh := gs.shard(m.name)
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
@@ -96,7 +101,7 @@ func (gs *groups) add(m *membership) (first bool) {
 		g = new(group)
 		sh.byName[m.name] = g
 	}
-	g.add(m)
+	g.add(&m.membership)
 	return first
 }
 
@@ -180,7 +185,7 @@ func (s *Socket) enter(name string) (first bool, err error) {
 	if most := s.h.opts.MaxGroupsPerSocket; most >= 0 && len(s.groups) >= most {
 		return false, invalidf("the socket is in %d groups, the limit", len(s.groups))
 	}
-	m := &membership{name: name}
+	m := &joined{name: name}
 	m.socket.Store(s)
 	s.groups = append(s.groups, m)
 	s.route.stats.memberships.Add(1)
@@ -191,7 +196,7 @@ func (s *Socket) enter(name string) (first bool, err error) {
 
 // memberLocked returns the index of the group in s.groups, or -1.
 func (s *Socket) memberLocked(name string) int {
-	return slices.IndexFunc(s.groups, func(m *membership) bool { return m.name == name })
+	return slices.IndexFunc(s.groups, func(m *joined) bool { return m.name == name })
 }
 
 // leave ends the membership before any other join or leave of the socket goes on.
@@ -253,7 +258,7 @@ func (s *Socket) leaveAllLocked() (over []string) {
 	return over
 }
 
-func groupNames(memberships []*membership) []string {
+func groupNames(memberships []*joined) []string {
 	var names []string
 	for _, m := range memberships {
 		names = append(names, m.name)

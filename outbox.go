@@ -272,6 +272,16 @@ func (o *outbox) close(payload []byte, send, discard bool) bool {
 	return o.acquireLocked()
 }
 
+// rest gives up what needs memory while nothing waits.
+func (o *outbox) rest() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.queue.Rest()
+	if !o.timed {
+		o.timer = nil
+	}
+}
+
 // finish ends all writing and waits for the writer, if there is one; the connection is
 // closed.
 func (o *outbox) finish() {
@@ -287,6 +297,7 @@ func (o *outbox) finish() {
 	o.dropControlLocked()
 	o.tidyLocked()
 	o.stopTimerLocked()
+	o.queue.Rest()
 }
 
 // drained waits until the close frame and everything before it is written, or writing is

@@ -30,6 +30,7 @@ const (
 	restsAtOnce      = 32               // readers that are sent to rest before a pause
 	restPause        = time.Millisecond // or those who talk would wait for all of them
 	restsPerSweep    = 2048             // the others have to wait for the next sweep
+	manyReaders      = 256              // with more, a socket rests when it has said its first thing
 )
 
 // errRest is what a reader's wait returns when its socket may go to rest.
@@ -88,6 +89,22 @@ func (s *Socket) silentLong(silence time.Duration) bool {
 	return after > 0 && silence >= after
 }
 
+// restsEarly reports, when the client has said its first thing, whether the socket is to
+// rest at once. Most clients say one thing when they have connected, and are silent then.
+// The runtime keeps what it needs of each goroutine that ran when most did, 480 bytes; so
+// where thousands connect at a time, few of them have one at the same time.
+func (s *Socket) restsEarly() bool {
+	if s.spoke || !s.conn.frames.idle() {
+		return false
+	}
+	s.spoke = true
+	if s.conn.raw == nil || s.h.opts.RestAfter <= 0 {
+		return false
+	}
+	open, _ := s.h.hub.count()
+	return int64(open)-s.h.rester.count.Load() > manyReaders
+}
+
 // rest sends the socket to rest, for its reader, who has to end when rest reports true:
 // somebody else is the reader then, or will be.
 func (s *Socket) rest() bool {
@@ -104,6 +121,7 @@ func (s *Socket) rest() bool {
 	s.out.forgetTimer()
 	c.freeTLS()
 	c.endReading()
+	s.out.rest()
 	s.rested = true
 	s.h.rester.count.Add(1)
 	s.resting.Store(true)

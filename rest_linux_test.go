@@ -151,6 +151,37 @@ func restAndWake(t *testing.T, over uint16) {
 	rests(1) // Shutdown, in serveTCP, closes one that rests
 }
 
+// Where very many sockets have a goroutine, one that has said its first thing rests at
+// once; and only once, for a client that says a second thing soon is one that talks.
+func TestRestAfterTheFirstWord(t *testing.T) {
+	const many, more = 300, 256 // as many keep their goroutines
+	gw, srv := resting(t, time.Hour, 0, echo())
+	var peers []*rawPeer
+	for range many {
+		p := restDial(t, srv, 0)
+		peers = append(peers, p)
+	}
+	say := func(i int, text string) {
+		peers[i].write(masked(0x81, text))
+		peers[i].want(0x81, text)
+	}
+	for i := range peers {
+		say(i, "first")
+	}
+	eventually(t, "the rest of those above the bound",
+		func() bool { return gw.Stats().Resting == many-more })
+	for i := range peers {
+		say(i, "second")
+	}
+	eventually(t, "that those who talk are awake", func() bool { return gw.Stats().Resting == 0 })
+	for i := range peers {
+		say(i, "third")
+	}
+	if n := gw.Stats().Resting; n != 0 {
+		t.Errorf("Stats().Resting = %d among sockets that talk, want 0", n)
+	}
+}
+
 func TestRestOff(t *testing.T) {
 	gw, srv := resting(t, -1, 0, echo())
 	restDial(t, srv, 0)

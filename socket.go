@@ -16,14 +16,21 @@ import (
 // goroutine.
 type Socket struct {
 	// The fields that every send touches are next to each other: with many sockets none of
-	// them is in the processor's caches, and each cache line costs.
+	// them is in the processor's caches, and each cache line costs. They are immutable, where
+	// nothing else is said.
 	h         *Handler
 	route     *boundRoute
 	traffic   *traffic
 	traced    tracers // who follows the socket; has its own lock
+	nextFlush *Socket // guarded by crew.mu
 	deflate   bool    // permessage-deflate was agreed on
 	charged   bool    // req counts in the pool
-	nextFlush *Socket // guarded by crew.mu; all others here are immutable
+	lost      bool    // the connection has ended, nothing can be written; of the reader
+	rested    bool    // it has been at rest; of the reader
+	spoke     bool    // the client has said something; of the reader
+	forgotten bool    // the registry does not know it any more; guarded by mu
+	expired   bool    // what admitted it has run out, and it is about to close; guarded by mu
+	events    uint32  // counts those behind which nothing had come; of the reader
 	out       outbox  // has its own lock
 	conn      conn    // mostly owned by the reader
 
@@ -34,11 +41,7 @@ type Socket struct {
 
 	ctx socketContext // of open and data events
 
-	// Owned by the reader, the goroutine of run.
-	lim    limiter
-	lost   bool   // the connection has ended; nothing can be written
-	rested bool   // it has been at rest
-	events uint32 // counts those behind which nothing had come
+	lim limiter // owned by the reader
 
 	own *ownEndpoint // what PerSocket made; owned by the endpoint's calls
 
@@ -62,12 +65,10 @@ type Socket struct {
 
 	all membership // of everyone
 
-	mu        lockorder.Mutex[rankSocket]
-	last      latest  // guarded by mu, like all that follows
-	over      *ending // once closing has begun
-	groups    []*membership
-	forgotten bool // the registry does not know it any more
-	expired   bool // what admitted it has run out, and it is about to close
+	mu     lockorder.Mutex[rankSocket]
+	last   latest  // guarded by mu, like all that follows
+	over   *ending // once closing has begun
+	groups []*joined
 }
 
 // A latest is the latest event before the socket closes, in few bytes.

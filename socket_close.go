@@ -4,6 +4,7 @@ import (
 	"errors"
 	"time"
 
+	"github.com/wsgateway/gateway/internal/forwarded"
 	"github.com/wsgateway/gateway/internal/ws"
 )
 
@@ -229,7 +230,7 @@ func (s *Socket) forget() {
 	s.h.sweeper.remove(s)
 	s.h.hub.remove(s)
 	s.freeRequest()
-	s.h.hub.release(s.req.addr, s.req.exempt)
+	s.h.hub.release(forwarded.AddrOf(s.req.remote()), s.req.exempt)
 }
 
 // deliverClose gives the endpoint its last event. The context is alive: it ends with that

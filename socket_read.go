@@ -46,9 +46,17 @@ func (s *Socket) loop() {
 	if c.reading == nil { // it was at rest
 		c.beginReading()
 	}
-	silent := time.Duration(0)
+	silent, came := time.Duration(0), false
 	for silent < slowTalker {
 		err := s.serveHere()
+		if err == nil && (c.early || came && s.restsEarly()) {
+			c.early, came = false, false
+			if s.rest() {
+				followed = true
+				return
+			}
+			continue // something may have come
+		}
 		before := c.at
 		if err == nil {
 			err = c.wait()
@@ -64,7 +72,7 @@ func (s *Socket) loop() {
 			s.ended(err)
 			return
 		}
-		silent = c.at.Sub(before)
+		silent, came = c.at.Sub(before), true
 		if silent >= slowTalker {
 			err = s.serveHere()
 		}
@@ -75,7 +83,7 @@ func (s *Socket) loop() {
 	}
 	followed = true
 	// Who has said one thing after a long silence will be silent again.
-	if !s.silentLong(silent) || !s.rest() {
+	if !s.silentLong(silent) && !s.restsEarly() || !s.rest() {
 		go s.loop()
 	}
 }
@@ -160,6 +168,10 @@ func (s *Socket) rests() bool {
 		return false
 	}
 	c.in = nil
+	if s.restsEarly() {
+		c.early = true
+		return false
+	}
 	if s.unsure.CompareAndSwap(false, true) {
 		s.h.sweeper.doubt(s)
 	}

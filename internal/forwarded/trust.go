@@ -81,11 +81,16 @@ type Client struct {
 
 // Peer returns the client that is the peer itself.
 func Peer(remote, host string, secure bool) Client {
-	c := Client{Remote: remote, Host: host, Secure: secure}
-	if ap, err := netip.ParseAddrPort(remote); err == nil {
-		c.Addr = clean(ap.Addr())
+	return Client{Addr: AddrOf(remote), Remote: remote, Host: host, Secure: secure}
+}
+
+// AddrOf returns the Addr of the client with that Remote.
+func AddrOf(remote string) netip.Addr {
+	ap, err := netip.ParseAddrPort(remote)
+	if err != nil {
+		return netip.Addr{}
 	}
-	return c
+	return clean(ap.Addr())
 }
 
 // Client returns who sent a request that came from the peer, whose connection is a

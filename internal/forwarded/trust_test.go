@@ -209,8 +209,9 @@ func FuzzForwarded(f *testing.F) {
 	f.Fuzz(func(t *testing.T, sent string) {
 		h := http.Header{"Forwarded": {sent + ", for=9.9.9.9"}}
 		c := trust.Client(forwarded.Peer("10.0.0.1:99", "h", false), false, h)
-		if c.Remote != "9.9.9.9:0" && (c.Remote != "10.0.0.1:99" || c.Exempt) {
-			t.Errorf("behind %q the client is %s", sent, describe(c))
+		if c.Remote != "9.9.9.9:0" && (c.Remote != "10.0.0.1:99" || c.Exempt) ||
+			c.Addr != forwarded.AddrOf(c.Remote) {
+			t.Errorf("behind %q the client is %s with the address %s", sent, describe(c), c.Addr)
 		}
 	})
 }

@@ -17,6 +17,11 @@ const chunkGrowth = 4 // how much larger the next chunk is than a full one
 type Queue struct {
 	Budget *budget.Budget // told of what is held beyond the Allowance; nil for none
 
+	*line // nil: nothing waits, and nothing has since Rest
+}
+
+// A line is what a Queue needs once something has waited.
+type line struct {
 	frames []*Frame
 	head   int // of frames: what is before it is written
 	off    int // bytes of the first frame that are written
@@ -30,33 +35,74 @@ type Queue struct {
 	few    [4]*Frame
 }
 
+var (
+	lines = sync.Pool{New: func() any { return new(line) }}
+	none  line // of queues that have none; never changed
+)
+
+// get returns the queue's line, to be read.
+func (q *Queue) get() *line {
+	if q.line == nil {
+		return &none
+	}
+	return q.line
+}
+
+// begin sees to it that there is a line.
+func (q *Queue) begin() {
+	if q.line == nil {
+		q.line = lines.Get().(*line)
+	}
+}
+
+// Rest gives up what an empty queue needs no memory for, until something waits again.
+func (q *Queue) Rest() {
+	if q.line == nil || !q.Empty() {
+		return
+	}
+	q.Settle()
+	*q.line = line{}
+	lines.Put(q.line)
+	q.line = nil
+}
+
 // Empty reports whether nothing waits.
-func (q *Queue) Empty() bool { return q.head == len(q.frames) }
+func (q *Queue) Empty() bool { return q.line == nil || q.head == len(q.frames) }
 
 // Size returns the bytes that wait, headers included.
-func (q *Queue) Size() int { return q.size }
+func (q *Queue) Size() int { return q.get().size }
 
 // Count returns the messages that wait.
-func (q *Queue) Count() int { return q.count }
+func (q *Queue) Count() int { return q.get().count }
 
 // Held returns about how many bytes of memory the queue holds for itself.
-func (q *Queue) Held() int { return q.own }
+func (q *Queue) Held() int { return q.get().own }
 
 // Counted returns how many bytes the budget counts for this queue. Those of a shared
 // frame are counted for each queue that holds it, though the budget has them once.
-func (q *Queue) Counted() int { return q.told + q.held }
+func (q *Queue) Counted() int {
+	l := q.get()
+	return l.told + l.held
+}
 
 // Cap returns how many frames the queue has room for as it is.
-func (q *Queue) Cap() int { return cap(q.frames) }
+func (q *Queue) Cap() int { return cap(q.get().frames) }
 
 // First returns the first frame, and how many bytes of it are written. There is one.
 func (q *Queue) First() (f *Frame, off int) { return q.frames[q.head], q.off }
 
 // Waiting returns the frames that are not written, the first perhaps in part.
-func (q *Queue) Waiting() []*Frame { return q.frames[q.head:] }
+func (q *Queue) Waiting() []*Frame {
+	l := q.get()
+	return l.frames[l.head:]
+}
 
 // Take tells that the writer has the first n frames in hand.
-func (q *Queue) Take(n int) { q.taken = n }
+func (q *Queue) Take(n int) {
+	if q.line != nil {
+		q.taken = n
+	}
+}
 
 // untouched returns the index of the first frame that the writer has not begun.
 func (q *Queue) untouched() int {
@@ -68,6 +114,7 @@ func (q *Queue) untouched() int {
 
 // Push appends a frame and takes it over. With join it may become part of the last one.
 func (q *Queue) Push(f *Frame, join bool) {
+	q.begin()
 	q.size += len(f.B)
 	q.count += f.messages
 	if join {
@@ -80,6 +127,7 @@ func (q *Queue) Push(f *Frame, join bool) {
 
 // PushShared appends a message that others have too.
 func (q *Queue) PushShared(s *Shared) {
+	q.begin()
 	f := &s.plain
 	if q.holds(s, q.common) {
 		f = s.hold()
@@ -154,6 +202,9 @@ func counted(own int) int {
 // chunk returns the last frame if its buffer can be shared and the writer has not begun
 // it, or nil.
 func (q *Queue) chunk() *Frame {
+	if q.Empty() {
+		return nil
+	}
 	last := len(q.frames) - 1
 	if last < q.untouched() || !q.frames[last].joins() {
 		return nil
@@ -202,6 +253,7 @@ func (q *Queue) Write(first byte, payload []byte) bool {
 
 // Unshift puts a frame of which off bytes are written before all others.
 func (q *Queue) Unshift(f *Frame, off int) {
+	q.begin()
 	if q.frames == nil {
 		q.frames = q.few[:0]
 	}
@@ -240,8 +292,8 @@ func (q *Queue) forget(f *Frame) {
 // Settle ends a write: the writer has nothing in hand, and what many frames needed is
 // given up when none waits.
 func (q *Queue) Settle() {
-	q.taken = 0
-	if q.Empty() {
+	q.Take(0)
+	if q.Empty() && q.line != nil {
 		q.moveTo(q.few[:0])
 	}
 }
@@ -256,6 +308,5 @@ func (q *Queue) Clear(lost func(f *Frame, off int)) {
 		q.forget(f)
 		lost(f, off)
 	}
-	q.moveTo(nil)
-	q.taken = 0
+	q.Settle()
 }

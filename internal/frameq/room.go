@@ -89,6 +89,7 @@ type Room struct {
 // and then as many as have to, in the order. But for the budget, frames leave only in the
 // last resort: what is short may be what others hold.
 func (q *Queue) Room(w *Want, lim Limits, order Order, lastResort bool) (r Room, b Bound) {
+	q.begin()
 	if q.roomy(w, lim) {
 		return Room{older: -1}, None
 	}
@@ -136,7 +137,8 @@ func (q *Queue) roomy(w *Want, lim Limits) bool {
 
 // Takes reports whether the budget grants a frame of n bytes in addition to all that waits.
 func (q *Queue) Takes(n int) bool {
-	return q.Budget.Grants(q.Counted(), counted(q.own+bufferFor(n)+frameOverhead)+q.held)
+	l := q.get()
+	return q.Budget.Grants(q.Counted(), counted(l.own+bufferFor(n)+frameOverhead)+l.held)
 }
 
 // Reserve counts a frame of n bytes that is being made, so that nobody else is granted what
@@ -207,6 +209,9 @@ func (q *Queue) remove(i int) (f *Frame, moved int) {
 // DropUntouched removes every frame that the writer has not begun, the last one first,
 // and calls lost with each.
 func (q *Queue) DropUntouched(lost func(f *Frame)) {
+	if q.Empty() {
+		return
+	}
 	for keep := q.untouched(); keep < len(q.frames); {
 		last := len(q.frames) - 1
 		f := q.frames[last]
