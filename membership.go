@@ -29,7 +29,8 @@ func (m *membership) end(s *Socket) {
 
 // A group is a set of memberships. Who sends to it works on the slice as it was,
 // without a lock and without a copy: members are only appended, those that left
-// stay behind, empty, until half of the slice is empty and a new one is made.
+// stay behind, empty, until a fifth of the slice is empty and a new one is made: among
+// everyone, each keeps its ended socket from being collected until then.
 type group struct {
 	mu   lockorder.Mutex[rankGroup]
 	list []*membership
@@ -48,7 +49,7 @@ func (g *group) left() int {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.live--
-	if len(g.list) >= 2*g.live+8 || g.live == 0 {
+	if len(g.list) > g.live+g.live/4+1 || g.live == 0 {
 		list := make([]*membership, 0, g.live+g.live/4)
 		for _, m := range g.list {
 			if m.socket.Load() != nil {
