@@ -212,7 +212,7 @@ func (s *Socket) listenLong(r *rareState) {
 	for room := s.listenRoom(); room != nil && s.bare.Load() == heard; room = s.listenRoom() {
 		n, err := readSome(s.conn.nc, room)
 		s.overheard(n, err)
-		if err != nil {
+		if err != nil && !s.conn.woken(err) { // who wakes it may have meant the reader of before
 			return
 		}
 	}

@@ -354,3 +354,31 @@ func TestThrottledMessagesOverTCP(t *testing.T) {
 		})
 	}
 }
+
+// A sweeper that wanted the reader to go to rest, and is late, does not end the listening while
+// the endpoint runs.
+func TestListeningGoesOnWhenWoken(t *testing.T) {
+	r := &recorder{on: func(ctx context.Context, _ *gateway.Socket, ev gateway.Event) error {
+		if ev.Type == gateway.EventData {
+			<-ctx.Done()
+		}
+		return nil
+	}}
+	gw := withLimits(gateway.Limits{PingInterval: -1, WriteTimeout: time.Second})
+	gw.Handle("/", r)
+	p := dialTCP(t, serveTCP(t, gw, true))
+	p.upgrade("/")
+	p.write(masked(0x81, "work"))
+	until := time.Now().Add(20 * time.Second)
+	for gw.Stats().MessagesIn == 0 || !gateway.Heard(r.socket()) {
+		if time.Now().After(until) {
+			t.Fatal("nobody listens while the endpoint runs")
+		}
+		time.Sleep(time.Millisecond)
+	}
+	for range 3 {
+		gateway.Wake(r.socket())
+	}
+	p.write(masked(0x88, "\x03\xe8bye"))
+	p.wantClose(1000, "bye") // the endpoint would never return
+}

@@ -25,10 +25,10 @@ const (
 // A conn is the connection of a socket: received bytes come in here, and what is sent
 // goes out.
 type conn struct {
-	s      *Socket
-	nc     net.Conn    // what was taken over; immutable, like raw
-	raw    *rawio.Conn // reads and writes without blocking; nil where nc cannot
-	ownRaw rawio.Conn  // what raw points to
+	s   *Socket
+	nc  net.Conn    // what was taken over; immutable, like raw and fd
+	raw *rawio.Conn // reads and writes without blocking; nil where nc cannot
+	fd  rawio.Conn  // the descriptor: nc's own, or the one right under its TLS; not valid: none
 
 	*reading // of the reader; nil where there is none
 
@@ -75,7 +75,7 @@ func (c *conn) endReading() {
 	c.freeBuf()
 	r := c.reading
 	c.reading = nil
-	*r = reading{read: r.read}
+	*r = reading{read: r.read, small: r.small}
 	readings.Put(r)
 }
 
@@ -83,8 +83,10 @@ func (c *conn) endReading() {
 // came with the upgrade request. With alone, nobody else can have got hold of nc.
 func (c *conn) init(s *Socket, nc net.Conn, alone bool, early []byte, deflate bool) {
 	c.s, c.nc = s, nc
-	if c.ownRaw.Init(nc, alone) {
-		c.raw = &c.ownRaw
+	if c.fd.Init(nc, alone) {
+		c.raw = &c.fd
+	} else if t, secure := nc.(*tls.Conn); secure {
+		c.fd.Init(t.NetConn(), false)
 	}
 	s.deflate = deflate
 	c.beginReading()
@@ -322,7 +324,7 @@ func (c *conn) cut(reset bool) {
 	if first && reset {
 		c.linger()
 	}
-	if first || c.raw != nil {
+	if first || c.fd.Valid() { // abort leaves it to us, for its number must not be used anew before
 		c.outermost().Close()
 	}
 }
@@ -332,17 +334,17 @@ func (c *conn) cut(reset bool) {
 // what is left.
 func (c *conn) abort(reset bool) {
 	first := !c.cutting.Swap(true)
+	if first && reset {
+		c.linger() // first: once the connection is ended, the reader may close it
+	}
 	if c.tcp() != c.nc { // whose Close may wait to tell the client
 		c.endBelow()
 	}
 	if !first {
 		return
 	}
-	if reset {
-		c.linger()
-	}
-	if c.raw != nil {
-		c.raw.Shutdown()
+	if c.fd.Valid() {
+		c.fd.Shutdown()
 		c.wake()
 		return
 	}

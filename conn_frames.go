@@ -261,8 +261,17 @@ func (c *conn) finished(m Message) (_ Message, err error) {
 		m.received = &c.s.route.plain
 	}
 	c.charge(0) // it is the endpoint's now
-	c.frames.began = 0
+	c.arrived()
 	return m, err
+}
+
+// arrived notes that what was waited for has come as a whole. The sweeper must hear of it
+// here and not only when a read returns: one that has it served inside goes on waiting.
+func (c *conn) arrived() {
+	if f := &c.frames; f.began != 0 {
+		f.began = 0
+		c.s.msgStart.Store(0)
+	}
 }
 
 // inflatedMemory returns where a message that was inflated goes.
@@ -292,6 +301,9 @@ func (c *conn) takeControl() (ok bool, err error) {
 	}
 	op := f.h.Opcode()
 	f.endFrame()
+	if !f.judge.InMessage() {
+		c.arrived()
+	}
 	switch op {
 	case ws.OpPing:
 		c.s.out.pong(p)

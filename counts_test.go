@@ -20,6 +20,9 @@ func TestStatsOfNamesWithoutEnd(t *testing.T) {
 		n := 0
 		gw := gateway.New(&gateway.Options{Logger: slog.New(slog.DiscardHandler), MaxSocketsPerAddr: -1,
 			Authorize: func(r *http.Request) (*gateway.Admission, error) {
+				if r.PathValue("kind") == "long" { // too long to be kept
+					return nil, &gateway.Error{Type: strings.Repeat("long ", 30), Message: "no", Status: 403}
+				}
 				if n++; r.PathValue("kind") == "refused" {
 					return nil, &gateway.Error{Type: fmt.Sprintf("type %d", n), Message: "no", Status: 403}
 				}
@@ -30,6 +33,7 @@ func TestStatsOfNamesWithoutEnd(t *testing.T) {
 				return &gateway.CloseError{Cause: gateway.Cause(fmt.Sprintf("cause %d", n))}
 			}}})
 		srv := serve(t, gw)
+		rawConn(t, srv).request(head("/x", "/long"))
 		for range 150 {
 			rawConn(t, srv).request(head("/x", "/refused"))
 			p := rawDial(t, srv, "/opened")
@@ -39,7 +43,12 @@ func TestStatsOfNamesWithoutEnd(t *testing.T) {
 		rawConn(t, srv).request(head("/x", "/no/route")) // the gateway's own always count
 		gw.Shutdown(t.Context())
 		st := gw.Stats()
-		if len(st.Refused) != 102 || st.Refused["other"] != 50 || st.Refused["type 1"] != 1 ||
+		for name := range st.Refused {
+			if len(name) > 100 {
+				t.Errorf("a type of %d bytes is kept", len(name))
+			}
+		}
+		if len(st.Refused) != 102 || st.Refused["other"] != 51 || st.Refused["type 1"] != 1 ||
 			st.Refused["no_route"] != 1 {
 			t.Errorf("%d types of refusals are counted, %d as other", len(st.Refused), st.Refused["other"])
 		}

@@ -128,7 +128,7 @@ func (g Group) memberPage(op Op) (Result, error) {
 	var r Result
 	page := pager{left: op.Limit}
 	add := func(part int, s *Socket) bool {
-		if g.excepts(s.id) {
+		if g.excepts(s) {
 			return true
 		}
 		m := s.member()

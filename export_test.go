@@ -1,9 +1,14 @@
 package gateway
 
 import (
+	"bytes"
+	"crypto/tls"
 	"fmt"
 	"reflect"
+	"runtime"
+	"sync/atomic"
 	"time"
+	"unsafe"
 
 	"github.com/wsgateway/gateway/internal/pattern"
 	"github.com/wsgateway/gateway/internal/rawio"
@@ -92,8 +97,74 @@ func Match(h *Handler, escaped string) (text string, values []string, err *Error
 // Sweep is one look of the sweeper at every socket.
 func Sweep(h *Handler) {
 	now := h.since(time.Now())
+	sweepAlone(h, func() {
+		for s := range h.hub.all() {
+			s.sweep(now)
+		}
+	})
+}
+
+// SweepAt is one look of the sweeper at a socket, at a time since the gateway's start.
+func SweepAt(s *Socket, now time.Duration) { sweepAlone(s.h, func() { s.sweep(int64(now)) }) }
+
+// sweepAlone does it in the sweeper's place, which never sweeps twice at a time.
+func sweepAlone(h *Handler, fn func()) {
+	for !takeSweeps(h) {
+		runtime.Gosched()
+	}
+	fn()
+	SweepHangs(h, false)
+}
+
+func takeSweeps(h *Handler) bool {
+	h.sweeper.mu.Lock()
+	defer h.sweeper.mu.Unlock()
+	free := !h.sweeper.sweeping
+	h.sweeper.sweeping = true
+	return free
+}
+
+// SweepHangs makes it seem as if a sweep were under way, or ends that.
+func SweepHangs(h *Handler, hangs bool) {
+	sw := &h.sweeper
+	sw.mu.Lock()
+	defer sw.mu.Unlock()
+	sw.sweeping = hangs
+	now := h.since(time.Now())
+	due, ok := sw.nextLocked()
+	switch {
+	case hangs:
+	case ok:
+		sw.hurryLocked(now, due)
+		sw.setLocked(now, due) // it may have fired meanwhile
+	case sw.armed:
+		sw.setLocked(now, now)
+	}
+}
+
+// Arriving is when the message began that is arriving, and Said when the latest came or
+// went, in nanoseconds since the gateway's start.
+func Arriving(s *Socket) *atomic.Int64 { return &s.msgStart }
+func Said(s *Socket) *atomic.Int64     { return &s.lastMsg }
+
+// ServedInside reports whether messages of the socket may be served inside the read.
+func ServedInside(s *Socket) bool { return s.conn.raw != nil && s.conn.raw.Stays() }
+
+// Doubted returns how many sockets are to be looked at again because their last read may
+// have left something, and whether that is soon: a moment from now, and the timer is set.
+func Doubted(h *Handler) (n int, soon bool) {
+	sw := &h.sweeper
+	sw.mu.Lock()
+	defer sw.mu.Unlock()
+	set := sw.sweeping || sw.armed && sw.due <= sw.lookDue
+	return len(sw.doubts), set && sw.lookDue <= h.since(time.Now())+int64(slowTalker)
+}
+
+// Rest sends to rest who has been silent for long enough, as the sweeper does.
+func Rest(h *Handler) {
+	now := h.since(time.Now())
 	for s := range h.hub.all() {
-		s.sweep(now)
+		s.doze(now)
 	}
 }
 
@@ -103,6 +174,32 @@ func Flushing(h *Handler) bool {
 	defer h.flusher.quick.mu.Unlock()
 	return h.flusher.quick.workers > 0
 }
+
+// Wake ends a read that waits, as a sweeper does that wants the reader to go to rest.
+func Wake(s *Socket) { s.conn.wake() }
+
+// Heard reports whether somebody reads in the reader's place.
+func Heard(s *Socket) bool { return s.bare.Load() == heard }
+
+// TLSBuffers is the capacity of the buffers that TLS reads into for a socket at rest, and how
+// many there are. It takes the reader's place, and reports false where there is a reader.
+func TLSBuffers(s *Socket) (n, buffers int, rested bool) {
+	if !s.stir() {
+		return 0, 0, false
+	}
+	defer func() { go s.loop() }()
+	t := s.conn.nc.(*tls.Conn)
+	for _, offset := range tlsBuffers {
+		n += (*bytes.Buffer)(unsafe.Add(unsafe.Pointer(t), offset)).Cap()
+	}
+	return n, len(tlsBuffers), true
+}
+
+// Unread reports whether the kernel has something of the socket's client.
+func Unread(s *Socket) bool { return s.conn.fd.More() }
+
+// CanRest reports whether the socket's connection can be waited for without a reader.
+func CanRest(s *Socket) bool { return s.conn.fd.Valid() }
 
 // QueueCap returns how many frames the socket's queue has room for.
 func QueueCap(s *Socket) int {

@@ -106,7 +106,7 @@ func (f *fanout) offerAll(
 	accepted := 0
 	for _, m := range members {
 		s := m.socket.Load()
-		if s == nil || f.g.excepts(s.id) {
+		if s == nil || f.g.excepts(s) {
 			continue
 		}
 		mine, err := f.offer(s, m, lastResort)

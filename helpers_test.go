@@ -74,25 +74,37 @@ func serveHandler(tb testing.TB, h http.Handler, gws ...*gateway.Handler) *gatew
 // serveTCP is serve over real TCP or TLS; it returns the server's address.
 func serveTCP(tb testing.TB, gw *gateway.Handler, tls bool) *httptest.Server {
 	tb.Helper()
-	srv := httptest.NewUnstartedServer(gw)
-	srv.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, 0)
-	if tls {
-		srv.StartTLS()
-	} else {
-		srv.Start()
-	}
+	srv, stop := startTCP(gw, tls)
 	tb.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
 		defer cancel()
 		if err := gw.Shutdown(ctx); err != nil {
 			tb.Errorf("Shutdown = %v, want nil", err)
 		}
-		srv.Close()
+		stop()
 		if left := gateway.Leftovers(gw); left != nil {
 			tb.Errorf("after Shutdown the gateway still holds %q, want nothing", left)
 		}
 	})
 	return srv
+}
+
+// startTCP starts a server. Without TLS it is one of net/http as programs have it, without
+// the hook of httptest's: messages are served inside the read only where no hook can have
+// got hold of the connection.
+func startTCP(h http.Handler, tls bool) (srv *httptest.Server, stop func()) {
+	srv = httptest.NewUnstartedServer(h)
+	srv.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, 0)
+	if tls {
+		srv.StartTLS()
+		return srv, srv.Close
+	}
+	var serving sync.WaitGroup
+	serving.Go(func() { srv.Config.Serve(srv.Listener) })
+	return srv, func() {
+		srv.Config.Close()
+		serving.Wait()
+	}
 }
 
 func echo() gateway.Endpoint {

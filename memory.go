@@ -211,17 +211,18 @@ func (c *conn) charge(size int) error {
 	if size <= frameq.Allowance {
 		size = 0
 	}
-	p := &c.s.h.memory.received
 	mine := int(c.s.arriving.Load())
+	if size == mine {
+		return nil // as with most messages: they came as a whole
+	}
+	p := &c.s.h.memory.received
 	if !p.Grants(mine, size) {
 		if err := c.waitToReceive(mine, size); err != nil {
 			return err
 		}
 	}
-	if size != mine {
-		p.Add(size - mine)
-		c.s.arriving.Store(int64(size))
-	}
+	p.Add(size - mine)
+	c.s.arriving.Store(int64(size))
 	return nil
 }
 

@@ -113,7 +113,8 @@ type Options struct {
 
 	// RestAfter is the silence after which a socket gives up its goroutine, which needs
 	// more memory than everything else of an idle socket; it gets another one when
-	// something comes. It concerns Linux, and connections without TLS in this process.
+	// something comes. It concerns Linux, and connections over TCP or a Unix socket, also
+	// under TLS; of those that the server wraps in a type of its own, each keeps its goroutine.
 	// With more than 256 sockets that have a goroutine, the others give theirs up as soon as
 	// their clients have said one thing, which may be all they say for long; after that, the
 	// silence counts. Zero means 5 seconds; a negative value keeps the goroutines.

@@ -75,6 +75,15 @@ func (o *outbox) stopTimerLocked() {
 	}
 }
 
+// forgetTimer lets go of the timer if it does not run, for a socket that goes to rest.
+func (o *outbox) forgetTimer() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if !o.timed {
+		o.timer = nil
+	}
+}
+
 // uncork has everything written that was collected.
 func (o *outbox) uncork() {
 	o.mu.Lock()

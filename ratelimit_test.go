@@ -294,7 +294,7 @@ func TestVerySlowRates(t *testing.T) {
 			gw.Handle("/", r)
 			p := rawDial(t, serve(t, gw), "/")
 			p.write([]byte(strings.Repeat(string(masked(0x81, "x")), 10)))
-			time.Sleep(24 * time.Hour)
+			time.Sleep(time.Hour) // the next would be due after years
 			r.expect(t, "open", `data-text "x"`, `data-text "x"`)
 			p.conn.Close()
 			gw.CloseAll(context.Background())

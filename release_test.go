@@ -36,6 +36,9 @@ func TestRelease(t *testing.T) {
 		text := strings.Repeat(fmt.Sprint(i), size)[:size]
 		go plain.conn.Write(masked(0x81, text))
 		plain.want(0x81, text)
+		if size > 20_000 {
+			continue // what comes out of it is not recycled
+		}
 		go compressed.conn.Write(masked(0xc1, deflated(text)))
 		if first, got := compressed.read(); inflated(first, got) != text {
 			t.Errorf("%d deflated bytes become %.20q of %d", size, inflated(first, got), len(got))

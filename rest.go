@@ -14,7 +14,11 @@ import (
 // A socket that has been silent for Options.RestAfter goes to rest: its reader ends, and
 // with it the goroutine's stack, most of what an idle socket needs. One goroutine waits
 // for all that rest, and starts a reader again where something comes. On Linux, and for
-// connections with a descriptor.
+// connections with a descriptor of their own or right under TLS.
+//
+// TLS may have received more than it has given away, and the descriptor reports none of
+// that. So a socket rests only when a read that must not wait has brought nothing. Then all
+// that TLS holds is the beginning of a record, and the descriptor reports the rest of it.
 //
 // Who may start the next reader is decided by resting, which the last one sets when it
 // has let go of everything that a reader owns, and before its descriptor is watched:
@@ -74,8 +78,8 @@ func (r *rester) stop() {
 func (r *rester) forget(s *Socket) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.watcher != nil && s.conn.raw != nil {
-		r.watcher.Forget(s.conn.raw)
+	if r.watcher != nil {
+		r.watcher.Forget(&s.conn.fd)
 	}
 }
 
@@ -105,8 +109,8 @@ func (s *Socket) restsEarly() bool {
 // somebody else is the reader then, or will be.
 func (s *Socket) rest() bool {
 	c := &s.conn
-	if c.raw == nil || !c.frames.idle() || len(c.in) > 0 || c.ahead.buf != nil || c.err != nil ||
-		s.isClosing() {
+	if !c.fd.Valid() || !c.frames.idle() || len(c.in) > 0 || c.ahead.buf != nil || c.err != nil ||
+		s.isClosing() || !c.emptied() {
 		return false
 	}
 	s.beforeWait(true)
@@ -114,13 +118,15 @@ func (s *Socket) rest() bool {
 	if w == nil {
 		return false
 	}
+	s.out.forgetTimer()
+	c.freeTLS()
 	c.endReading()
 	s.out.rest()
 	s.rested = true
 	s.h.rester.count.Add(1)
 	s.resting.Store(true)
 	// From here on another reader may run.
-	err := w.Watch(c.raw, s)
+	err := w.Watch(&c.fd, s)
 	if errno := syscall.Errno(0); errors.As(err, &errno) {
 		s.h.rester.refused.Store(true)
 	}
@@ -129,6 +135,23 @@ func (s *Socket) rest() bool {
 		return false
 	}
 	return true
+}
+
+// emptied reports whether everything that has come was taken, but for what waits behind the
+// descriptor and for a part of a record. If not, it has been now: it is in c.in, or c.err says
+// why nothing comes any more.
+func (c *conn) emptied() bool {
+	if c.raw != nil {
+		return true // nothing is between us and the descriptor
+	}
+	c.wake() // so that the read does not wait
+	err := c.readSmall()
+	if c.woken(err) {
+		return true
+	}
+	c.nc.SetReadDeadline(time.Time{})
+	c.err = err
+	return false
 }
 
 // stir ends the rest of a socket, and reports whether the caller is to see to it that
@@ -153,7 +176,7 @@ func (s *Socket) Awake() {
 // it did anything.
 func (s *Socket) doze(now int64) bool {
 	reads := s.out.mode.Load() == modeQueue && !s.delays.Load() && s.msgStart.Load() == 0
-	if !reads || s.conn.raw == nil || s.resting.Load() || s.h.rester.refused.Load() ||
+	if !reads || !s.conn.fd.Valid() || s.resting.Load() || s.h.rester.refused.Load() ||
 		!s.silentLong(time.Duration(now-s.lastIn.Load())) {
 		return false
 	}

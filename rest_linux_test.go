@@ -2,11 +2,13 @@ package gateway_test
 
 import (
 	"context"
+	"crypto/tls"
 	"fmt"
 	"io"
 	"log/slog"
 	"maps"
 	"math/rand/v2"
+	"net"
 	"net/http/httptest"
 	"os"
 	"strconv"
@@ -17,8 +19,13 @@ import (
 	"github.com/wsgateway/gateway"
 )
 
+// overs are what sockets that rest may be connected over: a version of TLS, or 0 for none.
+var overs = map[string]uint16{
+	"TCP": 0, "TLS 1.2": tls.VersionTLS12, "TLS 1.3": tls.VersionTLS13,
+}
+
 // resting is a gateway whose sockets rest soon, with its server.
-func resting(t *testing.T, after time.Duration,
+func resting(t *testing.T, after time.Duration, over uint16,
 	ep gateway.Endpoint) (*gateway.Handler, *httptest.Server) {
 	t.Helper()
 	gw := gateway.New(&gateway.Options{
@@ -26,15 +33,56 @@ func resting(t *testing.T, after time.Duration,
 		Limits: gateway.Limits{MessagesPerSecond: -1, PingInterval: -1},
 	})
 	gw.Handle("/", ep)
-	return gw, serveTCP(t, gw, false)
+	return gw, serveTCP(t, gw, over != 0)
 }
 
 // restDial opens a socket.
-func restDial(t *testing.T, srv *httptest.Server) *rawPeer {
+func restDial(t *testing.T, srv *httptest.Server, over uint16) *rawPeer {
 	t.Helper()
-	p := dialTCP(t, srv)
+	p := dialOver(t, srv, over)
 	p.upgrade("/")
 	return p
+}
+
+// dialOver is dialTCP with this version of TLS.
+func dialOver(t *testing.T, srv *httptest.Server, over uint16) *rawPeer {
+	t.Helper()
+	if over == 0 {
+		return dialTCP(t, srv)
+	}
+	return secure(t, bareTCP(t, srv), &tls.Config{MinVersion: over, MaxVersion: over})
+}
+
+// bareTCP connects to a server, and does nothing more.
+func bareTCP(t *testing.T, srv *httptest.Server) net.Conn {
+	t.Helper()
+	conn, err := net.Dial("tcp", srv.Listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	conn.SetDeadline(time.Now().Add(30 * time.Second)) // so that a failure is not a hang
+	return conn
+}
+
+// secure makes a connection one under TLS.
+func secure(t *testing.T, under net.Conn, config *tls.Config) *rawPeer {
+	t.Helper()
+	config.InsecureSkipVerify = true
+	conn := tls.Client(under, config)
+	p := newRawPeer(t, conn)
+	if err := conn.Handshake(); err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+// rests waits until n sockets rest.
+func rests(t *testing.T, gw *gateway.Handler, n int) {
+	t.Helper()
+	eventually(t, fmt.Sprintf("Stats().Resting = %d", n), func() bool {
+		gateway.Rest(gw) // the sweeper would take its time
+		return gw.Stats().Resting == n
+	})
 }
 
 // eventually waits until ok says true; it is a guard against a hang and nothing else.
@@ -49,19 +97,21 @@ func eventually(t *testing.T, what string, ok func() bool) {
 }
 
 func TestRest(t *testing.T) {
+	for name, over := range overs {
+		t.Run(name, func(t *testing.T) { restAndWake(t, over) })
+	}
+}
+
+func restAndWake(t *testing.T, over uint16) {
 	r := &recorder{on: func(ctx context.Context, s *gateway.Socket, ev gateway.Event) error {
 		if ev.Type == gateway.EventData {
 			return s.Send(ctx, ev.Message)
 		}
 		return nil
 	}}
-	gw, srv := resting(t, 20*time.Millisecond, r)
-	rests := func(n int) {
-		t.Helper()
-		eventually(t, fmt.Sprintf("Stats().Resting = %d", n),
-			func() bool { return gw.Stats().Resting == n })
-	}
-	p := restDial(t, srv)
+	gw, srv := resting(t, 20*time.Millisecond, over, r)
+	rests := func(n int) { t.Helper(); rests(t, gw, n) }
+	p := restDial(t, srv, over)
 	for i := range 5 {
 		rests(1)
 		text := fmt.Sprint("after rest ", i)
@@ -80,19 +130,19 @@ func TestRest(t *testing.T) {
 	p.wantClose(1000, "operation")
 	rests(0)
 
-	p = restDial(t, srv)
+	p = restDial(t, srv, over)
 	rests(1)
 	p.write(masked(0x88, "\x03\xe8bye")) // wakes it
 	p.wantClose(1000, "bye")
 	rests(0)
 
-	p = restDial(t, srv)
+	p = restDial(t, srv, over)
 	rests(1)
 	p.conn.Close()
 	rests(0)
 	eventually(t, "the end of a client that is gone", func() bool { return gw.Stats().Open == 0 })
 
-	half := restDial(t, srv)
+	half := restDial(t, srv, over)
 	rests(1)
 	half.write(masked(0x81, "in two parts")[:5]) // is not at rest in the middle of a message
 	rests(0)
@@ -105,10 +155,10 @@ func TestRest(t *testing.T) {
 // once; and only once, for a client that says a second thing soon is one that talks.
 func TestRestAfterTheFirstWord(t *testing.T) {
 	const many, more = 300, 256 // as many keep their goroutines
-	gw, srv := resting(t, time.Hour, echo())
+	gw, srv := resting(t, time.Hour, 0, echo())
 	var peers []*rawPeer
 	for range many {
-		p := restDial(t, srv)
+		p := restDial(t, srv, 0)
 		peers = append(peers, p)
 	}
 	say := func(i int, text string) {
@@ -133,8 +183,8 @@ func TestRestAfterTheFirstWord(t *testing.T) {
 }
 
 func TestRestOff(t *testing.T) {
-	gw, srv := resting(t, -1, echo())
-	restDial(t, srv)
+	gw, srv := resting(t, -1, 0, echo())
+	restDial(t, srv, 0)
 	eventually(t, "the socket", func() bool { return gw.Stats().Open == 1 })
 	gateway.Sweep(gw)
 	if n := gw.Stats().Resting; n != 0 {
@@ -162,8 +212,17 @@ func soakSockets(t *testing.T) (sockets, rounds int) {
 // Sockets that rest and wake at random, beside cuts, closes, sends and broadcasts: every
 // message is answered, nobody is forgotten, and nobody ends but those who leave.
 func TestRestStress(t *testing.T) {
+	for _, name := range []string{"TCP", "TLS 1.3"} {
+		t.Run(name, func(t *testing.T) { restStress(t, overs[name]) })
+	}
+}
+
+func restStress(t *testing.T, over uint16) {
 	n, rounds := soakSockets(t)
-	gw, srv := resting(t, 3*time.Millisecond, echo())
+	if over != 0 {
+		n /= 4 // each has a handshake to do
+	}
+	gw, srv := resting(t, 3*time.Millisecond, over, echo())
 	stop := make(chan struct{})
 	var noise sync.WaitGroup
 	noise.Go(func() {
@@ -173,20 +232,20 @@ func TestRestStress(t *testing.T) {
 				return
 			case <-time.After(2 * time.Millisecond):
 				gw.All().Send(context.Background(), gateway.Binary([]byte{1}))
-				gateway.Sweep(gw)
+				gateway.Rest(gw) // and not Sweep: what that owns, the sweeper does
 			}
 		}
 	})
 	var clients sync.WaitGroup
 	for i := range n {
-		p := restDial(t, srv)
+		p := restDial(t, srv, over)
 		clients.Go(func() {
 			if err := talkAndRest(p, rounds, i); err != nil {
 				t.Errorf("client %d: %v", i, err)
 			}
 		})
 		if i%4 == 0 { // some are cut, some closed, at any moment
-			p := restDial(t, srv)
+			p := restDial(t, srv, over)
 			clients.Go(func() { leaveAtRandom(p, i%8 == 0) })
 		}
 	}

@@ -14,7 +14,7 @@ func restSwept(t *testing.T, l gateway.Limits) (*gateway.Handler, *gateway.Socke
 	r := &recorder{}
 	gw := gateway.New(&gateway.Options{RestAfter: 20 * time.Millisecond, Limits: l})
 	gw.Handle("/", r)
-	p := restDial(t, serveTCP(t, gw, false))
+	p := restDial(t, serveTCP(t, gw, false), 0)
 	eventually(t, "the socket", func() bool { return r.count() > 0 })
 	s := r.socket()
 	eventually(t, "a sweep that leaves it out",

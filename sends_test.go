@@ -230,7 +230,7 @@ func TestSendWait(t *testing.T) {
 			bubble(t, fmt.Sprint(policy, size), func(t *testing.T) {
 				gw := withLimits(gateway.Limits{OnQueueFull: policy})
 				s, p := open(t, gw, &recorder{})
-				n := 1000
+				n := 400 // more than have room
 				if size > 100_000 {
 					n = 20
 				}

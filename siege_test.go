@@ -57,7 +57,7 @@ func (l smallListener) Accept() (net.Conn, error) {
 func newSiege(t *testing.T) *siege {
 	g := &siege{t: t, n: 200, goods: 30, lasts: 1500 * time.Millisecond}
 	if raceEnabled { // everything takes longer then
-		g.n, g.goods, g.lasts = 120, 20, 1100*time.Millisecond
+		g.n, g.goods, g.lasts = 100, 20, 600*time.Millisecond
 	}
 	g.opts = gateway.Options{MaxQueuedBytes: 16 << 20, MaxReceivingBytes: 4 << 20}
 	if v := os.Getenv("GATEWAY_HOSTILE"); v != "" {

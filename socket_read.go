@@ -49,11 +49,14 @@ func (s *Socket) loop() {
 	silent, came := time.Duration(0), false
 	for silent < slowTalker {
 		err := s.serveHere()
-		if err == nil && (c.early || came && s.restsEarly()) && s.rest() {
-			followed = true
-			return
+		if err == nil && (c.early || came && s.restsEarly()) {
+			c.early, came = false, false
+			if s.rest() {
+				followed = true
+				return
+			}
+			continue // something may have come
 		}
-		c.early = false
 		before := c.at
 		if err == nil {
 			err = c.wait()

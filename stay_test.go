@@ -5,10 +5,12 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/http"
 	"net/http/httptest"
 	"runtime"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -84,23 +86,25 @@ func TestCutWhileTheEndpointRuns(t *testing.T) {
 			return nil
 		},
 	} {
-		t.Run(name, func(t *testing.T) {
-			gw, in, out, closed := blocked(gateway.Limits{CloseTimeout: 50 * time.Millisecond})
-			p := dialTCP(t, serveTCP(t, gw, false))
-			p.upgrade("/")
-			p.write(masked(0x81, "first"))
-			<-in
-			if err := stop(gw); err != nil {
-				t.Errorf("%s: %v", name, err)
-			}
-			if _, err := io.Copy(io.Discard, p.br); err != nil {
-				if ne, ok := err.(net.Error); ok && ne.Timeout() {
-					t.Error("the client still has its connection, want it to be cut")
+		for kind, secure := range map[string]bool{"TCP": false, "TLS": true} {
+			t.Run(name+", "+kind, func(t *testing.T) {
+				gw, in, out, closed := blocked(gateway.Limits{CloseTimeout: 50 * time.Millisecond})
+				p := dialTCP(t, serveTCP(t, gw, secure))
+				p.upgrade("/")
+				p.write(masked(0x81, "first"))
+				<-in
+				if err := stop(gw); err != nil {
+					t.Errorf("%s: %v", name, err)
 				}
-			}
-			close(out)
-			<-closed
-		})
+				if _, err := io.Copy(io.Discard, p.br); err != nil {
+					if ne, ok := err.(net.Error); ok && ne.Timeout() {
+						t.Error("the client still has its connection, want it to be cut")
+					}
+				}
+				close(out)
+				<-closed
+			})
+		}
 	}
 }
 
@@ -224,10 +228,14 @@ const readBuffer = 8 << 10
 // read, as over TCP, or not, as in memory; nor on how the stream is cut.
 func TestServedInsideTheReadAsOutside(t *testing.T) {
 	gw := witnessed()
+	var sights sync.Map // by the client's address
+	srv, stop := startTCP(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		s, _ := sights.Load(r.RemoteAddr)
+		gw.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), sightKey{}, s)))
+	}), false)
 	t.Cleanup(func() {
-		if err := gw.Shutdown(context.Background()); err != nil {
-			t.Errorf("Shutdown = %v, want nil", err)
-		}
+		wantErr(t, "Shutdown", gw.Shutdown(context.Background()), nil)
+		stop()
 	})
 	hello := masked(0x81, "hello")
 	for i, seed := range frameSeeds() {
@@ -238,7 +246,7 @@ func TestServedInsideTheReadAsOutside(t *testing.T) {
 					t.Parallel()
 					pieces := func() [][]byte { return slices.Collect(slices.Chunk(stream, size)) }
 					want := play(gw, deflate, nil, pieces()...).events
-					if got := playTCP(t, gw, deflate, pieces()); !slices.Equal(got, want) {
+					if got := playTCP(t, srv, &sights, deflate, pieces()); !slices.Equal(got, want) {
 						t.Errorf("stream %q\nover TCP:  %q\nin memory: %q", stream, got, want)
 					}
 				})
@@ -248,30 +256,23 @@ func TestServedInsideTheReadAsOutside(t *testing.T) {
 }
 
 // playTCP is play over TCP, where it returns the events only.
-func playTCP(t *testing.T, gw *gateway.Handler, deflate bool, pieces [][]byte) []string {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	client, err := net.Dial("tcp", l.Addr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer client.Close()
-	server, err := l.Accept()
-	if err != nil {
-		t.Fatal(err)
-	}
+func playTCP(t *testing.T, srv *httptest.Server, sights *sync.Map, deflate bool,
+	pieces [][]byte) []string {
 	s := &sight{done: make(chan struct{})}
-	gw.ServeHTTP(hijackWriter{httptest.NewRecorder(), server, nil}, sightRequest(s, deflate))
-	go io.Copy(io.Discard, client) // ends with the connection
-	for _, p := range pieces {
-		if _, err := client.Write(p); err != nil {
+	p := dialTCP(t, srv)
+	sights.Store(p.conn.LocalAddr().String(), s)
+	if deflate {
+		p.upgrade("/", "Sec-WebSocket-Extensions: permessage-deflate", "")
+	} else {
+		p.upgrade("/")
+	}
+	go io.Copy(io.Discard, p.br) // ends with the connection
+	for _, b := range pieces {
+		if _, err := p.conn.Write(b); err != nil {
 			break // the gateway has heard enough
 		}
 	}
-	client.(*net.TCPConn).CloseWrite()
+	p.conn.(*net.TCPConn).CloseWrite()
 	<-s.done
 	return s.events
 }

@@ -13,6 +13,7 @@ import (
 
 	"github.com/wsgateway/gateway"
 	"github.com/wsgateway/gateway/bench/internal/inmem"
+	"github.com/wsgateway/gateway/bench/internal/load"
 	"github.com/wsgateway/gateway/cluster"
 	"github.com/wsgateway/gateway/cluster/nats"
 )
@@ -101,8 +102,16 @@ func (b *bench) three(sockets int) (nodes []*node, err error) {
 }
 
 func (n *node) openMany(sockets int) (ids []string, err error) {
-	for range sockets {
-		id, err := n.open()
+	return repeat(sockets, n.open)
+}
+
+func (n *node) openManyInMemory(sockets int) (ids []string, err error) {
+	return repeat(sockets, n.openInMemory)
+}
+
+func repeat(times int, open func() (string, error)) (ids []string, err error) {
+	for range times {
+		id, err := open()
 		if err != nil {
 			return ids, err
 		}
@@ -113,17 +122,13 @@ func (n *node) openMany(sockets int) (ids []string, err error) {
 
 // open opens a socket over TCP.
 func (n *node) open() (id string, err error) {
-	c, err := net.Dial("tcp", n.addr)
+	conn, err := load.Dial(context.Background(), load.Target{Addr: n.addr, Dialect: load.WebSocket})
 	if err != nil {
 		return "", err
 	}
+	c := conn.NetConn()
+	c.SetDeadline(time.Time{})
 	n.conns = append(n.conns, c)
-	_, err = io.WriteString(c,
-		"GET /ws HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"+
-			"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n")
-	if err != nil {
-		return "", err
-	}
 	go func() {
 		buf := make([]byte, 64<<10)
 		for {

@@ -11,10 +11,10 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
-	"strings"
 	"time"
 
 	"github.com/wsgateway/gateway"
+	"github.com/wsgateway/gateway/bench/internal/proc"
 	"github.com/wsgateway/gateway/bench/internal/serve"
 )
 
@@ -61,10 +61,8 @@ func child(name string, in io.Reader, out io.Writer) error {
 
 // A process is a child, with clients on it.
 type process struct {
+	*proc.Process
 	endpoint
-	cmd     *exec.Cmd
-	in      io.WriteCloser
-	out     *bufio.Reader
 	clients []*client
 	address string
 }
@@ -79,27 +77,14 @@ func start(ctx context.Context, e endpoint) (*process, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &process{endpoint: e, cmd: exec.CommandContext(ctx, exe, childFlag, e.name)}
+	cmd := exec.CommandContext(ctx, exe, childFlag, e.name)
 	// for the test, whose binary is the child too
-	p.cmd.Env = append(os.Environ(), "BENCH_LUA_CHILD=1")
-	p.cmd.Stderr = os.Stderr
-	p.cmd.WaitDelay = 5 * time.Second
-	if p.in, err = p.cmd.StdinPipe(); err != nil {
-		return nil, err
+	cmd.Env = append(os.Environ(), "BENCH_LUA_CHILD=1")
+	cmd.Stderr = os.Stderr
+	p := &process{endpoint: e}
+	if p.Process, p.address, err = proc.Run(cmd); err != nil {
+		return nil, fmt.Errorf("%s: %w", e.name, err)
 	}
-	out, err := p.cmd.StdoutPipe()
-	if err != nil {
-		return nil, err
-	}
-	p.out = bufio.NewReader(out)
-	if err := p.cmd.Start(); err != nil {
-		return nil, err
-	}
-	address, err := p.out.ReadString('\n')
-	if err != nil {
-		return nil, errors.Join(fmt.Errorf("%s did not start: %w", e.name, err), p.stop())
-	}
-	p.address = strings.TrimSpace(address)
 	for range sockets {
 		if e.message == "" {
 			break // it serves other paths
@@ -119,16 +104,15 @@ func (p *process) stop() error {
 	for _, c := range p.clients {
 		errs = append(errs, c.close())
 	}
-	errs = append(errs, p.in.Close(), p.cmd.Wait())
-	return errors.Join(errs...)
+	return errors.Join(append(errs, p.Stop())...)
 }
 
 // used asks the process what it has used so far.
 func (p *process) used() (u serve.Usage, err error) {
-	if _, err := fmt.Fprintln(p.in); err != nil {
+	if _, err := fmt.Fprintln(p.In); err != nil {
 		return u, err
 	}
-	line, err := p.out.ReadBytes('\n')
+	line, err := p.Out.ReadBytes('\n')
 	if err != nil {
 		return u, err
 	}

@@ -144,7 +144,7 @@ func measureCalm(ctx context.Context, s size, name, path string) (c *calm, err e
 	closeAll(disturbers)
 	disturbers = nil
 	others.Wait()
-	return c, c.settle(ctx, p.cmd.Process.Pid, s.settle)
+	return c, c.settle(ctx, p.ID(), s.settle)
 }
 
 // little is how many MB the process has to come back to.

@@ -18,6 +18,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"net/http"
@@ -33,6 +34,8 @@ import (
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 
 	"github.com/wsgateway/gateway"
+	"github.com/wsgateway/gateway/bench/internal/load"
+	"github.com/wsgateway/gateway/bench/internal/proc"
 	"github.com/wsgateway/gateway/otel"
 	"github.com/wsgateway/gateway/prometheus"
 )
@@ -148,14 +151,16 @@ func serve(mode string) error {
 	if err != nil {
 		return err
 	}
+	go http.Serve(ln, mux)
 	fmt.Println(ln.Addr())
-	return http.Serve(ln, mux) // ends with the process
+	io.Copy(io.Discard, os.Stdin) // all ends with the process, and that with its input
+	return nil
 }
 
 // A server is one in a process of its own.
 type server struct {
+	*proc.Process
 	addr string
-	cmd  *exec.Cmd
 }
 
 func start(mode string) *server { return startProgram(os.Args[0], "OPERATE_SERVER="+mode) }
@@ -164,18 +169,22 @@ func startProgram(program string, env ...string) *server {
 	cmd := exec.Command(program)
 	cmd.Env = append(os.Environ(), env...)
 	cmd.Stderr = os.Stderr
-	out, err := cmd.StdoutPipe()
+	p, addr, err := proc.Run(cmd)
 	check(err)
-	check(cmd.Start())
-	s := &server{cmd: cmd}
-	_, err = fmt.Fscan(out, &s.addr)
-	check(err)
-	return s
+	return &server{p, addr}
 }
 
-func (s *server) stop() {
-	check(s.cmd.Process.Kill())
-	s.cmd.Wait() // it was killed
+// dial opens n sockets.
+func (s *server) dial(n int) []*load.Conn {
+	conns, err := load.DialAll(context.Background(), target(s.addr, "/echo"), n)
+	check(err)
+	return conns
+}
+
+func target(addr, path string) load.Target {
+	return load.Target{
+		Addr: addr, Path: path, Dialect: load.WebSocket, Buffer: 256, Timeout: time.Hour,
+	}
 }
 
 func (s *server) usage() (u usage) {

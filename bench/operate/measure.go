@@ -1,9 +1,8 @@
 package main
 
 import (
-	"bufio"
+	"context"
 	"fmt"
-	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -12,57 +11,23 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"time"
+
+	"github.com/wsgateway/gateway/bench/internal/load"
 )
 
-const handshake = "GET %s HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n" +
-	"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
-
-// upgrade opens a socket on a connection.
-func upgrade(conn net.Conn, path string) error {
-	if _, err := fmt.Fprintf(conn, handshake, path); err != nil {
-		return err
-	}
-	resp, err := http.ReadResponse(bufio.NewReaderSize(conn, 256), nil)
-	if err == nil && resp.StatusCode != http.StatusSwitchingProtocols {
-		err = fmt.Errorf("upgrade of %s: %s", path, resp.Status)
-	}
-	return err
-}
-
-func dial(addr string) net.Conn {
-	conn, err := net.Dial("tcp", addr)
-	check(err)
-	check(upgrade(conn, "/echo"))
-	return conn
-}
-
-var (
-	message = append([]byte{0x81, 0x80 | 64, 0, 0, 0, 0}, strings.Repeat("x", 64)...)
-	reply   = 2 + 64 // bytes
-)
+// messageSize is how many bytes a message has.
+const messageSize = 64
 
 // echoes sends messages over some connections for a time, each when the one before it has
 // come back, and returns how many.
-func echoes(conns []net.Conn, d time.Duration) (n int64) {
-	var total atomic.Int64
-	end := time.Now().Add(d)
-	var wg sync.WaitGroup
-	for _, conn := range conns {
-		wg.Go(func() {
-			buf := make([]byte, reply)
-			for time.Now().Before(end) {
-				_, err := conn.Write(message)
-				check(err)
-				_, err = io.ReadFull(conn, buf)
-				check(err)
-				total.Add(1)
-			}
-		})
-	}
-	wg.Wait()
-	return total.Load()
+func echoes(conns []*load.Conn, d time.Duration) int64 {
+	run, err := load.StartEcho(context.Background(), conns,
+		load.Echo{Sizes: []int{messageSize}, Window: 1})
+	check(err)
+	time.Sleep(d)
+	check(run.Stop())
+	return run.Count()
 }
 
 // A contender is a server whose echoes are measured.
@@ -84,13 +49,11 @@ func measureEcho() {
 func measureCPU(all []contender) {
 	const rounds, sockets = 15, 16
 	servers := make([]*server, len(all))
-	conns := make([][]net.Conn, len(all))
+	conns := make([][]*load.Conn, len(all))
 	for i, c := range all {
 		servers[i] = c.start()
-		defer servers[i].stop()
-		for range sockets {
-			conns[i] = append(conns[i], dial(servers[i].addr))
-		}
+		defer servers[i].Stop()
+		conns[i] = servers[i].dial(sockets)
 		echoes(conns[i], 300*time.Millisecond)
 	}
 	costs := make([][]float64, len(all)) // µs
@@ -123,11 +86,12 @@ func (p pipes) Accept() (net.Conn, error) { return <-p, nil }
 func (p pipes) Close() error              { return nil }
 func (p pipes) Addr() net.Addr            { return &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1)} }
 
-func (p pipes) dial(path string) net.Conn {
+func (p pipes) dial(path string) *load.Conn {
 	client, server := net.Pipe()
 	p <- server
-	check(upgrade(client, path))
-	return client
+	conn, err := load.Open(client, target("gateway.test", path))
+	check(err)
+	return conn
 }
 
 // measureScrape shows what a scrape takes with many routes, without and with many sockets,
@@ -142,11 +106,7 @@ func measureScrape(profile string) {
 	p := make(pipes)
 	go http.Serve(p, gw) // until the process ends
 	for i := range routes {
-		conn := p.dial(fmt.Sprintf("/%d/first", i))
-		_, err := conn.Write(message)
-		check(err)
-		_, err = io.ReadFull(conn, make([]byte, reply))
-		check(err)
+		check(p.dial(fmt.Sprintf("/%d/first", i)).Once(i, messageSize))
 	}
 	report := func() {
 		var took []float64
@@ -185,31 +145,16 @@ func measureScrape(profile string) {
 func measureDrain() {
 	const sockets, over = 10_000, 20 * time.Second
 	s := start("plain")
-	defer s.stop()
+	defer s.Stop()
 	var left sync.WaitGroup
-	for range sockets {
-		conn := dial(s.addr)
-		left.Go(func() {
-			defer conn.Close()
-			var frame [2]byte
-			if _, err := io.ReadFull(conn, frame[:]); err == nil && frame[0] == 0x88 {
-				rest := make([]byte, frame[1])
-				if _, err := io.ReadFull(conn, rest); err == nil {
-					conn.Write(append([]byte{0x88, 0x80 | 2, 0, 0, 0, 0}, rest[:2]...))
-				}
-				io.Copy(io.Discard, conn)
-			}
-		})
+	for _, conn := range s.dial(sockets) {
+		left.Go(func() { check(conn.AwaitClose()) })
 	}
-	talker := dial(s.addr)
+	talker := s.dial(1)[0]
 	stall := func(d time.Duration) (longest time.Duration, n int) {
-		buf := make([]byte, reply)
 		for end := time.Now().Add(d); time.Now().Before(end); n++ {
 			began := time.Now()
-			if _, err := talker.Write(message); err != nil {
-				return longest, n
-			}
-			if _, err := io.ReadFull(talker, buf); err != nil {
+			if talker.Once(n, messageSize) != nil {
 				return longest, n
 			}
 			longest = max(longest, time.Since(began))
@@ -229,7 +174,7 @@ func measureDrain() {
 		drained <- time.Since(began)
 	}()
 	during, n := stall(over)
-	talker.Close()
+	talker.Cut()
 	end := s.usage()
 	fmt.Printf("%d sockets drained in %v: %v of CPU, memory at most %d MB (before %d MB)\n",
 		sockets+1, <-drained, end.CPU-start.CPU, end.RSS>>10, start.RSS>>10)

@@ -11,11 +11,9 @@
 package main
 
 import (
-	"bufio"
 	"encoding/json"
 	"flag"
 	"fmt"
-	"io"
 	"net/http"
 	"os"
 	"os/exec"
@@ -24,6 +22,7 @@ import (
 	"time"
 
 	"github.com/wsgateway/gateway"
+	"github.com/wsgateway/gateway/bench/internal/proc"
 )
 
 // A config is what all processes are told.
@@ -90,7 +89,7 @@ func besiege(c config, k kind) (row string, err error) {
 	if err != nil {
 		return "", err
 	}
-	defer server.end()
+	defer server.Stop()
 	c.Addr = addr
 	good, err := meet(c)
 	if err != nil {
@@ -100,7 +99,7 @@ func besiege(c config, k kind) (row string, err error) {
 	if err != nil {
 		return "", err
 	}
-	defer hostile.end()
+	defer hostile.Stop()
 	if _, err := http.Post("http://"+c.Addr+"/begin", "", nil); err != nil {
 		return "", err
 	}
@@ -117,9 +116,8 @@ func besiege(c config, k kind) (row string, err error) {
 	if err := json.NewDecoder(res.Body).Decode(&most); err != nil {
 		return "", err
 	}
-	slices.Sort(waits)
 	at := func(part float64) time.Duration {
-		return waits[int(part*float64(len(waits)-1))].Round(100 * time.Microsecond)
+		return waits.Quantile(part).Round(100 * time.Microsecond)
 	}
 	return fmt.Sprintf("| %s | %s | %v | %v | %v | %d MiB | %d + %d MiB | %s |",
 		k.title, open, at(0.5), at(0.99), at(1),
@@ -135,45 +133,17 @@ func causes(closed map[gateway.Cause]uint64) string {
 	return strings.Join(all, ", ")
 }
 
-// A process is one of the others.
-type process struct {
-	cmd   *exec.Cmd
-	stdin io.Closer
-}
-
-// start starts a process and returns the first line that it prints: it is ready then.
-func start(role string, c config) (p process, line string, err error) {
+// start starts a process and returns the line with which it says that it is ready.
+func start(role string, c config) (*proc.Process, string, error) {
 	conf, err := json.Marshal(c)
 	if err != nil {
-		return p, "", err
+		return nil, "", err
 	}
 	exe, err := os.Executable()
 	if err != nil {
-		return p, "", err
+		return nil, "", err
 	}
-	p.cmd = exec.Command(exe)
-	p.cmd.Env = append(os.Environ(), "SIEGE_ROLE="+role, "SIEGE_CONFIG="+string(conf))
-	p.cmd.Stderr = os.Stderr
-	if p.stdin, err = p.cmd.StdinPipe(); err != nil {
-		return p, "", err
-	}
-	out, err := p.cmd.StdoutPipe()
-	if err != nil {
-		return p, "", err
-	}
-	if err := p.cmd.Start(); err != nil {
-		return p, "", err
-	}
-	line, err = bufio.NewReader(out).ReadString('\n')
-	if err != nil {
-		p.end()
-		return p, "", fmt.Errorf("the process %s: %w", role, err)
-	}
-	return p, strings.TrimSpace(line), nil
-}
-
-// end ends the process, which waits for that at its standard input.
-func (p process) end() {
-	p.stdin.Close()
-	p.cmd.Wait()
+	cmd := exec.Command(exe)
+	cmd.Env = append(os.Environ(), "SIEGE_ROLE="+role, "SIEGE_CONFIG="+string(conf))
+	return proc.Run(cmd)
 }

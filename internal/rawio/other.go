@@ -13,6 +13,9 @@ type Reader struct{}
 // Init reports false: nothing else may be called.
 func (*Conn) Init(net.Conn, bool) bool { return false }
 
+// Valid reports false.
+func (*Conn) Valid() bool { return false }
+
 // Stays reports false.
 func (*Conn) Stays() bool { return false }
 

@@ -50,6 +50,9 @@ func (c *Conn) Init(conn net.Conn, stay bool) bool {
 	return false
 }
 
+// Valid reports whether Init has reported true.
+func (c *Conn) Valid() bool { return c.rc != nil }
+
 // Stays reports whether Read goes on as long as the sink is done with what it gets.
 func (c *Conn) Stays() bool { return c.stay }
 

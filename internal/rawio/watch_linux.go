@@ -46,36 +46,48 @@ func (w *Watcher) Close() { w.file.Close() }
 var errClosed = errors.New("rawio: closed")
 
 // Watch has s woken by Run, once, when there is something to be read from the connection,
-// or it has ended; s may also be woken for nothing. Nobody reads meanwhile. It fails where
-// the system refuses.
+// or it has ended; s may also be woken for nothing. Nobody reads meanwhile. Where s was woken
+// by somebody else, and sleeps again, two calls may be under way. It fails where the system
+// refuses.
 func (w *Watcher) Watch(c *Conn, s Sleeper) error {
 	err := errClosed
 	c.rc.Control(func(fd uintptr) {
-		w.remember(int(fd), s)
-		w.rc.Control(func(epoll uintptr) { err = arm(int(epoll), int(fd)) })
+		known := w.remember(int(fd), s)
+		w.rc.Control(func(epoll uintptr) { err = arm(int(epoll), int(fd), known) })
 	})
 	return err
 }
 
 // arm watches a descriptor for one event. Level-triggered, it misses nothing that came
 // before. One that has been watched is known still: the kernel forgets it at its close.
-func arm(epoll, fd int) error {
+func arm(epoll, fd int, known bool) error {
 	ev := syscall.EpollEvent{Events: syscall.EPOLLIN | syscall.EPOLLRDHUP | syscall.EPOLLONESHOT,
 		Fd: int32(fd)}
-	err := syscall.EpollCtl(epoll, syscall.EPOLL_CTL_MOD, fd, &ev)
-	if err == syscall.ENOENT {
-		err = syscall.EpollCtl(epoll, syscall.EPOLL_CTL_ADD, fd, &ev)
+	op := syscall.EPOLL_CTL_ADD
+	if known {
+		op = syscall.EPOLL_CTL_MOD
 	}
-	return err
+	for {
+		switch err := syscall.EpollCtl(epoll, op, fd, &ev); err {
+		case syscall.EEXIST: // two watch it at once for the first time, see Watch
+			op = syscall.EPOLL_CTL_MOD
+		case syscall.ENOENT:
+			op = syscall.EPOLL_CTL_ADD
+		default:
+			return err
+		}
+	}
 }
 
-func (w *Watcher) remember(fd int, s Sleeper) {
+// remember notes who sleeps, and reports whether that is who did last with the descriptor.
+func (w *Watcher) remember(fd int, s Sleeper) (known bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for len(w.who) <= fd {
 		w.who = append(w.who, nil)
 	}
-	w.who[fd] = s
+	known, w.who[fd] = w.who[fd] == s, s
+	return known
 }
 
 // Forget lets go of a connection that is about to be closed.

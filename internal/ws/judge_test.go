@@ -220,7 +220,8 @@ func TestDeflateRoundTrip(t *testing.T) {
 	}
 	bomb := deflated(make([]byte, 8<<20))
 	most := 0
-	_, err := Inflate(bomb, 1<<20, false, func(size int) error { most = max(most, size); return nil }, nil)
+	charge := func(size int) error { most = max(most, size); return nil }
+	_, err := Inflate(bomb, 1<<20, false, charge, nil)
 	if err != error(ErrTooLarge) || most > 4<<20 {
 		t.Errorf("a bomb: %v, and %d bytes were held, want a few times the limit", err, most)
 	}

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/wsgateway/gateway/lua/keystore/internal/rules"
 )
 
 // CommandArgs are the arguments of [Store.Command].
@@ -32,7 +34,7 @@ func (s *Store) Command(_ context.Context, args CommandArgs) (Value, error) {
 		args: make([]string, len(args.Args))}
 	for i, a := range args.Args {
 		var err error
-		if c.args[i], err = text(a); err != nil {
+		if c.args[i], err = rules.Text(a); err != nil {
 			return Value{}, err
 		}
 	}

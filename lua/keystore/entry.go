@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/wsgateway/gateway"
+	"github.com/wsgateway/gateway/lua/keystore/internal/rules"
 )
 
 // An entry is one key and what it holds: a value as of encoding/json, a hash,
@@ -16,13 +17,6 @@ type entry struct {
 	expires time.Time
 	index   int // in the heap of expiries; -1: it does not expire
 }
-
-// partSize is what each part of a value counts beside its text.
-const partSize = 16
-
-// objectSize is what an object counts beside its parts: Go maps are large, however
-// little is in them.
-const objectSize = 300
 
 // lock returns the unlock. Whatever has expired is gone before an operation
 // sees anything, so none needs to ask.
@@ -36,9 +30,8 @@ func (s *Store) lock() (unlock func()) {
 
 // find returns the entry of a key, nil if there is none.
 func (s *Store) find(key string) (*entry, error) {
-	if key == "" || len(key) > MaxKeyBytes {
-		return nil,
-			invalidf("key: expected a string of 1 to %d bytes, found %d bytes", MaxKeyBytes, len(key))
+	if err := rules.CheckKey(key); err != nil {
+		return nil, err
 	}
 	return s.entries[key], nil
 }
@@ -51,7 +44,7 @@ func (s *Store) put(key string, e *entry, value any, size int) (*entry, error) {
 			gateway.NewError(gateway.ErrTooLarge, "key %.80q: the value has %d bytes, expected at most %d",
 				key, size, s.opts.MaxValueBytes)
 	}
-	size += len(key) + partSize
+	size += len(key) + rules.PartSize
 	grow := size
 	if e != nil {
 		grow -= e.size

@@ -1,5 +1,7 @@
 package keystore
 
+import "github.com/wsgateway/gateway/lua/keystore/internal/rules"
+
 // Audit returns the size of all entries as counted and as it should be, and
 // whether entries and expiries agree.
 func (s *Store) Audit() (counted, actual int, consistent bool) {
@@ -8,28 +10,28 @@ func (s *Store) Audit() (counted, actual int, consistent bool) {
 	consistent = true
 	expiring := 0
 	for key, e := range s.entries {
-		size := len(key) + partSize
+		size := len(key) + rules.PartSize
 		switch v := e.value.(type) {
 		case hash:
-			size += partSize
+			size += rules.PartSize
 			for f, x := range v {
 				size += fieldSize(f, x)
 			}
 			consistent = consistent && len(v) > 0
 		case *list:
-			size += partSize
+			size += rules.PartSize
 			for _, x := range v.items {
 				size += itemSize(x)
 			}
 			consistent = consistent && len(v.items) > 0
 		case set:
-			size += partSize
+			size += rules.PartSize
 			for x := range v {
 				size += itemSize(x)
 			}
 			consistent = consistent && len(v) > 0
 		default:
-			_, n, err := normalize(v)
+			_, n, err := rules.Copy(v)
 			size += n
 			consistent = consistent && err == nil && v != nil
 		}

@@ -4,6 +4,8 @@ import (
 	"maps"
 	"math"
 	"slices"
+
+	"github.com/wsgateway/gateway/lua/keystore/internal/rules"
 )
 
 // The commands on hashes. An empty hash is no hash: its key goes.
@@ -15,15 +17,15 @@ func (c *call) hash() hash {
 	return c.e.value.(hash)
 }
 
-func fieldSize(field, value string) int { return len(field) + len(value) + partSize }
+func fieldSize(field, value string) int { return len(field) + len(value) + rules.PartSize }
 
 // setFields stores fields and returns how many are new. On error nothing has
 // changed.
 func (c *call) setFields(fields hash) (int, error) {
 	h, added := c.hash(), 0
-	size := partSize
+	size := rules.PartSize
 	if c.e != nil {
-		size = c.e.size - len(c.key) - partSize
+		size = c.e.size - len(c.key) - rules.PartSize
 	}
 	for f, v := range fields {
 		old, ok := h[f]
@@ -155,7 +157,7 @@ func (c *call) hincrby() (any, error) {
 	if math.IsInf(sum, 0) {
 		return nil, invalidf("command %s: the sum is too large", c.name)
 	}
-	if _, err := c.setFields(hash{c.args[0]: formatNumber(sum)}); err != nil {
+	if _, err := c.setFields(hash{c.args[0]: rules.FormatNumber(sum)}); err != nil {
 		return nil, err
 	}
 	return sum, nil

@@ -111,7 +111,7 @@ type SetArgs struct {
 // Set stores a value, whatever the key held before, and how long it was to
 // stay.
 func (s *Store) Set(_ context.Context, args SetArgs) (*Nothing, error) {
-	value, size, err := normalize(args.Value)
+	value, size, err := rules.Copy(args.Value)
 	if err != nil {
 		return nil, err
 	}
@@ -263,14 +263,11 @@ func (s *Store) Info(_ context.Context, _ Nothing) (Info, error) {
 
 // after returns the time ttl seconds from now; zero for a ttl of 0.
 func after(ttl float64) (time.Time, error) {
-	const most = 100 * 365 * 24 * 3600 // beyond it, durations come near to overflow
-	switch {
-	case ttl == 0:
-		return time.Time{}, nil
-	case ttl > 0 && ttl <= most:
-		return time.Now().Add(time.Duration(ttl * float64(time.Second))), nil
+	d, err := rules.Lifetime(ttl)
+	if d == 0 {
+		return time.Time{}, err
 	}
-	return time.Time{}, invalidf("ttl %v: expected seconds, above 0 and at most %d", ttl, int64(most))
+	return time.Now().Add(d), nil
 }
 
 func invalidf(format string, args ...any) error {

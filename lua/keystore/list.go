@@ -2,6 +2,8 @@ package keystore
 
 import (
 	"slices"
+
+	"github.com/wsgateway/gateway/lua/keystore/internal/rules"
 )
 
 // The commands on lists. Positions count from 0, negative ones from the end.
@@ -14,13 +16,13 @@ func (c *call) items() []string {
 	return c.e.value.(*list).items
 }
 
-func itemSize(v string) int { return len(v) + partSize }
+func itemSize(v string) int { return len(v) + rules.PartSize }
 
 // push makes room for the args and then lets insert add them.
 func (c *call) push(insert func(items []string) []string) (any, error) {
-	size, l := partSize, &list{}
+	size, l := rules.PartSize, &list{}
 	if c.e != nil {
-		size, l = c.e.size-len(c.key)-partSize, c.e.value.(*list)
+		size, l = c.e.size-len(c.key)-rules.PartSize, c.e.value.(*list)
 	}
 	for _, v := range c.args {
 		size += itemSize(v)

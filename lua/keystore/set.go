@@ -3,6 +3,8 @@ package keystore
 import (
 	"maps"
 	"slices"
+
+	"github.com/wsgateway/gateway/lua/keystore/internal/rules"
 )
 
 // The commands on sets. An empty set is no set: its key goes.
@@ -15,9 +17,9 @@ func (c *call) members() set {
 }
 
 func (c *call) sadd() (any, error) {
-	m, size, added := c.members(), partSize, set{}
+	m, size, added := c.members(), rules.PartSize, set{}
 	if c.e != nil {
-		size = c.e.size - len(c.key) - partSize
+		size = c.e.size - len(c.key) - rules.PartSize
 	}
 	for _, v := range c.args {
 		if !m[v] && !added[v] {

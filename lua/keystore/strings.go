@@ -5,6 +5,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/wsgateway/gateway/lua/keystore/internal/rules"
 )
 
 // The commands on keys and strings. A value that Set stored counts as the
@@ -94,12 +96,12 @@ func (c *call) get() (any, error) {
 	if c.e == nil {
 		return nil, nil
 	}
-	return text(c.e.value)
+	return rules.Text(c.e.value)
 }
 
 // put stores a string.
 func (c *call) put(value string) (err error) {
-	c.e, err = c.s.put(c.key, c.e, value, len(value)+partSize)
+	c.e, err = c.s.put(c.key, c.e, value, len(value)+rules.PartSize)
 	return err
 }
 
@@ -213,10 +215,10 @@ func (s *Store) add(key string, by float64) (any, error) {
 	sum := old + by
 	if math.IsNaN(sum) || math.IsInf(sum, 0) {
 		return nil,
-			invalidf("key %.80q: the sum of %s and %s is not a number", key, formatNumber(old),
-				formatNumber(by))
+			invalidf("key %.80q: the sum of %s and %s is not a number", key, rules.FormatNumber(old),
+				rules.FormatNumber(by))
 	}
-	_, err = s.put(key, e, sum, partSize)
+	_, err = s.put(key, e, sum, rules.PartSize)
 	return sum, err
 }
 

@@ -26,7 +26,7 @@ type Conn struct {
 // Open asks the server for a socket. Everything that the server writes goes to take, which
 // is called by one goroutine at a time and answers as a Write does.
 func Open(server http.Handler, take func(p []byte) (int, error)) (*Conn, error) {
-	head := load.Request("gateway.test", false, false)
+	head := load.Request(load.Target{Addr: "gateway.test"})
 	r, err := http.ReadRequest(bufio.NewReader(bytes.NewReader(head)))
 	if err != nil {
 		return nil, err

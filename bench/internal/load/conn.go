@@ -1,6 +1,7 @@
 package load
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"encoding/binary"
@@ -16,6 +17,7 @@ type Target struct {
 	Addr    string
 	Dialect Dialect
 	TLS     bool
+	Path    string        // of the WebSocket; empty: "/ws"
 	Deflate bool          // offer permessage-deflate without context takeover
 	Timeout time.Duration // for everything a connection does after its last [Conn.Extend]; 0: 30 s
 	Buffer  int           // size in bytes of the read buffer at first; 0: 2 KiB
@@ -39,10 +41,7 @@ type Conn struct {
 
 // Dial connects, and opens the WebSocket where the dialect has one.
 func Dial(ctx context.Context, t Target) (*Conn, error) {
-	if t.Timeout == 0 {
-		t.Timeout = 30 * time.Second
-	}
-	d := net.Dialer{Timeout: t.Timeout, Control: receiveBuffer(t.RcvBuf)}
+	d := net.Dialer{Timeout: t.timeout(), Control: receiveBuffer(t.RcvBuf)}
 	if t.Spread {
 		d.LocalAddr = nextSource()
 	}
@@ -54,11 +53,14 @@ func Dial(ctx context.Context, t Target) (*Conn, error) {
 		// The server's certificate is made when it starts.
 		nc = tls.Client(nc, &tls.Config{InsecureSkipVerify: true, ServerName: "localhost"})
 	}
-	size := t.Buffer
-	if size == 0 {
-		size = 2 << 10
-	}
-	c := &Conn{target: t, nc: nc, buf: make([]byte, size)}
+	return Open(nc, t)
+}
+
+func (t Target) timeout() time.Duration { return cmp.Or(t.Timeout, 30*time.Second) }
+
+// Open is the rest of Dial, on a connection that was made elsewhere.
+func Open(nc net.Conn, t Target) (*Conn, error) {
+	c := &Conn{target: t, nc: nc, buf: make([]byte, cmp.Or(t.Buffer, 2<<10))}
 	if err := c.open(); err != nil {
 		nc.Close()
 		return nil, fmt.Errorf("open: %w", err)
@@ -77,7 +79,7 @@ func (c *Conn) open() error {
 	if c.target.Dialect != Centrifuge {
 		return nil
 	}
-	hello := appendFrame(nil, opText, false, []byte(centrifugeConnect), maskOf(1))
+	hello := AppendFrame(nil, final|opText, []byte(centrifugeConnect), maskOf(1))
 	if _, err := c.nc.Write(hello); err != nil {
 		return err
 	}
@@ -89,7 +91,20 @@ func (c *Conn) open() error {
 }
 
 // Extend lets what follows take the target's timeout again.
-func (c *Conn) Extend() { c.nc.SetDeadline(time.Now().Add(c.target.Timeout)) }
+func (c *Conn) Extend() { c.nc.SetDeadline(time.Now().Add(c.target.timeout())) }
+
+// NetConn is the connection below, for what this package does not do. Who reads from it
+// misses what c has read.
+func (c *Conn) NetConn() net.Conn { return c.nc }
+
+// Receive returns the payload of the next message, which is valid until the next call.
+func (c *Conn) Receive() ([]byte, error) {
+	f, err := c.wait()
+	if err == nil && f.op != opText && f.op != opBinary {
+		err = fmt.Errorf("a %s frame (%.100q) in place of a message", opName(f.op), f.payload)
+	}
+	return f.payload, err
+}
 
 // Cut drops the connection without a close handshake.
 func (c *Conn) Cut() error { return c.nc.Close() }
@@ -212,17 +227,40 @@ func (c *Conn) Close() error {
 	if c.target.Dialect == Raw {
 		return c.finish()
 	}
-	if _, err := c.nc.Write(appendFrame(nil, opClose, false, []byte{0x03, 0xe8},
-		maskOf(2))); err != nil {
+	if err := c.goodbye(); err != nil {
 		return err
 	}
+	if err := c.untilClose(); err != nil {
+		return err
+	}
+	return c.untilEnd()
+}
+
+// AwaitClose waits until the server closes, passing over messages, and answers it.
+func (c *Conn) AwaitClose() error {
+	defer c.nc.Close()
+	if err := c.untilClose(); err != nil {
+		return err
+	}
+	if err := c.goodbye(); err != nil {
+		return err
+	}
+	return c.untilEnd()
+}
+
+func (c *Conn) goodbye() error {
+	_, err := c.nc.Write(AppendFrame(nil, final|opClose, []byte{0x03, 0xe8}, maskOf(2)))
+	return err
+}
+
+func (c *Conn) untilClose() error {
 	for {
 		f, err := c.wait()
 		if err != nil {
 			return fmt.Errorf("wait for the close frame: %w", err)
 		}
 		if f.op == opClose {
-			return c.untilEnd()
+			return nil
 		}
 	}
 }

@@ -26,7 +26,7 @@ const centrifugeConnect = `{"id":1,"connect":{"name":"bench"}}`
 
 // encode is a message as the client sends it. The number tells messages of a
 // window apart where the dialect wants one.
-func (d Dialect) encode(b []byte, number int, op byte, compressed bool, payload []byte) []byte {
+func (d Dialect) encode(b []byte, number int, op byte, deflated bool, payload []byte) []byte {
 	switch d {
 	case Raw:
 		b = binary.BigEndian.AppendUint32(b, uint32(len(payload)))
@@ -34,7 +34,11 @@ func (d Dialect) encode(b []byte, number int, op byte, compressed bool, payload 
 	case Centrifuge:
 		payload = fmt.Appendf(nil, `{"id":%d,"rpc":{"data":"%s"}}`, number+2, payload)
 	}
-	return appendFrame(b, op, compressed, payload, maskOf(number))
+	first := final | op
+	if deflated {
+		first |= compressed
+	}
+	return AppendFrame(b, first, payload, maskOf(number))
 }
 
 // maskOf is a mask without zero bytes, so that no server can skip the work.

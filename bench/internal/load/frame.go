@@ -26,12 +26,14 @@ type frame struct {
 	payload    []byte
 }
 
-// appendFrame appends a whole message as one masked frame, as a client sends it.
-func appendFrame(b []byte, op byte, compressed bool, payload []byte, mask [4]byte) []byte {
-	first := 0x80 | op
-	if compressed {
-		first |= 0x40
-	}
+// The bits of a frame's first byte beside its opcode.
+const (
+	final      = 0x80 // the last frame of its message
+	compressed = 0x40
+)
+
+// AppendFrame appends a masked frame, as a client sends it, whatever its first byte says.
+func AppendFrame(b []byte, first byte, payload []byte, mask [4]byte) []byte {
 	b = append(b, first)
 	switch n := len(payload); {
 	case n < 126:
@@ -90,8 +92,8 @@ func parseFrame(b []byte) (f frame, size int, err error) {
 	}
 	return frame{
 		op:         b[0] & 0x0f,
-		fin:        b[0]&0x80 != 0,
-		compressed: b[0]&0x40 != 0,
+		fin:        b[0]&final != 0,
+		compressed: b[0]&compressed != 0,
 		payload:    b[header:size],
 	}, size, nil
 }

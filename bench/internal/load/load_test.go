@@ -49,7 +49,7 @@ func serverFrame(first byte, payload []byte) []byte {
 func TestAppendFrameOfEveryLengthForm(t *testing.T) {
 	for _, size := range []int{0, 1, 125, 126, 65535, 65536} {
 		want := content(1, 2, size, false)
-		b := appendFrame(nil, opBinary, false, want, maskOf(3))
+		b := AppendFrame(nil, final|opBinary, want, maskOf(3))
 		op, got, n := unmask(t, b)
 		if op != opBinary || n != len(b) || !bytes.Equal(got, want) {
 			t.Errorf("frame of %d bytes: opcode %d, length %d of %d, equal %v", size, op, n, len(b),
@@ -76,7 +76,7 @@ func TestParseFrameWantsTheWholeFrame(t *testing.T) {
 
 func TestParseFrameRefusesWhatNoServerMaySend(t *testing.T) {
 	for name, b := range map[string][]byte{
-		"masked":        appendFrame(nil, opText, false, []byte("x"), maskOf(0)),
+		"masked":        AppendFrame(nil, final|opText, []byte("x"), maskOf(0)),
 		"reserved bits": serverFrame(0xb1, []byte("x")),
 		"too long":      {0x82, 127, 0xff, 0, 0, 0, 0, 0, 0, 0},
 	} {

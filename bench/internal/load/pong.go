@@ -23,7 +23,7 @@ func StartPong(conns []*Conn) *Pongers {
 		c.Extend()
 		c.pinged = func(payload []byte) error {
 			c.Extend()
-			_, err := c.nc.Write(appendFrame(nil, opPong, false, payload, maskOf(3)))
+			_, err := c.nc.Write(AppendFrame(nil, final|opPong, payload, maskOf(3)))
 			p.count.Add(1)
 			return err
 		}

@@ -2,6 +2,7 @@ package load
 
 import (
 	"bytes"
+	"cmp"
 	"fmt"
 	"strings"
 	"sync/atomic"
@@ -19,22 +20,22 @@ const deflateOffer = "permessage-deflate; server_no_context_takeover; client_no_
 var visitors atomic.Uint64
 
 // Request is an upgrade request with the headers that a browser sends.
-func Request(host string, tls, deflate bool) []byte {
+func Request(t Target) []byte {
 	n := visitors.Add(1)
 	scheme := "http"
-	if tls {
+	if t.TLS {
 		scheme = "https"
 	}
 	lines := []string{
-		"GET /ws HTTP/1.1",
-		"Host: " + host,
+		"GET " + cmp.Or(t.Path, "/ws") + " HTTP/1.1",
+		"Host: " + t.Addr,
 		"Connection: Upgrade",
 		"Pragma: no-cache",
 		"Cache-Control: no-cache",
 		"User-Agent: Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) " +
 			"Chrome/140.0.0.0 Safari/537.36",
 		"Upgrade: websocket",
-		"Origin: " + scheme + "://" + host,
+		"Origin: " + scheme + "://" + t.Addr,
 		"Sec-WebSocket-Version: 13",
 		"Accept-Encoding: gzip, deflate, br, zstd",
 		"Accept-Language: en-US,en;q=0.9,de;q=0.8",
@@ -42,7 +43,7 @@ func Request(host string, tls, deflate bool) []byte {
 			"visitor=GA1.1.%010d.1700000000", n*0x9e3779b97f4a7c15, n),
 		"Sec-WebSocket-Key: " + upgradeKey,
 	}
-	if deflate {
+	if t.Deflate {
 		lines = append(lines, "Sec-WebSocket-Extensions: "+deflateOffer)
 	}
 	return []byte(strings.Join(lines, "\r\n") + "\r\n\r\n")
@@ -51,7 +52,7 @@ func Request(host string, tls, deflate bool) []byte {
 // upgrade sends the request and checks the answer. What follows the answer
 // stays in the buffer.
 func (c *Conn) upgrade() error {
-	if _, err := c.nc.Write(Request(c.target.Addr, c.target.TLS, c.target.Deflate)); err != nil {
+	if _, err := c.nc.Write(Request(c.target)); err != nil {
 		return err
 	}
 	for {

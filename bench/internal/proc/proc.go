@@ -1,8 +1,7 @@
-// Package proc runs a server as a process of its own and talks to it.
+// Package proc runs other processes, and servers in such, to which it talks.
 package proc
 
 import (
-	"bufio"
 	"context"
 	"encoding/json"
 	"errors"
@@ -10,10 +9,8 @@ import (
 	"io"
 	"net/http"
 	"net/url"
-	"os/exec"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/wsgateway/gateway/bench/internal/serve"
 )
@@ -21,9 +18,7 @@ import (
 // A Server is a running server process.
 type Server struct {
 	serve.Addresses
-	cmd    *exec.Cmd
-	stdin  io.Closer
-	stderr *tail
+	*Process
 	client *http.Client
 }
 
@@ -34,49 +29,22 @@ func Start(ctx context.Context, name string, cfg serve.Config) (*Server, error) 
 	if err != nil {
 		return nil, err
 	}
-	s := &Server{cmd: cmd, stderr: &tail{}, client: &http.Client{Transport: &http.Transport{}}}
-	s.cmd.Stderr = s.stderr
-	s.cmd.WaitDelay = 5 * time.Second
-	stdin, err := s.cmd.StdinPipe()
+	p, ready, err := Run(cmd)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("server %s: %w", name, err)
 	}
-	s.stdin = stdin
-	stdout, err := s.cmd.StdoutPipe()
-	if err != nil {
-		return nil, err
-	}
-	if err := s.cmd.Start(); err != nil {
-		return nil, err
-	}
-	line, err := bufio.NewReader(stdout).ReadBytes('\n')
-	if err == nil {
-		err = json.Unmarshal(line, &s.Addresses)
-	}
-	if err != nil {
-		err = errors.Join(fmt.Errorf("server %s did not start: %w", name, err), s.Stop())
-		return nil, fmt.Errorf("%w\nlog of the server: %s", err, s.Log())
+	s := &Server{Process: p, client: &http.Client{Transport: &http.Transport{}}}
+	if err := json.Unmarshal([]byte(ready), &s.Addresses); err != nil {
+		return nil, errors.Join(fmt.Errorf("server %s says %.100q: %w", name, ready, err), s.Stop())
 	}
 	return s, nil
 }
 
-// Stop ends the process. The error is that with which it ended.
+// Stop ends the process, see [Process.Stop].
 func (s *Server) Stop() error {
 	s.client.CloseIdleConnections()
-	s.stdin.Close()
-	kill := time.AfterFunc(5*time.Second, func() { s.cmd.Process.Kill() })
-	defer kill.Stop()
-	if err := s.cmd.Wait(); err != nil {
-		return fmt.Errorf("the server ended: %w", err)
-	}
-	return nil
+	return s.Process.Stop()
 }
-
-// Kill ends the process at once and in no order, as kill -9 does. Stop follows.
-func (s *Server) Kill() error { return s.cmd.Process.Kill() }
-
-// Log is the end of what the process wrote to its standard error.
-func (s *Server) Log() string { return s.stderr.String() }
 
 // Usage is what the process has used so far.
 func (s *Server) Usage(ctx context.Context) (u serve.Usage, err error) {

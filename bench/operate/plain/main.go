@@ -5,6 +5,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"net/http"
@@ -45,6 +46,8 @@ func serve() error {
 	if err != nil {
 		return err
 	}
+	go http.Serve(ln, mux)
 	fmt.Println(ln.Addr())
-	return http.Serve(ln, mux) // ends with the process
+	io.Copy(io.Discard, os.Stdin) // all ends with the process, and that with its input
+	return nil
 }

@@ -2,7 +2,6 @@ package redis
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"maps"
 	"math"
@@ -13,6 +12,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/wsgateway/gateway/lua/keystore"
+	"github.com/wsgateway/gateway/lua/keystore/internal/rules"
 )
 
 const many = math.MaxInt
@@ -71,7 +71,7 @@ func (s *Store) Command(ctx context.Context, args keystore.CommandArgs) (keystor
 	size := 0
 	for i, a := range args.Args {
 		var err error
-		if c.args[i], err = textOf(a); err != nil {
+		if c.args[i], err = rules.Text(a); err != nil {
 			return keystore.Value{}, err
 		}
 		size += len(c.args[i])
@@ -89,28 +89,6 @@ func (s *Store) Command(ctx context.Context, args keystore.CommandArgs) (keystor
 	}
 	v, err := cmd.run(s, c)
 	return keystore.Value{Value: v}, err
-}
-
-// textOf is the form in which commands store a value.
-func textOf(v any) (string, error) {
-	switch v := v.(type) {
-	case nil:
-		return "", invalidf("args: expected a string, a number or a boolean, found nothing")
-	case string:
-		return v, nil
-	case bool:
-		return strconv.FormatBool(v), nil
-	case int, int64, float64:
-		return formatNumber(number(v)), nil
-	}
-	if err := checkValue(v, 0); err != nil {
-		return "", err
-	}
-	b, err := json.Marshal(v)
-	if err != nil {
-		return "", invalidf("args: %v", err)
-	}
-	return string(b), nil
 }
 
 // do sends a command, and turns the result into values of scripts.
@@ -198,8 +176,8 @@ func set(s *Store, c *call) (any, error) {
 }
 
 func milliseconds(name, unit, arg string) (string, error) {
-	n, err := strconv.ParseFloat(arg, 64)
-	if err != nil || !(n > 0) {
+	n, ok := rules.Number(arg)
+	if !ok || n <= 0 {
 		return "", invalidf("command %s: expected a time above 0, found %.40q", name, arg)
 	}
 	if unit == "PX" {
@@ -262,8 +240,8 @@ func add(sign float64, arg bool) func(s *Store, c *call) (any, error) {
 	return func(s *Store, c *call) (any, error) {
 		by := 1.0
 		if arg {
-			var err error
-			if by, err = strconv.ParseFloat(c.args[0], 64); err != nil {
+			var ok bool
+			if by, ok = rules.Number(c.args[0]); !ok {
 				return nil, invalidf("command %s: expected a number, found %.40q", c.name, c.args[0])
 			}
 		}
@@ -306,7 +284,7 @@ return size`)
 )
 
 func (s *Store) add(ctx context.Context, key string, by float64) (any, error) {
-	v, err := addScript.Run(ctx, s.c, []string{key}, formatNumber(by)).Text()
+	v, err := addScript.Run(ctx, s.c, []string{key}, rules.FormatNumber(by)).Text()
 	if err != nil {
 		return nil, failure(err)
 	}

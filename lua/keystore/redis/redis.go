@@ -82,9 +82,8 @@ func (s *Store) Service() lua.Service {
 }
 
 func (s *Store) key(key string) (string, error) {
-	if key == "" || len(key) > keystore.MaxKeyBytes {
-		return "", invalidf("key: expected a string of 1 to %d bytes, found %d bytes",
-			keystore.MaxKeyBytes, len(key))
+	if err := rules.CheckKey(key); err != nil {
+		return "", err
 	}
 	return s.prefix + key, nil
 }
@@ -139,14 +138,8 @@ func (s *Store) Set(ctx context.Context, args keystore.SetArgs) (*keystore.Nothi
 
 // lifetime turns seconds into what Redis counts, whole milliseconds, rounded up.
 func lifetime(seconds float64) (time.Duration, error) {
-	const most = 100 * 365 * 24 * 3600
-	if seconds == 0 {
-		return 0, nil
-	}
-	if !(seconds > 0 && seconds <= most) {
-		return 0, invalidf("ttl %v: expected seconds, above 0 and at most %d", seconds, most)
-	}
-	return time.Duration(math.Ceil(seconds*1000)) * time.Millisecond, nil
+	d, err := rules.Lifetime(seconds)
+	return (d + time.Millisecond - 1).Truncate(time.Millisecond), err
 }
 
 // Delete removes a key, see [keystore.Store.Delete].
@@ -308,32 +301,24 @@ const (
 	markJSON = "\x00j"
 )
 
-// maxDepth is how deep a value may be nested.
-const maxDepth = 64
-
 func encode(v any) (string, error) {
+	v, _, err := rules.Copy(v)
+	if err != nil {
+		return "", err
+	}
 	switch v := v.(type) {
 	case nil:
 		return "", nil
 	case string:
 		return encodeText(v), nil
-	case int, int64, float64:
-		f := number(v)
-		if math.IsNaN(f) || math.IsInf(f, 0) {
-			return "", invalidf("value: expected a finite number, found %v", v)
-		}
-		return formatNumber(f), nil
-	case bool, []any, map[string]any:
-		if err := checkValue(v, 0); err != nil {
-			return "", err
-		}
-		b, err := json.Marshal(v)
-		if err != nil {
-			return "", invalidf("value: %v", err)
-		}
-		return markJSON + string(b), nil
+	case float64:
+		return rules.FormatNumber(v), nil
 	}
-	return "", invalidf("value: a %T cannot be stored", v)
+	b, err := json.Marshal(v)
+	if err != nil {
+		return "", invalidf("value: %v", err)
+	}
+	return markJSON + string(b), nil
 }
 
 // encodeText marks more than it must: the scripts below decide by the same first byte.
@@ -342,35 +327,6 @@ func encodeText(text string) string {
 		return markText + text
 	}
 	return text
-}
-
-// checkValue refuses what the store in memory refuses.
-func checkValue(v any, depth int) error {
-	if depth > maxDepth {
-		return invalidf("value: expected at most %d levels", maxDepth)
-	}
-	switch v := v.(type) {
-	case nil, bool, string, int, int64:
-	case float64:
-		if math.IsNaN(v) || math.IsInf(v, 0) {
-			return invalidf("value: expected a finite number, found %v", v)
-		}
-	case []any:
-		for _, x := range v {
-			if err := checkValue(x, depth+1); err != nil {
-				return err
-			}
-		}
-	case map[string]any:
-		for _, x := range v {
-			if err := checkValue(x, depth+1); err != nil {
-				return err
-			}
-		}
-	default:
-		return invalidf("value: a %T cannot be stored", v)
-	}
-	return nil
 }
 
 func decode(raw string) (any, error) {
@@ -397,23 +353,6 @@ func plain(raw string) string {
 		return raw[len(markText):]
 	}
 	return raw
-}
-
-func number(v any) float64 {
-	switch v := v.(type) {
-	case int:
-		return float64(v)
-	case int64:
-		return float64(v)
-	}
-	return v.(float64)
-}
-
-func formatNumber(f float64) string {
-	if f == math.Trunc(f) && math.Abs(f) < 1e15 {
-		return strconv.FormatFloat(f, 'f', 0, 64)
-	}
-	return strconv.FormatFloat(f, 'g', -1, 64)
 }
 
 func invalidf(format string, args ...any) error {

@@ -39,6 +39,7 @@ func Run(t *testing.T, open func(t *testing.T) Store) {
 	}
 	t.Run("values", func(t *testing.T) { values(t, open(t)) })
 	t.Run("texts that look like numbers", func(t *testing.T) { lookalikes(t, open(t)) })
+	t.Run("args", func(t *testing.T) { arguments(t, open(t)) })
 	t.Run("what is refused", func(t *testing.T) { refused(t, open(t)) })
 	t.Run("increments", func(t *testing.T) { increments(t, open(t)) })
 	t.Run("increments from many", func(t *testing.T) { many(t, open(t)) })
@@ -121,6 +122,36 @@ func lookalikes(t *testing.T, s Store) {
 	wantGet(t, s, "n", "5")
 }
 
+// Commands store any arg as the one text that spells it, and read numbers with spaces
+// around them.
+func arguments(t *testing.T, s Store) {
+	command := func(name string, args ...any) any {
+		t.Helper()
+		v, err := s.Command(t.Context(), keystore.CommandArgs{Key: "k", Command: name, Args: args})
+		if err != nil {
+			t.Errorf("%s %q = %v", name, args, err)
+		}
+		return v.Value
+	}
+	for want, arg := range map[string]any{
+		"9007199254740993": int64(1<<53 + 1), "-7": -7, "1e+21": 1e21, "0.5": 0.5, "false": false,
+		`[1,{"a":null}]`: []any{1, obj{"a": nil}},
+	} {
+		command("set", arg)
+		if got := command("get"); got != want {
+			t.Errorf("get after set of %#v = %#v, want %q", arg, got, want)
+		}
+	}
+	command("set", 40)
+	if got := command("incrby", " 2\n"); got != 42.0 {
+		t.Errorf(`incrby " 2\n" of 40 = %v, want 42`, got)
+	}
+	command("set", "x", "EX", " 100 ")
+	if left, _ := command("ttl").(float64); left < 1 || left > 100 {
+		t.Errorf(`ttl after set with EX " 100 " = %v, want up to 100`, left)
+	}
+}
+
 func refused(t *testing.T, s Store) {
 	deep := any("x")
 	for range 100 {
@@ -166,6 +197,10 @@ func refused(t *testing.T, s Store) {
 		"set option":         command("k", "set", "v", "EX"),
 		"set time":           command("k", "set", "v", "EX", 0.0),
 		"nil arg":            command("k", "sadd", nil),
+		"an arg that is NaN": command("k", "set", math.NaN()),
+		"deep arg":           command("k", "sadd", deep),
+		"no sum":             command("k", "incrby", "nan"),
+		"set time inf":       command("k", "set", "v", "EX", "inf"),
 		"hincrby of text":    command("hash", "hincrby", "f", 1.0),
 	} {
 		if !errors.Is(err, gateway.ErrInvalid) {
