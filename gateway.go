@@ -14,7 +14,6 @@ import (
 	"time"
 
 	"github.com/wsgateway/gateway/internal/forwarded"
-	"github.com/wsgateway/gateway/internal/frameq"
 	"github.com/wsgateway/gateway/internal/ws"
 )
 
@@ -225,8 +224,7 @@ func (r *random) next() []byte {
 // open registers the socket, completes the handshake and starts the socket's life. From
 // here on a failure ends the socket; there is no HTTP answer any more.
 func (h *Handler) open(s *Socket, answer []byte) {
-	s.out.queue.Push(frameq.NewRaw(answer), false)
-	s.out.opening = true // nothing goes before the answer
+	s.out.begin(answer)
 	h.everyone.add(&s.all)
 	s.joinAdmitted()
 	h.hub.add(s)
@@ -242,7 +240,7 @@ func (h *Handler) open(s *Socket, answer []byte) {
 	if s.conn.raw != nil {
 		// Here, where the stack is large already: that of the new goroutine would have to
 		// grow for it. Nothing waits for this client yet, so the write does not block.
-		s.out.flushOwn()
+		s.out.writeAnswer(answer)
 	}
 	go s.run() // ends with hub.release, for which Shutdown waits
 }

@@ -259,7 +259,8 @@ func (o *outbox) close(payload []byte, send, discard bool) bool {
 	o.closed = true
 	if discard {
 		o.queue.DropUntouched(func(f *frameq.Frame) { o.lostLocked(f, 0, lostClosed) })
-		if o.opening && o.queue.Empty() { // not even the answer will go, so no frame may
+		// Where not even the answer will go, no frame may.
+		if o.opening && o.role == free && o.queue.Empty() {
 			send = false
 			o.dropControlLocked()
 		}

@@ -305,6 +305,45 @@ func (o *outbox) writeBlocking(b *batch) error {
 	return nil
 }
 
+// begin has nothing written before the answer to the upgrade request, which writeAnswer
+// writes, or the first flush where a write can only block.
+func (o *outbox) begin(answer []byte) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.opening = true
+	if o.s.conn.raw != nil {
+		o.role = held // by who calls writeAnswer
+	} else {
+		o.queue.Push(frameq.NewRaw(answer), false)
+	}
+}
+
+// writeAnswer writes the answer to the upgrade request, for the writer. It needs little of
+// the stack, so that the request's goroutine does not have to make its own grow.
+func (o *outbox) writeAnswer(answer []byte) {
+	n, err := o.s.conn.raw.TryWrite(answer)
+	if err != nil {
+		o.fail(err)
+		return
+	}
+	o.mu.Lock()
+	if n < len(answer) {
+		o.queue.Unshift(frameq.NewRaw(answer), n)
+		o.mu.Unlock()
+		go o.drain()
+		return
+	}
+	o.opening = false
+	released, closeSent := o.releaseLocked()
+	o.mu.Unlock()
+	switch {
+	case !released:
+		o.appoint()
+	case closeSent:
+		o.s.closeSent()
+	}
+}
+
 // writeNow writes one message, for the writer, without queueing it.
 func (o *outbox) writeNow(m *outgoing) {
 	defer o.queue.Release(o.queue.Reserve(m.want().N))

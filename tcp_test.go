@@ -38,6 +38,31 @@ func TestLargeRepliesToALateReader(t *testing.T) {
 	p.want(0x8a, "ping")
 }
 
+// An answer to the upgrade request that is larger than the connection's buffers waits for
+// the client to read, and what is sent meanwhile comes behind it.
+func TestLargeAnswerToALateReader(t *testing.T) {
+	big := strings.Repeat("x", 12<<20)
+	r := &recorder{}
+	gw := gateway.New(&gateway.Options{
+		Authorize: func(*http.Request) (*gateway.Admission, error) {
+			return &gateway.Admission{Header: http.Header{"X-Big": {big}}}, nil
+		},
+	})
+	gw.Handle("/", r)
+	p := dialTCP(t, serveTCP(t, gw, false))
+	p.write([]byte("GET / HTTP/1.1\r\nHost: gateway.test\r\n" + upgradeFields + "\r\n"))
+	for r.count() == 0 {
+		time.Sleep(time.Millisecond)
+	}
+	wantErr(t, "Send", r.socket().Send(t.Context(), gateway.Text("behind")), nil)
+	if resp := p.response(); resp.StatusCode != http.StatusSwitchingProtocols ||
+		resp.Header.Get("X-Big") != big {
+		t.Fatalf("the answer is %s with a field of %d bytes, want 101 and %d", resp.Status,
+			len(resp.Header.Get("X-Big")), len(big))
+	}
+	p.want(0x81, "behind")
+}
+
 // An endpoint that replies to a client that has reset its connection learns of it,
 // and the socket ends as lost.
 func TestReplyToAResetConnection(t *testing.T) {
