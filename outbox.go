@@ -272,15 +272,6 @@ func (o *outbox) close(payload []byte, send, discard bool) bool {
 	return o.acquireLocked()
 }
 
-// rest gives up what a socket at rest does not need.
-func (o *outbox) rest() {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	if !o.timed {
-		o.timer = nil
-	}
-}
-
 // finish ends all writing and waits for the writer, if there is one; the connection is
 // closed.
 func (o *outbox) finish() {

@@ -121,7 +121,6 @@ func (s *Socket) rest() bool {
 	s.out.forgetTimer()
 	c.freeTLS()
 	c.endReading()
-	s.out.rest()
 	s.rested = true
 	s.h.rester.count.Add(1)
 	s.resting.Store(true)

@@ -63,7 +63,7 @@ func (b *inbox) Less(i, j int) bool {
 
 func (b *inbox) Swap(i, j int) { b.items[i], b.items[j] = b.items[j], b.items[i] }
 
-func (b *inbox) Push(v any)    { b.items = append(b.items, v.(event)) }
+func (b *inbox) Push(v any) { b.items = append(b.items, v.(event)) }
 
 func (b *inbox) Pop() any {
 	last := len(b.items) - 1
