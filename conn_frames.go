@@ -188,16 +188,9 @@ func (c *conn) grow(n int) error {
 
 // makeRoom gives the payload, of which some may have come, memory of size bytes.
 func (f *frameState) makeRoom(size int, recycled bool) {
-	before := f.memory
-	f.memory = nil
-	if recycled {
-		f.memory = newReceived(size)
-	}
-	if f.memory != nil {
-		f.data = append((*f.memory.memory)[:0], f.data...)
-	} else {
-		f.data = append(make([]byte, 0, size), f.data...)
-	}
+	before, had := f.memory, f.data
+	f.memory, f.data = memoryFor(size, recycled)
+	f.data = append(f.data, had...)
 	before.release()
 }
 
@@ -254,7 +247,10 @@ func (c *conn) finished(m Message) (_ Message, err error) {
 		m = Message{Type: m.Type}
 		m.Data, err = ws.Inflate(deflated.Data, j.Limit, m.Type == MessageText,
 			func(size int) error { return c.charge(held + size) },
-			func(size int) []byte { return c.inflatedMemory(&m, size) })
+			func(size int) (b []byte) {
+				m.received, b = memoryFor(size, c.recycles())
+				return b
+			})
 		deflated.Release()
 	}
 	if m.received == nil && len(m.Data) >= leastReceived {
@@ -272,17 +268,6 @@ func (c *conn) arrived() {
 		f.began = 0
 		c.s.msgStart.Store(0)
 	}
-}
-
-// inflatedMemory returns where a message that was inflated goes.
-func (c *conn) inflatedMemory(m *Message, size int) []byte {
-	if c.recycles() {
-		m.received = newReceived(size)
-	}
-	if m.received == nil {
-		return make([]byte, 0, size)
-	}
-	return (*m.received.memory)[:0]
 }
 
 // takeControl takes a control frame, or reports false if it has not all come. A ping is

@@ -18,6 +18,7 @@ import (
 // It is acquired by whoever queues the first frame, or wants what waits to be written,
 // and then appoints one of these to write, or is one of them:
 //
+//   - the upgrade request's goroutine, for the answer to it;
 //   - the socket's reader, for the replies of its own events (outbox_replies.go);
 //   - a worker of the flusher, for what others send (flusher.go);
 //   - a drainer, a goroutine that lives only while the client does not read.
@@ -334,6 +335,12 @@ func (o *outbox) writeAnswer(answer []byte) {
 		return
 	}
 	o.opening = false
+	o.endDirectLocked()
+}
+
+// endDirectLocked ends a write past the queue: the role is released, or passed on to who
+// writes what was queued meanwhile. It unlocks o.mu.
+func (o *outbox) endDirectLocked() {
 	released, closeSent := o.releaseLocked()
 	o.mu.Unlock()
 	switch {
@@ -366,13 +373,6 @@ func (o *outbox) writeNow(m *outgoing) {
 		go o.drain()
 		return
 	}
-	released, closeSent := o.releaseLocked()
-	o.mu.Unlock()
+	o.endDirectLocked()
 	f.Free()
-	switch {
-	case !released:
-		o.appoint()
-	case closeSent:
-		o.s.closeSent()
-	}
 }

@@ -51,6 +51,17 @@ func newReceived(size int) *received {
 	return &received{memory: &b}
 }
 
+// memoryFor returns an empty slice with room for size bytes; with recycled in memory that can
+// be released, if there is any of that size.
+func memoryFor(size int, recycled bool) (*received, []byte) {
+	if recycled {
+		if r := newReceived(size); r != nil {
+			return r, (*r.memory)[:0]
+		}
+	}
+	return nil, make([]byte, 0, size)
+}
+
 // release gives the memory back, once.
 func (r *received) release() {
 	if r == nil || r.gone.Swap(true) || r.memory == nil {
