@@ -62,14 +62,7 @@ const (
 	firstInterval = 256 // instructions between two looks at the budgets, at first
 	minInterval   = 8
 	maxInterval   = 1024
-
-	// Where a script has strings as long as these, one instruction (arithmetic,
-	// which parses them) can take 2 or 50 ms.
-	longString   = 8 << 10
-	longInterval = 4
-	hugeString   = 256 << 10
-	hugeInterval = 1
-	deep         = 1000 // a stack as deep makes a State too big to keep
+	deep          = 1000 // a stack as deep makes a State too big to keep
 )
 
 // run meters one run.
@@ -83,12 +76,14 @@ type run struct {
 	used      int64         // instructions, up to the last firing
 	interval  int           // of the hook
 	most      int           // that it may be
+	unlooked  int           // firings of the hook since it last looked at the budgets
 	nextDepth int64         // at used: when the hook looks at the stack and the heap
 	steps     int           // library work since the last check
 	output    int64
 	lines     int
 	pauses    int
 
+	building  int64  // bytes of results that libraries are at work on
 	allocated int64  // bytes of strings and tables that libraries have made
 	nextLook  int64  // at allocated
 	lookedAt  int64  // at allocated
@@ -107,9 +102,10 @@ type run struct {
 func (r *run) start(s *State) {
 	now := time.Now()
 	*r = run{
-		started: now, slice: now, last: now, interval: firstInterval, most: maxInterval,
+		started: now, slice: now, last: now, most: mostInterval(s.longest),
 		held: r.held, nextLook: s.cfg.Limits.Memory, quota: s.cfg.Limits.Memory / 2,
 	}
+	r.interval = min(firstInterval, r.most)
 	r.meter.begin(now, false)
 	if s.Guard != nil && s.grant > 0 {
 		r.nextLook = min(r.nextLook, s.grant)
@@ -141,6 +137,15 @@ func (r *run) usage() Usage {
 func (s *State) hook(l *golua.State, _ golua.Debug) {
 	r := &s.run
 	r.hooked = true
+	if r.most == hugeInterval {
+		s.checkOperands(l)
+		if r.unlooked++; r.unlooked < lookEvery {
+			r.used += int64(r.interval)
+			r.hooked = false
+			return
+		}
+		r.unlooked = 0
+	}
 	s.lookInHook(l)
 	r.hooked = false // not deferred: an overrun is told with the flag on
 }
@@ -180,22 +185,6 @@ func (s *State) setInterval(n int) {
 	if r := &s.run; n != r.interval {
 		r.interval = n
 		golua.SetDebugHook(s.l, s.hookFn, golua.MaskCount, n)
-	}
-}
-
-// long notes that the script gets a string of n bytes.
-func (s *State) long(n int) {
-	most := s.run.most
-	switch {
-	case n >= hugeString:
-		most = hugeInterval
-	case n >= longString:
-		most = min(most, longInterval)
-	}
-	if most < s.run.most {
-		s.run.used += int64(s.run.interval - golua.DebugHookCount(s.l))
-		s.run.most = most
-		s.setInterval(most)
 	}
 }
 
@@ -260,7 +249,8 @@ func (s *State) room(n int) {
 	s.long(n)
 }
 
-// A builder meters a result that grows piece by piece.
+// A builder meters a result that grows piece by piece. It counts as held until it is
+// done: a run may wait for its turn, or for memory, in between.
 type builder struct {
 	s       *State
 	metered int
@@ -277,8 +267,12 @@ func (b *builder) grown(n int) {
 	}
 	b.s.step((n - b.metered) / 64)
 	b.s.alloc(2 * (n - b.metered)) // append has copied about as much
+	b.s.run.building += int64(n - b.metered)
 	b.metered = n
 }
+
+// done is told that the result is a string now, or that there is none.
+func (b *builder) done() { b.s.run.building -= int64(b.metered) }
 
 // Output counts n bytes that the run sends or prints. It does not return if
 // they are too many.

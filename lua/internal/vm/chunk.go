@@ -23,6 +23,7 @@ type Chunk struct {
 
 	returns bool     // its function is what running it returns
 	rest    []string // variables of modules that it takes from a table
+	longest int      // bytes of a string in its source
 }
 
 // A SyntaxError says where source does not compile.

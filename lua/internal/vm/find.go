@@ -85,6 +85,7 @@ func strGsub(s *State, l *golua.State) int {
 		p = 1
 	}
 	r := replacer{m: matcher{s: s, src: src, pat: pat}, meter: builder{s: s}}
+	defer r.meter.done()
 	r.text, r.isText = str(l, 3)
 	i, n := 0, 0
 	for n < most {

@@ -20,6 +20,7 @@ func strFormat(s *State, l *golua.State) int {
 	format := s.checkString(l, 1)
 	var b []byte
 	meter := builder{s: s}
+	defer meter.done()
 	arg := 1
 	for {
 		i := strings.IndexByte(format, '%')

@@ -13,13 +13,30 @@ import (
 // limit bytes.
 //
 // It reads the VM's structures by reflection and needs to know none of their
-// names: what a release changes in them changes the figure, not the code.
-func (s *State) held(limit int64) int64 {
-	h := holder{limit: limit, seen: make(map[uintptr]struct{})}
+// names: what a release changes in them changes the figure, not the code. What our
+// libraries are at work on counts as well.
+//
+// It does not let others compute: what it remembers takes as much as what it counts,
+// and nothing bounds how many would be at it.
+func (s *State) held(limit int64) int64 { return s.goOver(limit).bytes }
+
+// longestHeld returns the length of the longest string that can be reached; false if
+// that is more than limit bytes to go over.
+func (s *State) longestHeld(limit int64) (n int, ok bool) {
+	h := s.goOver(limit)
+	return h.longest, h.bytes <= limit
+}
+
+func (s *State) goOver(limit int64) *holder {
+	h := &holder{limit: limit, seen: make(map[uintptr]struct{})}
 	h.todo = append(h.todo, reflect.ValueOf(s.main))
 	for l := range s.threads {
 		h.todo = append(h.todo, reflect.ValueOf(l))
 		h.bytes += threadSize
+	}
+	h.bytes += s.run.building
+	for i := range s.iters {
+		h.bytes += 32 * int64(cap(s.iters[i].keys))
 	}
 	others := []Value{s.loaded, s.holders, s.stubs, s.runStubs, s.overlay, s.shadow, s.meta}
 	for _, v := range others { // the VM need not refer to them
@@ -32,11 +49,12 @@ func (s *State) held(limit int64) int64 {
 		h.todo = h.todo[:len(h.todo)-1]
 		h.value(v)
 	}
-	return h.bytes
+	return h
 }
 
 type holder struct {
 	bytes, limit int64
+	longest      int // string
 	seen         map[uintptr]struct{}
 	todo         []reflect.Value // pointers, slices, maps and structs to look into
 }
@@ -64,6 +82,7 @@ func (h *holder) value(v reflect.Value) {
 			h.bytes += int64(v.Len())
 		}
 		h.bytes += 16
+		h.longest = max(h.longest, v.Len())
 	case reflect.Pointer:
 		if !foreign(v.Type().Elem()) && h.first(v.Pointer()) {
 			h.bytes += int64(v.Type().Elem().Size())

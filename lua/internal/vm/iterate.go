@@ -5,6 +5,7 @@ import (
 	"reflect"
 	"slices"
 	"sort"
+	"time"
 
 	golua "github.com/Shopify/go-lua"
 )
@@ -92,8 +93,21 @@ func (s *State) keys(l *golua.State, index int, after Value) []Value {
 	}
 	s.step(2 * len(keys))
 	s.alloc(32 * len(keys))
-	slices.SortFunc(keys, compareKeys)
+	slices.SortFunc(keys, s.comparing())
 	return keys
+}
+
+// comparing compares keys, and lets others compute now and then.
+func (s *State) comparing() func(a, b Value) int {
+	n := 0
+	return func(a, b Value) int {
+		if n++; n%8192 == 0 {
+			if err := s.breathe(time.Now()); err != nil {
+				s.endRun(err)
+			}
+		}
+		return compareKeys(a, b)
+	}
 }
 
 // fastKeys works for tables whose keys are numbers, strings and booleans.

@@ -94,6 +94,7 @@ func (s *State) markOf(l *golua.State, index int) string {
 // unless it is marked. It must be called inside a run.
 func (s *State) AppendJSON(b []byte, v Value) ([]byte, error) {
 	w := jsonWriter{s: s, l: s.l, b: b, meter: builder{s: s}}
+	defer w.meter.done()
 	err := w.value(v, 0)
 	return w.b, err
 }

@@ -39,7 +39,7 @@ func (s *State) lookAtHeap(now time.Time) {
 	if r.maybe < r.quota || now.Before(r.lookAfter) || s.blindly() {
 		return
 	}
-	s.look()
+	s.look(0)
 	end := time.Now()
 	r.lookAfter = end.Add(end.Sub(now) / 2)
 }
@@ -59,10 +59,11 @@ func (s *State) blindly() bool {
 	return r.maybe < r.quota
 }
 
-// alloc counts n bytes that a library function is about to make.
+// alloc counts n bytes that a library function is about to make. It may wait until
+// there is room for them.
 func (s *State) alloc(n int) {
 	if s.run.allocated += int64(n); s.run.allocated > s.run.nextLook && !s.blindAlloc() {
-		s.look()
+		s.look(int64(n))
 	}
 }
 
@@ -81,8 +82,10 @@ func (s *State) blindAlloc() bool {
 	return r.allocated <= r.nextLook
 }
 
-// look ends the run if the State holds more than it may.
-func (s *State) look() {
+// look ends the run if the State holds more than it may; about is what is about to be
+// made beside that. Looking counts as computed:
+// it takes the longer, the more the run holds.
+func (s *State) look(about int64) {
 	r, limit := &s.run, s.cfg.Limits.Memory
 	held := s.held(limit+s.base) - s.base
 	if held > limit {
@@ -91,15 +94,16 @@ func (s *State) look() {
 	more := max((limit-held)/2, limit/16)
 	r.held, r.maybe, r.lookedAt = held, 0, r.allocated
 	if s.Guard != nil {
-		may, err := s.Guard.Hold(s.base+held, true)
+		r.meter.end(time.Now())
+		may, err := s.Guard.Hold(s.base+held+about, true)
 		now := time.Now() // it may have waited
-		r.meter.begin(now, false)
+		r.meter.begin(now, true)
 		r.last = now
 		s.readHeap()
 		if err != nil {
 			s.endRun(err)
 		}
-		more = min(more, may-s.base-held)
+		more = min(more, may-s.base-held-about)
 	}
 	r.quota, r.nextLook = more, r.allocated+more
 }

@@ -55,6 +55,7 @@ func rewrite(chunk []byte, p plan) ([]byte, error) {
 	}
 	if p.chunk != nil {
 		p.chunk.Uses.note(main)
+		p.chunk.longest = main.longest()
 	}
 	main.upvalues = append(main.upvalues, upvalue{true, 1, emptyName}, upvalue{true, 2, emptyName})
 	f := frame{

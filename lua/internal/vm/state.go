@@ -97,6 +97,10 @@ type State struct {
 	base    int64 // bytes held after loading
 	grant   int64 // bytes that the next run may hold unasked
 	growth  growth
+
+	longest   int // bytes that a string may have; what is less than longString counts as 0
+	longCount int // runs since it was last looked for
+
 	threads map[*golua.State]*thread // coroutines that have not ended
 	current *thread                  // that runs; nil: the run itself
 	killing bool                     // the run is over, its coroutines end
@@ -148,7 +152,12 @@ func New(cfg Config) *State {
 }
 
 // pushes any value, whatever its name says
-func (s *State) push(v Value) { s.l.PushLightUserData(v) }
+func (s *State) push(v Value) {
+	if text, ok := v.(string); ok {
+		s.long(len(text))
+	}
+	s.l.PushLightUserData(v)
+}
 
 func (s *State) pop() Value {
 	v := s.l.ToValue(-1)
@@ -174,6 +183,7 @@ func (s *State) function(name string, f libraryFunction) Value {
 
 // Load returns the chunk as a function. Its free names are the globals.
 func (s *State) Load(c *Chunk) (Value, error) {
+	s.long(c.longest)
 	if err := s.loadChunk(c.code); err != nil {
 		return nil, err
 	}
@@ -300,13 +310,14 @@ func (s *State) end() {
 		s.dropClosures()
 	}
 	s.lookForGrowth()
-	if !s.broken && s.run.allocated > 1<<18 {
+	if !s.broken && (s.run.allocated > 1<<18 || s.longest >= longString) {
 		// Dead stack slots keep their values.
 		if s.l.CheckStack(200) {
 			s.l.SetTop(200)
 			s.l.SetTop(0)
 		}
 	}
+	s.forgetLong()
 }
 
 // Broken reports whether the State must not be used again: it saw a panic, a

@@ -21,6 +21,7 @@ func tabConcat(s *State, l *golua.State) int {
 	j := s.optInt(l, 4, l.RawLength(1))
 	var b []byte
 	meter := builder{s: s}
+	defer meter.done()
 	for k := i; k <= j; k++ {
 		s.step(1)
 		l.RawGetInt(1, k)

@@ -62,3 +62,15 @@ func (p *proto) texts() []string {
 	}
 	return texts
 }
+
+// longest returns the length of the longest string in a function and those in it.
+func (p *proto) longest() int {
+	n := 0
+	for _, text := range p.texts() {
+		n = max(n, len(text))
+	}
+	for _, child := range p.protos {
+		n = max(n, child.longest())
+	}
+	return n
+}
