@@ -136,16 +136,19 @@ func (p *program) order(text, failed string) string {
 	}
 	name := m[1] + m[2]
 	defines := regexp.MustCompile(
-		`(?m)^[ \t]*(?:local[ \t]+)?(?:function[ \t]+` + name + `\b|` + name + `[ \t]*=[^=])`,
+		`(?m)^[ \t]*(local[ \t]+)?(?:function[ \t]+` + name + `\b|` + name + `[ \t]*=[^=])`,
 	)
 	later := false
 	for _, mod := range p.solution.Modules {
 		if mod.File == failed {
 			later = true
-		} else if later && defines.MatchString(mod.Body) {
-			return fmt.Sprintf(" (%s defines %s and runs later: modules run in the order of their paths; "+
-				"require %q above the place that needs it)",
-				mod.File, name, mod.Name)
+		} else if m := defines.FindStringSubmatch(mod.Body); later && m != nil {
+			todo := fmt.Sprintf("require %q above the place that needs it", mod.Name)
+			if m[1] != "" { // require would run the module, but not make the local known
+				todo = "name the files in another order, or leave out its local"
+			}
+			return fmt.Sprintf(" (%s defines %s and runs later: modules run in the order of their paths; %s)",
+				mod.File, name, todo)
 		}
 	}
 	return ""

@@ -51,6 +51,11 @@ var bombs = []string{
 		while true do end`,
 	`while true do collectgarbage("count") end`,
 	`local t = {3, 2, 1} table.sort(t, function() while true do end end)`,
+	`local s = ("1"):rep(1e6) while true do pcall(function() return s + 1 end) end`,
+	`local s = ("x"):rep(1e5) local t = {} for i = 1, 20 do t[i] = s end while true do to_json(t) end`,
+	`local t = {} for i = 1, 2e4 do t["k" .. i] = {} end while true do pcall(table.concat, t)
+		for a in pairs(t) do for b in pairs(t) do end end end`,
+	`local s = "while x do " .. ("if y then break end "):rep(290) .. "end" while true do load(s) end`,
 	`while true do coroutine.wrap(function() coroutine.yield() end)() end`,
 	`local function f() coroutine.wrap(f)() end f() while true do pcall(f) end`,
 	`local t = {} while true do pcall(function() t[#t + 1] = coroutine.wrap(function() while true do

@@ -16,7 +16,7 @@ func (m *machine) groupOf(arg vm.Value) (name string, ok bool, err error) {
 		return "", false, nil
 	case "table":
 	default:
-		return "", false, invalid("a table is expected, got a " + t)
+		return "", false, invalid("a table is expected, as in {socket_id = id}, got a " + t)
 	}
 	group := m.Get(arg, "group")
 	name, ok = group.(string)

@@ -314,7 +314,8 @@ func TestHintAboutOrder(t *testing.T) {
 			`global 'helper' (a nil value) (modules/b.lua defines helper and runs later: modules run in ` +
 			`the order of their paths; require "b"`},
 		"a local": {"x = conf.y", "local conf = {}", `modules/a.lua:1: attempt to index ` +
-			`global 'conf' (a nil value) (modules/b.lua defines conf`},
+			`global 'conf' (a nil value) (modules/b.lua defines conf and runs later: modules run in ` +
+			`the order of their paths; name the files in another order, or leave out its local)`},
 		"a number": {"x = 1 + size", "size = 3", "modules/a.lua:1: attempt to perform " +
 			"arithmetic on global 'size' (a nil value) (modules/b.lua defines size"},
 		"nobody's": {"nobody()", "x = 1", "modules/a.lua:1: attempt to call global 'nobody' " +
@@ -399,6 +400,26 @@ func TestErrorsInAScriptsWords(t *testing.T) {
 			`return Websocket.send{socket_id = websocketInfo.socket_id, message = "x", type = ` +
 				`"text"}.error`,
 			`message type "text" is neither data-text nor data-binary`,
+		},
+		{
+			`return Websocket.send{socket_id = websocketInfo.socket_id}.error`,
+			`message is missing`,
+		},
+		{
+			`return Websocket.send{socket_id = websocketInfo.socket_id, message = {}}.error`,
+			`message is a table, not a string: to_json makes one of it`,
+		},
+		{
+			`return Websocket.send{socket_id = websocketInfo.socket_id, message = 5}.error`,
+			`message is a number, not a string: tostring makes one of it`,
+		},
+		{
+			`return Websocket.send(websocketInfo.socket_id, "x").error`,
+			`a table is expected, as in {socket_id = id}, got a string`,
+		},
+		{
+			`return Websocket.send().error`,
+			`a table with the field socket_id is expected, as in {socket_id = id}`,
 		},
 	} {
 		script, want := c[0], c[1]

@@ -78,7 +78,7 @@ func invalid(text string) error {
 func (m *machine) socketID(arg vm.Value) (string, error) {
 	if m.Type(arg) != "table" {
 		return "",
-			invalid("a table with the field socket_id is expected, as in Websocket.info{socket_id = id}")
+			invalid("a table with the field socket_id is expected, as in {socket_id = id}")
 	}
 	id, ok := m.Get(arg, "socket_id").(string)
 	if !ok {
@@ -108,9 +108,7 @@ func (m *machine) opSend(ctx context.Context, arg vm.Value) (vm.Value, error) {
 func (m *machine) message(arg vm.Value) (gateway.Message, error) {
 	text, ok := m.Get(arg, "message").(string)
 	if !ok {
-		return gateway.Message{},
-			invalid("message is a " + m.Type(m.Get(arg, "message")) +
-				", not a string: to_json makes one of a table")
+		return gateway.Message{}, invalid(notText(m.Type(m.Get(arg, "message"))))
 	}
 	word, ok := m.Get(arg, "type").(string)
 	if !ok && m.Get(arg, "type") != nil {
@@ -132,6 +130,19 @@ func (m *machine) message(arg vm.Value) (gateway.Message, error) {
 	}
 	m.Output(len(msg.Data))
 	return msg, nil
+}
+
+// notText says what to do with a message of a type that is not sent as it is.
+func notText(typ string) string {
+	switch typ {
+	case "nil":
+		return "message is missing"
+	case "table":
+		return "message is a table, not a string: to_json makes one of it"
+	case "number", "boolean":
+		return "message is a " + typ + ", not a string: tostring makes one of it"
+	}
+	return "message is a " + typ + ", not a string"
 }
 
 func (m *machine) opClose(ctx context.Context, arg vm.Value) (vm.Value, error) {

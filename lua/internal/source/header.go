@@ -82,19 +82,23 @@ func isWebsocketInfo(service, event string) bool {
 // looksLike is a line that is a comment, or would be with dashes in front, and the
 // words in it.
 var looksLike = regexp.MustCompile(
-	`^[ \t]*(--|-|)[ \t]*(#?)[ \t]*([A-Za-z_]{4,11})[:,]?[ \t]+(\S+)(?:[ \t]+(\S+))?[ \t]*(\S?)`,
+	`^[ \t]*(--|-|)[ \t]*(#*)[ \t-]*([A-Za-z_]{4,11})(?:[:,=][ \t]*|[ \t]+)(\S+)(?:[ \t]+(\S+))?[ \t]*(\S?)`,
 )
+
+// plainSigns puts what is typed in the place of what word processors make of it.
+var plainSigns = strings.NewReplacer("\u00a0", " ", "\u200b", "", "\ufeff", "", "\u2013", "--",
+	"\u2014", "--")
 
 // nearMiss says what a line, which is no header, would have to be to be one; "" if
 // it does not look as if it were meant to be one.
 func nearMiss(line string) string {
-	m := looksLike.FindStringSubmatch(line)
+	m := looksLike.FindStringSubmatch(plainSigns.Replace(line))
 	if m == nil {
 		return ""
 	}
 	word, first, second, more := m[3], m[4], m[5], m[6] != ""
 	comment := m[1] == "--"
-	switch marked := m[2] == "#"; {
+	switch marked := m[2] != ""; {
 	case !comment && !marked:
 		return "" // code
 	case near(word, "ENDPOINT"):

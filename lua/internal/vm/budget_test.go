@@ -61,6 +61,7 @@ var hostile = map[string]struct{ source, want string }{
 	"load bomb":                 {`return load(("x = 1 "):rep(1e5))`, "too long"},
 	"load of many parts":        {`return load(function() return "x = 1 " end)`, "too long"},
 	"load of elseif":            {`local s = "if x then " for i = 1, 700 do s = s .. "elseif x==1 then " end local t = 0 while true do load(s .. " end") end`, budgets},
+	"load of breaks":            {`return load("while x do " .. ("if y then break end "):rep(780) .. "end")`, "more than 300 break and goto"},
 	"binary chunk":              {`return load("\27Lua" .. ("\255"):rep(100))`, "binary"},
 	"deep parentheses":          {`return load(("("):rep(8000))`, "nil"},
 	"many operands":             {`return load("return " .. ("x .. "):rep(240) .. "x")`, "nil"},

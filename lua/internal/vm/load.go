@@ -60,6 +60,9 @@ func (s *State) loadSource(l *golua.State, source, name string) int {
 	}
 	s.step(len(source) * 4)
 	s.alloc(len(source) * 16)
+	if err := checkJumps(source, name, maxLoadJumps); err != nil {
+		return fail(err.Error())
+	}
 	code, err := compile(l, source, name, s.compiling(), plain)
 	s.check(time.Now())
 	if err != nil && s.Guard != nil { // it may be what has stopped the compiler
