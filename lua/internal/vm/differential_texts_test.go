@@ -31,7 +31,9 @@ var texts = func() []string {
 		"local t = {f = string.rep} return t:f(1)", "local t = {f = string.rep} return t.f({})",
 		"local rep = string.rep rep()",
 		"string.rep()", "tonumber()", "tonumber('1', 99)", "setmetatable(1, {})", "('x'):format(1, " +
-			"('%d'):format('y'))", "math.floor({})", "ipairs()",
+			"('%d'):format('y'))", "string.format('%d')",
+		"('%s %s'):format(1)", "string.format('%q%')", "('x'):gsub('x')", "string.gsub('x', 'x', true)",
+		"('x'):gsub('x', nil)", "math.floor({})", "ipairs()",
 		"error(5)", "error(5, 2)", "error('x')", "assert(false, 7)", "assert(nil)",
 	} {
 		all = append(all, "(tostring(select(2, pcall(function() "+body+" end))):gsub('^.-:%d+: ', ''))")

@@ -76,7 +76,7 @@ func strGsub(s *State, l *golua.State) int {
 	switch l.TypeOf(3) {
 	case golua.TypeNumber, golua.TypeString, golua.TypeFunction, golua.TypeTable:
 	default:
-		s.typeError(l, 3, "string/function/table")
+		s.argError(3, "string/function/table expected")
 	}
 	most := s.optInt(l, 4, len(src)+1)
 	anchored := strings.HasPrefix(pat, "^")

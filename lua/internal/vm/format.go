@@ -35,7 +35,9 @@ func strFormat(s *State, l *golua.State) int {
 		}
 		v, n := s.parseVerb(format)
 		format = format[n:]
-		arg++
+		if arg++; arg > l.Top() {
+			s.argError(arg, "no value")
+		}
 		before := len(b)
 		b = s.appendVerb(l, b, v, arg)
 		s.step(1 + (len(b)-before)/16)
