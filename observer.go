@@ -124,13 +124,13 @@ func (h *Handler) observeRefused(u UpgradeRefused) {
 }
 
 // serveEvent has the endpoint handle an event, and tells who wants to know.
-func (s *Socket) serveEvent(ev *Event, handle func() error) error {
+func (s *Socket) serveEvent(ctx context.Context, ev *Event) error {
 	fn := s.h.opts.Observer.EventServed
 	if fn == nil && !s.isTraced() {
-		return s.call(handle)
+		return s.handle(ctx, ev)
 	}
 	began := time.Now()
-	err := s.call(handle)
+	err := s.handle(ctx, ev)
 	took := time.Since(began)
 	if fn != nil {
 		s.observeServed(fn, ev, took, err)

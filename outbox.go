@@ -81,8 +81,10 @@ func (m *outgoing) want() frameq.Want {
 	return frameq.Want{N: len(m.data) + ws.MaxHeader, Key: m.key}
 }
 
-// joins reports whether the message can share a buffer with others.
-func (m *outgoing) joins() bool { return m.key == "" && !m.keep && m.notice == nil }
+// joins reports whether the message has no frame yet and can share one with others.
+func (m *outgoing) joins() bool {
+	return m.frame == nil && m.shared == nil && m.key == "" && !m.keep && m.notice == nil
+}
 
 // free gives up what was not queued.
 func (m *outgoing) free() {
@@ -133,9 +135,13 @@ func (o *outbox) offer(m *outgoing, lastResort bool) (write bool, err error) {
 // pushLocked queues a message if there is room, or can be made in the order. It changes
 // nothing otherwise.
 func (o *outbox) pushLocked(m *outgoing, order frameq.Order, lastResort bool) error {
-	q := &o.queue
+	q, lim := &o.queue, o.limits()
+	join := o.order() == frameq.Nobody
+	if join && m.joins() && q.Write(m.first, m.data, lim) {
+		return nil
+	}
 	w := m.want()
-	room, bound := q.Room(&w, o.limits(), order, lastResort)
+	room, bound := q.Room(&w, lim, order, lastResort)
 	if bound != frameq.None {
 		return fullErrors[bound]
 	}
@@ -144,12 +150,8 @@ func (o *outbox) pushLocked(m *outgoing, order frameq.Order, lastResort bool) er
 		q.PushShared(m.shared)
 		return nil
 	}
-	join := o.order() == frameq.Nobody
 	reserved := 0
 	if m.frame == nil {
-		if join && m.joins() && q.Write(m.first, m.data) {
-			return nil
-		}
 		reserved = q.Reserve(w.N) // a large one may have to wait for the memory itself
 		m.frame = frameq.New(m.first, m.data, m.key)
 	}

@@ -98,15 +98,16 @@ func (s *Socket) serveHere() error {
 	}
 	if p := c.parked; p != nil {
 		c.parked = nil
-		s.deliverLater(p.m, p.at, p.wait)
+		s.deliverLater(&p.m, p.at, p.wait)
 	}
+	var m Message
 	for c.parked == nil {
-		m, what, err := c.take()
+		what, err := c.take(&m)
 		if what == fragments && err == nil {
 			if c.inside {
 				return nil
 			}
-			m, err = c.assemble()
+			err = c.assemble(&m)
 		}
 		if errors.Is(err, errAbandoned) {
 			continue // what comes now is only counted
@@ -117,7 +118,7 @@ func (s *Socket) serveHere() error {
 		if what == nothing {
 			return nil
 		}
-		s.serve(m)
+		s.serve(&m)
 	}
 	return nil
 }
@@ -131,7 +132,7 @@ type parked struct {
 }
 
 // serve delivers a message, as far as the rate allows it.
-func (s *Socket) serve(m Message) {
+func (s *Socket) serve(m *Message) {
 	if s.isClosing() {
 		m.Release()
 		return
@@ -142,21 +143,21 @@ func (s *Socket) serve(m Message) {
 	case !ok:
 		m.Release()
 	case wait > 0 && s.conn.inside:
-		s.conn.parked = &parked{m, at, wait}
+		s.conn.parked = &parked{*m, at, wait}
 	default:
 		s.deliverLater(m, at, wait)
 	}
 }
 
 // deliverLater delivers a message when it has waited, unless the socket closes before.
-func (s *Socket) deliverLater(m Message, at time.Time, wait time.Duration) {
+func (s *Socket) deliverLater(m *Message, at time.Time, wait time.Duration) {
 	if wait > 0 && !s.delay(wait) {
 		m.Release()
 		return
 	}
 	s.traffic.messagesIn.Add(1)
 	s.traffic.bytesIn.Add(uint64(len(m.Data)))
-	s.event(&Event{Type: EventData, Time: at, Message: m})
+	s.event(&Event{Type: EventData, Time: at, Message: *m})
 }
 
 // rests reports, inside the read, whether the reader would only come back to wait for
