@@ -71,14 +71,23 @@ type outgoing struct {
 	member *membership    // that it is sent through, or nil
 }
 
-func (m *outgoing) want() frameq.Want {
+// size is how many bytes the frame has, or may have.
+func (m *outgoing) size() int {
 	switch {
 	case m.frame != nil:
-		return frameq.Want{N: len(m.frame.B), Key: m.key}
+		return len(m.frame.B)
 	case m.shared != nil:
-		return frameq.Want{N: m.shared.Len(), Shared: m.shared, Key: m.shared.Key()}
+		return m.shared.Len()
 	}
-	return frameq.Want{N: len(m.data) + ws.MaxHeader, Key: m.key}
+	return len(m.data) + ws.MaxHeader
+}
+
+func (m *outgoing) want() frameq.Want {
+	w := frameq.Want{N: m.size(), Shared: m.shared, Key: m.key}
+	if m.shared != nil {
+		w.Key = m.shared.Key()
+	}
+	return w
 }
 
 // joins reports whether the message has no frame yet and can share one with others.

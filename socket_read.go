@@ -10,9 +10,19 @@ import (
 // something only now and then.
 const slowTalker = 100 * time.Millisecond
 
-// run begins the socket's life: the handshake is answered and the endpoint opened.
+// run is the first goroutine of the socket's life.
 func (s *Socket) run() {
 	pprof.SetGoroutineLabels(labelReader)
+	s.begin()
+	if s.route.ignoresOpen {
+		s.loop()
+	} else {
+		go s.loop() // on a stack that has not grown
+	}
+}
+
+// begin opens the endpoint.
+func (s *Socket) begin() {
 	opened := false
 	defer func() {
 		if !opened { // the endpoint has ended the goroutine
@@ -24,11 +34,6 @@ func (s *Socket) run() {
 	s.out.flushOwn()
 	s.event(&Event{Type: EventOpen, Time: s.opened})
 	opened = true
-	if s.route.ignoresOpen {
-		s.loop()
-	} else {
-		go s.loop() // on a stack that has not grown
-	}
 }
 
 // loop is the rest of the socket's life, in the goroutine that is its reader. An

@@ -89,6 +89,11 @@ func (s *Socket) send(ctx context.Context, m *Message) error {
 	if s.ownContext(ctx) {
 		return s.reply(ctx, m)
 	}
+	return s.put(m)
+}
+
+// put is send for everyone but the socket's own events.
+func (s *Socket) put(m *Message) error {
 	out := s.outgoing(m)
 	return s.sent(m, s.out.put(&out))
 }
@@ -138,7 +143,7 @@ func (s *Socket) sent(m *Message, err error) error {
 	s.traffic.messagesOut.Add(1)
 	s.traffic.bytesOut.Add(uint64(len(m.Data)))
 	if s.isTraced() {
-		s.trace(&TraceRecord{Kind: TraceSent, Type: m.Type, Bytes: len(m.Data)}, m.Data)
+		s.traceSent(m)
 	}
 	if s.route.lim.IdleTimeout > 0 {
 		s.lastMsg.Store(s.h.since(time.Now()))
