@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"errors"
+	"runtime"
 	"runtime/pprof"
 	"time"
 )
@@ -12,6 +13,7 @@ const slowTalker = 100 * time.Millisecond
 
 // run is the first goroutine of the socket's life.
 func (s *Socket) run() {
+	growStack()
 	pprof.SetGoroutineLabels(labelReader)
 	s.begin()
 	if s.route.ignoresOpen {
@@ -19,6 +21,16 @@ func (s *Socket) run() {
 	} else {
 		go s.loop() // on a stack that has not grown
 	}
+}
+
+// growStack makes the stack of a new goroutine grow to 4 KB, while there is next to nothing
+// on it. It has to grow for the first message anyway, and in the middle of a read that costs
+// microseconds, for each call has to be moved.
+//
+//go:noinline
+func growStack() {
+	var room [2 << 10]byte
+	runtime.KeepAlive(&room)
 }
 
 // begin opens the endpoint.
