@@ -124,15 +124,18 @@ func (h *Handler) observeRefused(u UpgradeRefused) {
 }
 
 // serveEvent has the endpoint handle an event, and tells who wants to know.
-func (s *Socket) serveEvent(ev *Event, handle func() error) error {
-	fn := s.h.opts.Observer.EventServed
-	if fn == nil && !s.isTraced() {
-		return s.call(handle)
+func (s *Socket) serveEvent(ctx context.Context, ev *Event) error {
+	if s.h.opts.Observer.EventServed == nil && !s.isTraced() {
+		return s.handle(ctx, ev)
 	}
+	return s.handleObserved(ctx, ev)
+}
+
+func (s *Socket) handleObserved(ctx context.Context, ev *Event) error {
 	began := time.Now()
-	err := s.call(handle)
+	err := s.handle(ctx, ev)
 	took := time.Since(began)
-	if fn != nil {
+	if fn := s.h.opts.Observer.EventServed; fn != nil {
 		s.observeServed(fn, ev, took, err)
 	}
 	if s.isTraced() {

@@ -86,7 +86,7 @@ func (o *outbox) waitForRoomLocked(ctx context.Context, w *wait, m *outgoing, sh
 	mem := &o.s.h.memory
 	switch over := mem.waiting.over(); {
 	case short && o.emptyLocked(): // it is not this client that it waits for
-		if n := int64(m.want().N); n > mem.queued.Most() {
+		if n := int64(m.size()); n > mem.queued.Most() {
 			return errNoMemory
 		}
 		o.unlocked(func() { o.s.h.relieve(&mem.queued, o.s) })

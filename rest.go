@@ -167,7 +167,10 @@ func (s *Socket) stir() bool {
 // Awake implements rawio.Sleeper: it gives a socket that rests a reader again.
 func (s *Socket) Awake() {
 	if s.stir() {
-		go s.loop()
+		go func() {
+			growStack()
+			s.loop()
+		}()
 	}
 }
 
