@@ -147,8 +147,8 @@ func (p *program) order(text, failed string) string {
 			if m[1] != "" { // require would run the module, but not make the local known
 				todo = "name the files in another order, or leave out its local"
 			}
-			return fmt.Sprintf(" (%s defines %s and runs later: modules run in the order of their paths; %s)",
-				mod.File, name, todo)
+			return fmt.Sprintf(" (%s defines %s and runs later: modules run in the order of their "+
+				"paths; %s)", mod.File, name, todo)
 		}
 	}
 	return ""

@@ -82,7 +82,8 @@ func isWebsocketInfo(service, event string) bool {
 // looksLike is a line that is a comment, or would be with dashes in front, and the
 // words in it.
 var looksLike = regexp.MustCompile(
-	`^[ \t]*(--|-|)[ \t]*(#*)[ \t-]*([A-Za-z_]{4,11})(?:[:,=][ \t]*|[ \t]+)(\S+)(?:[ \t]+(\S+))?[ \t]*(\S?)`,
+	`^[ \t]*(--|-|)[ \t]*(#*)[ \t-]*([A-Za-z_]{4,11})` +
+		`(?:[:,=][ \t]*|[ \t]+)(\S+)(?:[ \t]+(\S+))?[ \t]*(\S?)`,
 )
 
 // plainSigns puts what is typed in the place of what word processors make of it.
