@@ -134,6 +134,9 @@ func (b *batch) Next(written int) []byte {
 		return nil
 	}
 	p := b.takeLocked()
+	if o.s.conn.raw == nil { // the write may block
+		o.since = o.s.h.since(time.Now())
+	}
 	o.mu.Unlock()
 	return p
 }
@@ -293,9 +296,6 @@ func (o *outbox) drain() {
 // writeBlocking writes to a connection that can only block.
 func (o *outbox) writeBlocking(b *batch) error {
 	for p := b.Next(0); p != nil; {
-		o.mu.Lock()
-		o.since = o.s.h.since(time.Now())
-		o.mu.Unlock()
 		n, err := o.s.conn.nc.Write(p[:min(len(p), batchSize)])
 		if err != nil {
 			b.Blocked(n)
