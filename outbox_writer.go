@@ -353,8 +353,7 @@ func (o *outbox) endDirectLocked() {
 
 // writeNow writes one message, for the writer, without queueing it.
 func (o *outbox) writeNow(m *outgoing) {
-	reserved := o.queue.Reserve(m.size())
-	defer o.queue.Release(reserved)
+	defer o.queue.Release(o.queue.Reserve(m.size()))
 	f := m.frame
 	if f == nil {
 		f = frameq.New(m.first, m.data, m.key)
