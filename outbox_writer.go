@@ -134,6 +134,9 @@ func (b *batch) Next(written int) []byte {
 		return nil
 	}
 	p := b.takeLocked()
+	if o.s.conn.raw == nil { // the write may block
+		o.since = o.s.h.since(time.Now())
+	}
 	o.mu.Unlock()
 	return p
 }
@@ -293,9 +296,6 @@ func (o *outbox) drain() {
 // writeBlocking writes to a connection that can only block.
 func (o *outbox) writeBlocking(b *batch) error {
 	for p := b.Next(0); p != nil; {
-		o.mu.Lock()
-		o.since = o.s.h.since(time.Now())
-		o.mu.Unlock()
 		n, err := o.s.conn.nc.Write(p[:min(len(p), batchSize)])
 		if err != nil {
 			b.Blocked(n)
@@ -353,8 +353,7 @@ func (o *outbox) endDirectLocked() {
 
 // writeNow writes one message, for the writer, without queueing it.
 func (o *outbox) writeNow(m *outgoing) {
-	reserved := o.queue.Reserve(m.size())
-	defer o.queue.Release(reserved)
+	defer o.queue.Release(o.queue.Reserve(m.size()))
 	f := m.frame
 	if f == nil {
 		f = frameq.New(m.first, m.data, m.key)
