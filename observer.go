@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"bytes"
 	"context"
 	"runtime/debug"
 	"time"
@@ -129,6 +130,10 @@ func (s *Socket) serveEvent(ev *Event, handle func() error) error {
 	if fn == nil && !s.isTraced() {
 		return s.call(handle)
 	}
+	var body []byte // the message is the endpoint's, which may change it, or give its memory back
+	if s.isTraced() {
+		body = bytes.Clone(ev.Message.Data[:min(len(ev.Message.Data), mostTraceBody)])
+	}
 	began := time.Now()
 	err := s.call(handle)
 	took := time.Since(began)
@@ -136,7 +141,7 @@ func (s *Socket) serveEvent(ev *Event, handle func() error) error {
 		s.observeServed(fn, ev, took, err)
 	}
 	if s.isTraced() {
-		s.traceEvent(ev, took, err)
+		s.traceEvent(ev, body, took, err)
 	}
 	return err
 }

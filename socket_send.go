@@ -108,6 +108,9 @@ func (s *Socket) reply(ctx context.Context, m Message) error {
 
 // sendWait is SendWait after checkMessage.
 func (s *Socket) sendWait(ctx context.Context, m Message) error {
+	if err := contextEnded(ctx); err != nil {
+		return s.closedError(err)
+	}
 	if err := s.checkSize(m); err != nil {
 		return err
 	}
@@ -117,7 +120,11 @@ func (s *Socket) sendWait(ctx context.Context, m Message) error {
 	return s.sent(m, err)
 }
 
+// sendSync is SendSync after checkMessage.
 func (s *Socket) sendSync(ctx context.Context, m Message) error {
+	if err := contextEnded(ctx); err != nil {
+		return s.closedError(err)
+	}
 	if err := s.checkSize(m); err != nil {
 		return err
 	}
