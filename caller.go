@@ -46,6 +46,7 @@ func (h *Handler) checkOutside(ctx context.Context, what string) error {
 
 // callsOut are the functions inside of which the gateway calls what it waits for.
 var callsOut = []string{
+	packagePath + ".(*Socket).handle",
 	packagePath + ".(*Socket).call",
 	packagePath + ".(*Socket).run",
 	packagePath + ".(*Socket).finish",

@@ -46,34 +46,33 @@ const (
 // errAbandoned ends the reading of a message that nobody wants any more.
 var errAbandoned = errors.New("gateway: the socket closes in the middle of a message")
 
-// take takes the next message out of the received bytes, if it is there as a whole and
+// take takes the next message out of the received bytes to m, if it is there as a whole and
 // in one frame, and the control frames before it. It does not wait for more, but may wait
 // for memory. Once the socket closes, data frames are only counted.
-func (c *conn) take() (m Message, what found, err error) {
+func (c *conn) take(m *Message) (found, error) {
 	f := &c.frames
 	for {
 		if !f.inFrame {
 			if ok, err := c.header(); !ok {
-				return m, nothing, err
+				return nothing, err
 			}
 		}
 		switch {
 		case f.h.Control():
 			if ok, err := c.takeControl(); !ok || err != nil {
-				return m, nothing, err
+				return nothing, err
 			}
 		case c.s.isClosing():
 			if ok, err := c.skip(); !ok || err != nil {
-				return m, nothing, err
+				return nothing, err
 			}
 		case !f.h.Fin() || f.h.Opcode() == ws.OpContinuation:
-			return m, fragments, nil
+			return fragments, nil
 		default:
 			if ok, err := c.gather(); !ok || err != nil {
-				return m, nothing, err
+				return nothing, err
 			}
-			m, err = c.whole()
-			return m, message, err
+			return message, c.whole(m)
 		}
 	}
 }
@@ -232,33 +231,40 @@ func (f *frameState) came(have int) (whole bool, err error) {
 	return whole, nil
 }
 
-// whole returns the message whose payload has come.
-func (c *conn) whole() (Message, error) {
+// whole makes m the message whose payload has come.
+func (c *conn) whole(m *Message) error {
 	f := &c.frames
-	m := Message{Type: MessageType(f.h.Opcode()), Data: f.data, received: f.memory}
+	*m = Message{Type: MessageType(f.h.Opcode()), Data: f.data, received: f.memory}
 	f.endFrame()
 	return c.finished(m)
 }
 
-// finished returns a message that has come, inflated.
-func (c *conn) finished(m Message) (_ Message, err error) {
-	if j := &c.frames.judge; j.Deflated() {
-		deflated, held := m, int(c.s.arriving.Load())
-		m = Message{Type: m.Type}
-		m.Data, err = ws.Inflate(deflated.Data, j.Limit, m.Type == MessageText,
-			func(size int) error { return c.charge(held + size) },
-			func(size int) (b []byte) {
-				m.received, b = memoryFor(size, c.recycles())
-				return b
-			})
-		deflated.Release()
+// finished ends the arrival of a message, which is inflated.
+func (c *conn) finished(m *Message) (err error) {
+	if c.frames.judge.Deflated() {
+		err = c.inflate(m)
 	}
 	if m.received == nil && len(m.Data) >= leastReceived {
 		m.received = &c.s.route.plain
 	}
 	c.charge(0) // it is the endpoint's now
 	c.arrived()
-	return m, err
+	return err
+}
+
+// inflate replaces a message that has come with what it was before it was deflated.
+func (c *conn) inflate(m *Message) error {
+	deflated, held := *m, int(c.s.arriving.Load())
+	defer deflated.Release()
+	var memory *received
+	data, err := ws.Inflate(deflated.Data, c.frames.judge.Limit, m.Type == MessageText,
+		func(size int) error { return c.charge(held + size) },
+		func(size int) (b []byte) {
+			memory, b = memoryFor(size, c.recycles())
+			return b
+		})
+	m.Data, m.received = data, memory
+	return err
 }
 
 // arrived notes that what was waited for has come as a whole. The sweeper must hear of it

@@ -73,10 +73,10 @@ func (w acceptWriter) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	return w.lib, bufio.NewReadWriter(w.lib.br, bufio.NewWriterSize(w.lib, minReadBufSize)), nil
 }
 
-// assemble reads the message whose first frame's header has come. It waits for the
+// assemble reads the message whose first frame's header has come to m. It waits for the
 // rest. A context that could end would cost a timer for each frame; the socket ends a
 // read by cutting the connection.
-func (c *conn) assemble() (m Message, err error) {
+func (c *conn) assemble(m *Message) error {
 	f := &c.frames
 	f.assembling = true
 	defer func() { f.assembling = false }()
@@ -84,13 +84,13 @@ func (c *conn) assemble() (m Message, err error) {
 	lib.announce()
 	t, r, err := lib.ws.Reader(context.Background())
 	if err == nil {
-		m.Type = MessageType(t)
+		*m = Message{Type: MessageType(t)}
 		m.Data, err = ws.Gather(available{lib, r}, m.Type == MessageText && !f.judge.Deflated(), c.charge,
 			nil)
 	}
 	if err != nil {
 		c.charge(0)
-		return m, err
+		return err
 	}
 	f.endFrame()
 	return c.finished(m)

@@ -48,6 +48,14 @@ type Callbacks struct {
 
 // ServeEvent calls the function for the event's type, if there is one.
 func (c Callbacks) ServeEvent(ctx context.Context, s *Socket, ev Event) error {
+	return (*boundCallbacks)(&c).ServeEvent(ctx, s, ev)
+}
+
+// A boundCallbacks is the Callbacks of a route. To call a method of those as an Endpoint
+// would copy them, and the event once more.
+type boundCallbacks Callbacks
+
+func (c *boundCallbacks) ServeEvent(ctx context.Context, s *Socket, ev Event) error {
 	switch {
 	case ev.Type == EventOpen && c.OnOpen != nil:
 		return c.OnOpen(ctx, s)

@@ -36,16 +36,16 @@ func (h *Handler) localSocket(ctx context.Context, op Op) (Result, error) {
 	g := h.Group(op.Group)
 	switch op.Kind {
 	case OpSend, OpSendSync, OpSendWait:
-		if err := checkMessage(op.Message); err != nil {
+		if err := checkMessage(&op.Message); err != nil {
 			return Result{}, err
 		}
 		if op.Kind == OpSendSync {
-			return Result{}, s.sendSync(ctx, op.Message)
+			return Result{}, s.sendSync(ctx, &op.Message)
 		}
 		if op.Kind == OpSendWait {
-			return Result{}, s.sendWait(ctx, op.Message)
+			return Result{}, s.sendWait(ctx, &op.Message)
 		}
-		return Result{}, s.send(ctx, op.Message)
+		return Result{}, s.send(ctx, &op.Message)
 	case OpClose:
 		return Result{}, s.CloseWith(op.Code, op.Reason)
 	case OpRenew:
@@ -76,7 +76,7 @@ func (g Group) local(op Op) (Result, error) {
 	case OpMember:
 		return Result{N: min(1, g.lenHere())}, nil
 	case OpGroupSend:
-		if err := checkMessage(op.Message); err != nil {
+		if err := checkMessage(&op.Message); err != nil {
 			return Result{}, err
 		}
 		var r Result

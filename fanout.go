@@ -128,11 +128,11 @@ func (f *fanout) offerAll(
 }
 
 func (f *fanout) offer(s *Socket, m *membership, lastResort bool) (write bool, err error) {
-	if err := s.tooLarge(f.m); err != nil {
+	if err := s.tooLarge(&f.m); err != nil {
 		return false, err
 	}
 	shared := f.plain
-	if s.deflates(f.m) {
+	if s.deflates(&f.m) {
 		f.deflate.Do(func() {
 			ws.Deflate(f.m.Data, func(p []byte) { f.deflated = f.share(p, true) })
 		})
@@ -140,7 +140,7 @@ func (f *fanout) offer(s *Socket, m *membership, lastResort bool) (write bool, e
 	}
 	write, err = s.out.offer(&outgoing{shared: shared, member: m}, lastResort)
 	if err == nil {
-		s.sent(f.m, nil)
+		s.sent(&f.m, nil)
 	}
 	return write, err
 }

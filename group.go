@@ -180,7 +180,7 @@ func (g Group) Send(ctx context.Context, m Message) (int, error) {
 	if err := g.check(); err != nil {
 		return 0, err
 	}
-	if err := checkMessage(m); err != nil {
+	if err := checkMessage(&m); err != nil {
 		return 0, err
 	}
 	if err := contextEnded(ctx); err != nil {

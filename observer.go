@@ -125,19 +125,22 @@ func (h *Handler) observeRefused(u UpgradeRefused) {
 }
 
 // serveEvent has the endpoint handle an event, and tells who wants to know.
-func (s *Socket) serveEvent(ev *Event, handle func() error) error {
-	fn := s.h.opts.Observer.EventServed
-	if fn == nil && !s.isTraced() {
-		return s.call(handle)
+func (s *Socket) serveEvent(ctx context.Context, ev *Event) error {
+	if s.h.opts.Observer.EventServed == nil && !s.isTraced() {
+		return s.handle(ctx, ev)
 	}
+	return s.handleObserved(ctx, ev)
+}
+
+func (s *Socket) handleObserved(ctx context.Context, ev *Event) error {
 	var body []byte // the message is the endpoint's, which may change it, or give its memory back
 	if s.isTraced() {
 		body = bytes.Clone(ev.Message.Data[:min(len(ev.Message.Data), mostTraceBody)])
 	}
 	began := time.Now()
-	err := s.call(handle)
+	err := s.handle(ctx, ev)
 	took := time.Since(began)
-	if fn != nil {
+	if fn := s.h.opts.Observer.EventServed; fn != nil {
 		s.observeServed(fn, ev, took, err)
 	}
 	if s.isTraced() {

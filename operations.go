@@ -12,7 +12,7 @@ import (
 // the context of one of the socket's own events it waits while the queue is full, see
 // [Socket.Send].
 func (h *Handler) Send(ctx context.Context, id string, m Message) error {
-	if err := checkMessage(m); err != nil {
+	if err := checkMessage(&m); err != nil {
 		return err
 	}
 	s, err := h.find(id)
@@ -20,14 +20,14 @@ func (h *Handler) Send(ctx context.Context, id string, m Message) error {
 		_, err = h.foreign(ctx, Op{Kind: OpSend, Socket: id, Message: m}, err)
 		return err
 	}
-	return s.send(ctx, m)
+	return s.send(ctx, &m)
 }
 
 // SendSync is Send that waits for room in the queue and then until the message
 // is handed to the operating system, or ctx ends (ErrTimeout; the message may
 // still be sent).
 func (h *Handler) SendSync(ctx context.Context, id string, m Message) error {
-	if err := checkMessage(m); err != nil {
+	if err := checkMessage(&m); err != nil {
 		return err
 	}
 	s, err := h.find(id)
@@ -35,14 +35,14 @@ func (h *Handler) SendSync(ctx context.Context, id string, m Message) error {
 		_, err = h.foreign(ctx, Op{Kind: OpSendSync, Socket: id, Message: m}, err)
 		return err
 	}
-	return s.sendSync(ctx, m)
+	return s.sendSync(ctx, &m)
 }
 
 // SendWait is Send that waits while the queue has no room, until ctx ends (ErrTimeout):
 // for a sender outside of the socket's events that is to go no faster than the client
 // reads. A policy that drops messages drops none for it.
 func (h *Handler) SendWait(ctx context.Context, id string, m Message) error {
-	if err := checkMessage(m); err != nil {
+	if err := checkMessage(&m); err != nil {
 		return err
 	}
 	s, err := h.find(id)
@@ -50,7 +50,7 @@ func (h *Handler) SendWait(ctx context.Context, id string, m Message) error {
 		_, err = h.foreign(ctx, Op{Kind: OpSendWait, Socket: id, Message: m}, err)
 		return err
 	}
-	return s.sendWait(ctx, m)
+	return s.sendWait(ctx, &m)
 }
 
 // Close begins to close the socket with 1000, and returns: what was accepted for

@@ -71,18 +71,29 @@ type outgoing struct {
 	member *membership    // that it is sent through, or nil
 }
 
-func (m *outgoing) want() frameq.Want {
+// size is how many bytes the frame has, or may have.
+func (m *outgoing) size() int {
 	switch {
 	case m.frame != nil:
-		return frameq.Want{N: len(m.frame.B), Key: m.key}
+		return len(m.frame.B)
 	case m.shared != nil:
-		return frameq.Want{N: m.shared.Len(), Shared: m.shared, Key: m.shared.Key()}
+		return m.shared.Len()
 	}
-	return frameq.Want{N: len(m.data) + ws.MaxHeader, Key: m.key}
+	return len(m.data) + ws.MaxHeader
 }
 
-// joins reports whether the message can share a buffer with others.
-func (m *outgoing) joins() bool { return m.key == "" && !m.keep && m.notice == nil }
+func (m *outgoing) want() frameq.Want {
+	w := frameq.Want{N: m.size(), Shared: m.shared, Key: m.key}
+	if m.shared != nil {
+		w.Key = m.shared.Key()
+	}
+	return w
+}
+
+// joins reports whether the message has no frame yet and can share one with others.
+func (m *outgoing) joins() bool {
+	return m.frame == nil && m.shared == nil && m.key == "" && !m.keep && m.notice == nil
+}
 
 // free gives up what was not queued.
 func (m *outgoing) free() {
@@ -133,9 +144,13 @@ func (o *outbox) offer(m *outgoing, lastResort bool) (write bool, err error) {
 // pushLocked queues a message if there is room, or can be made in the order. It changes
 // nothing otherwise.
 func (o *outbox) pushLocked(m *outgoing, order frameq.Order, lastResort bool) error {
-	q := &o.queue
+	q, lim := &o.queue, o.limits()
+	join := o.order() == frameq.Nobody
+	if join && m.joins() && q.Write(m.first, m.data, lim) {
+		return nil
+	}
 	w := m.want()
-	room, bound := q.Room(&w, o.limits(), order, lastResort)
+	room, bound := q.Room(&w, lim, order, lastResort)
 	if bound != frameq.None {
 		return fullErrors[bound]
 	}
@@ -144,12 +159,8 @@ func (o *outbox) pushLocked(m *outgoing, order frameq.Order, lastResort bool) er
 		q.PushShared(m.shared)
 		return nil
 	}
-	join := o.order() == frameq.Nobody
 	reserved := 0
 	if m.frame == nil {
-		if join && m.joins() && q.Write(m.first, m.data) {
-			return nil
-		}
 		reserved = q.Reserve(w.N) // a large one may have to wait for the memory itself
 		m.frame = frameq.New(m.first, m.data, m.key)
 	}

@@ -51,7 +51,7 @@ func (o *outbox) reply(ctx context.Context, m *outgoing) error {
 func (o *outbox) beFirst(m *outgoing) bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	return o.s.conn.raw != nil && o.queue.Takes(m.want().N) && o.acquireIdleLocked()
+	return o.s.conn.raw != nil && o.queue.Takes(m.size()) && o.acquireIdleLocked()
 }
 
 // startTimerLocked bounds how long collected replies wait, even if the event goes on for

@@ -86,7 +86,7 @@ func (o *outbox) waitForRoomLocked(ctx context.Context, w *wait, m *outgoing, sh
 	mem := &o.s.h.memory
 	switch over := mem.waiting.over(); {
 	case short && o.emptyLocked(): // it is not this client that it waits for
-		if int64(frameq.Needs(m.want().N)) > mem.queued.Most() {
+		if int64(frameq.Needs(m.size())) > mem.queued.Most() {
 			return errNoMemory // there never will be room
 		}
 		o.unlocked(func() { o.s.h.relieve(&mem.queued, o.s) })

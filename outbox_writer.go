@@ -353,7 +353,8 @@ func (o *outbox) endDirectLocked() {
 
 // writeNow writes one message, for the writer, without queueing it.
 func (o *outbox) writeNow(m *outgoing) {
-	defer o.queue.Release(o.queue.Reserve(m.want().N))
+	reserved := o.queue.Reserve(m.size())
+	defer o.queue.Release(reserved)
 	f := m.frame
 	if f == nil {
 		f = frameq.New(m.first, m.data, m.key)

@@ -171,7 +171,10 @@ func (s *Socket) closedBelow() bool { return s.known && s.resting.Load() && s.co
 // Awake implements rawio.Sleeper: it gives a socket that rests a reader again.
 func (s *Socket) Awake() {
 	if s.stir() {
-		go s.loop()
+		go func() {
+			growStack()
+			s.loop()
+		}()
 	}
 }
 

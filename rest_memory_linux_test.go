@@ -30,6 +30,10 @@ func dialBare(t *testing.T, addr *net.TCPAddr) bareClient {
 	if err := syscall.Connect(fd, to); err != nil {
 		t.Fatal(err)
 	}
+	// As Go's own connections: or each small write waits 40 ms for the server's delayed ACK.
+	if err := syscall.SetsockoptInt(fd, syscall.IPPROTO_TCP, syscall.TCP_NODELAY, 1); err != nil {
+		t.Fatal(err)
+	}
 	return c
 }
 
@@ -166,7 +170,8 @@ func restMemory(t *testing.T, over uint16, most int64) {
 	if each > most {
 		t.Errorf("a socket at rest holds %d bytes of the heap, want at most %d", each, most)
 	}
-	if stack := (stacksAfter - stacks) / n; stack > 256 {
+	// A goroutine has 2,048 bytes at least. What the collector leaves of others differs by some.
+	if stack := (stacksAfter - stacks) / n; stack > 1024 {
 		t.Errorf("a socket at rest holds %d bytes of stacks, want next to none", stack)
 	}
 }

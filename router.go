@@ -263,8 +263,9 @@ func (b *boundRoute) wrap(mws []func(Endpoint) Endpoint) error {
 			return errors.New("middleware returned a nil endpoint")
 		}
 	}
-	callbacks, ok := b.ep.(Callbacks)
-	b.ignoresOpen = ok && callbacks.OnOpen == nil
+	if c, ok := b.ep.(Callbacks); ok {
+		b.ep, b.ignoresOpen = (*boundCallbacks)(&c), c.OnOpen == nil
+	}
 	return nil
 }
 

@@ -174,27 +174,27 @@ func (s *Socket) lastLocked() Event {
 // one of the socket's own events, or of [Socket.Go], it waits while the queue is full,
 // until the context ends: nothing is read from a client that does not read.
 func (s *Socket) Send(ctx context.Context, m Message) error {
-	if err := checkMessage(m); err != nil {
+	if err := checkMessage(&m); err != nil {
 		return err
 	}
-	return s.send(ctx, m)
+	return s.send(ctx, &m)
 }
 
 // SendSync sends a message and waits until it is handed to the operating system,
 // like [Handler.SendSync].
 func (s *Socket) SendSync(ctx context.Context, m Message) error {
-	if err := checkMessage(m); err != nil {
+	if err := checkMessage(&m); err != nil {
 		return err
 	}
-	return s.sendSync(ctx, m)
+	return s.sendSync(ctx, &m)
 }
 
 // SendWait sends a message and waits for room in the queue, like [Handler.SendWait].
 func (s *Socket) SendWait(ctx context.Context, m Message) error {
-	if err := checkMessage(m); err != nil {
+	if err := checkMessage(&m); err != nil {
 		return err
 	}
-	return s.sendWait(ctx, m)
+	return s.sendWait(ctx, &m)
 }
 
 // Close begins to close the socket with 1000 and returns. It fails with

@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"errors"
+	"io"
 	"time"
 
 	"github.com/wsgateway/gateway/internal/forwarded"
@@ -164,6 +165,9 @@ func (s *Socket) ended(err error) {
 
 // closedBy says what an error that ended reading means.
 func closedBy(err error) Closed {
+	if err == io.EOF { // as it often is, and on a stack that has not grown
+		return Closed{Cause: CauseConnectionLost, Code: closeAbnormal, Err: err}
+	}
 	if peer, ok := err.(*peerClosed); ok { // as it is in general
 		return peer.closed()
 	}
@@ -244,7 +248,7 @@ func (s *Socket) deliverClose() {
 	s.mu.Unlock()
 	ctx := &socketContext{s: s, base: s.ctx.base, last: true}
 	defer ctx.finish()
-	s.verdict(s.serveEvent(&ev, func() error { return s.route.ep.ServeEvent(ctx, s, ev) }))
+	s.verdict(s.serveEvent(ctx, &ev))
 }
 
 // checkRoute closes the socket if its pattern is no longer registered by the

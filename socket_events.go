@@ -21,9 +21,7 @@ func (s *Socket) event(ev *Event) {
 		s.bare.Store(max(s.events%heard, 1))
 	}
 	s.out.mode.Store(mode)
-	s.verdict(s.serveEvent(ev, func() error {
-		return s.route.ep.ServeEvent(&s.ctx, s, *ev)
-	}))
+	s.verdict(s.serveEvent(&s.ctx, ev))
 	s.readsAgain()
 }
 
@@ -52,25 +50,36 @@ type panicError struct {
 
 func (p *panicError) Error() string { return fmt.Sprintf("panic: %v", p.value) }
 
-// call runs user code and turns a panic into an error. Code that ends the
-// goroutine is a panic too; then call does not return, and the caller's deferred
+// handle has the endpoint handle an event, and turns a panic into an error. Code that ends
+// the goroutine is a panic too; then handle does not return, and the caller's deferred
 // calls find the socket closing.
+func (s *Socket) handle(ctx context.Context, ev *Event) (err error) {
+	returned := false
+	defer s.unlessReturned(&returned, &err)
+	err = s.route.ep.ServeEvent(ctx, s, *ev)
+	returned = true
+	return err
+}
+
+// call is handle for a function.
 func (s *Socket) call(fn func() error) (err error) {
 	returned := false
-	defer func() {
-		if returned {
-			return
-		}
-		v := recover()
-		if v != nil {
-			err = &panicError{v, debug.Stack()}
-			return
-		}
-		s.verdict(&panicError{"runtime.Goexit", debug.Stack()})
-	}()
+	defer s.unlessReturned(&returned, &err)
 	err = fn()
 	returned = true
 	return err
+}
+
+// unlessReturned is deferred around user code: it ends a panic, of which it makes err.
+func (s *Socket) unlessReturned(returned *bool, err *error) {
+	if *returned {
+		return
+	}
+	if v := recover(); v != nil {
+		*err = &panicError{v, debug.Stack()}
+		return
+	}
+	s.verdict(&panicError{"runtime.Goexit", debug.Stack()})
 }
 
 // verdict acts on what an endpoint returned. Its error's methods are the

@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"errors"
+	"runtime"
 	"runtime/pprof"
 	"time"
 )
@@ -10,9 +11,30 @@ import (
 // something only now and then.
 const slowTalker = 100 * time.Millisecond
 
-// run begins the socket's life: the handshake is answered and the endpoint opened.
+// run is the first goroutine of the socket's life.
 func (s *Socket) run() {
+	growStack()
 	pprof.SetGoroutineLabels(labelReader)
+	s.begin()
+	if s.route.ignoresOpen {
+		s.loop()
+	} else {
+		go s.loop() // on a stack that has not grown
+	}
+}
+
+// growStack makes the stack of a new goroutine grow to 4 KB, while there is next to nothing
+// on it. It has to grow for the first message anyway, and in the middle of a read that costs
+// microseconds, for each call has to be moved.
+//
+//go:noinline
+func growStack() {
+	var room [2 << 10]byte
+	runtime.KeepAlive(&room)
+}
+
+// begin opens the endpoint.
+func (s *Socket) begin() {
 	opened := false
 	defer func() {
 		if !opened { // the endpoint has ended the goroutine
@@ -24,11 +46,6 @@ func (s *Socket) run() {
 	s.out.flushOwn()
 	s.event(&Event{Type: EventOpen, Time: s.opened})
 	opened = true
-	if s.route.ignoresOpen {
-		s.loop()
-	} else {
-		go s.loop() // on a stack that has not grown
-	}
 }
 
 // loop is the rest of the socket's life, in the goroutine that is its reader. An
@@ -98,15 +115,16 @@ func (s *Socket) serveHere() error {
 	}
 	if p := c.parked; p != nil {
 		c.parked = nil
-		s.deliverLater(p.m, p.at, p.wait)
+		s.deliverLater(&p.m, p.at, p.wait)
 	}
+	var m Message
 	for c.parked == nil {
-		m, what, err := c.take()
+		what, err := c.take(&m)
 		if what == fragments && err == nil {
 			if c.inside {
 				return nil
 			}
-			m, err = c.assemble()
+			err = c.assemble(&m)
 		}
 		if errors.Is(err, errAbandoned) {
 			continue // what comes now is only counted
@@ -117,7 +135,7 @@ func (s *Socket) serveHere() error {
 		if what == nothing {
 			return nil
 		}
-		s.serve(m)
+		s.serve(&m)
 	}
 	return nil
 }
@@ -131,7 +149,7 @@ type parked struct {
 }
 
 // serve delivers a message, as far as the rate allows it.
-func (s *Socket) serve(m Message) {
+func (s *Socket) serve(m *Message) {
 	if s.isClosing() {
 		m.Release()
 		return
@@ -142,21 +160,21 @@ func (s *Socket) serve(m Message) {
 	case !ok:
 		m.Release()
 	case wait > 0 && s.conn.inside:
-		s.conn.parked = &parked{m, at, wait}
+		s.conn.parked = &parked{*m, at, wait}
 	default:
 		s.deliverLater(m, at, wait)
 	}
 }
 
 // deliverLater delivers a message when it has waited, unless the socket closes before.
-func (s *Socket) deliverLater(m Message, at time.Time, wait time.Duration) {
+func (s *Socket) deliverLater(m *Message, at time.Time, wait time.Duration) {
 	if wait > 0 && !s.delay(wait) {
 		m.Release()
 		return
 	}
 	s.traffic.messagesIn.Add(1)
 	s.traffic.bytesIn.Add(uint64(len(m.Data)))
-	s.event(&Event{Type: EventData, Time: at, Message: m})
+	s.event(&Event{Type: EventData, Time: at, Message: *m})
 }
 
 // rests reports, inside the read, whether the reader would only come back to wait for

@@ -11,7 +11,7 @@ import (
 )
 
 // checkMessage finds what no socket takes.
-func checkMessage(m Message) error {
+func checkMessage(m *Message) error {
 	switch m.Type {
 	case MessageText:
 		if !utf8.Valid(m.Data) {
@@ -37,7 +37,7 @@ func dataByte(t MessageType, deflated bool) byte {
 }
 
 // encode turns a checked message into a frame for this socket.
-func (s *Socket) encode(m Message) (f *frameq.Frame) {
+func (s *Socket) encode(m *Message) (f *frameq.Frame) {
 	if !s.deflates(m) {
 		return frameq.New(dataByte(m.Type, false), m.Data, m.Key)
 	}
@@ -46,14 +46,14 @@ func (s *Socket) encode(m Message) (f *frameq.Frame) {
 }
 
 // checkSize refuses a message that is larger than the route's SendLimit.
-func (s *Socket) checkSize(m Message) error {
+func (s *Socket) checkSize(m *Message) error {
 	if err := s.tooLarge(m); err != nil {
-		return s.sendRefused(&m, err)
+		return s.sendRefused(m, err)
 	}
 	return nil
 }
 
-func (s *Socket) tooLarge(m Message) error {
+func (s *Socket) tooLarge(m *Message) error {
 	if limit := s.route.lim.SendLimit; limit >= 0 && int64(len(m.Data)) > limit {
 		return NewError(ErrTooLarge, "the message has %d bytes, the limit is %d", len(m.Data), limit)
 	}
@@ -61,7 +61,7 @@ func (s *Socket) tooLarge(m Message) error {
 }
 
 // deflates reports whether the message is compressed for this socket.
-func (s *Socket) deflates(m Message) bool {
+func (s *Socket) deflates(m *Message) bool {
 	return s.deflate && len(m.Data) >= ws.DeflateThreshold
 }
 
@@ -70,7 +70,7 @@ func (s *Socket) deflates(m Message) bool {
 const shortSize = 1 << 10
 
 // outgoing makes a checked message what the outbox takes.
-func (s *Socket) outgoing(m Message) outgoing {
+func (s *Socket) outgoing(m *Message) outgoing {
 	out := outgoing{first: dataByte(m.Type, false), data: m.Data, key: m.Key}
 	if m.Key != "" || len(m.Data) > shortSize || s.deflates(m) {
 		out.frame = s.encode(m)
@@ -79,7 +79,7 @@ func (s *Socket) outgoing(m Message) outgoing {
 }
 
 // send is Send after checkMessage.
-func (s *Socket) send(ctx context.Context, m Message) error {
+func (s *Socket) send(ctx context.Context, m *Message) error {
 	if err := contextEnded(ctx); err != nil {
 		return s.closedError(err)
 	}
@@ -89,13 +89,18 @@ func (s *Socket) send(ctx context.Context, m Message) error {
 	if s.ownContext(ctx) {
 		return s.reply(ctx, m)
 	}
+	return s.put(m)
+}
+
+// put is send for everyone but the socket's own events.
+func (s *Socket) put(m *Message) error {
 	out := s.outgoing(m)
 	return s.sent(m, s.out.put(&out))
 }
 
 // reply is send with the context of one of the socket's own events. The frame is made
 // when it is known where it goes, but for one that is deflated.
-func (s *Socket) reply(ctx context.Context, m Message) error {
+func (s *Socket) reply(ctx context.Context, m *Message) error {
 	if len(m.Data) > batchSize { // it takes long, and thousands may want one at a time
 		s.h.turns.wait()
 	}
@@ -107,7 +112,7 @@ func (s *Socket) reply(ctx context.Context, m Message) error {
 }
 
 // sendWait is SendWait after checkMessage.
-func (s *Socket) sendWait(ctx context.Context, m Message) error {
+func (s *Socket) sendWait(ctx context.Context, m *Message) error {
 	if err := contextEnded(ctx); err != nil {
 		return s.closedError(err)
 	}
@@ -121,7 +126,7 @@ func (s *Socket) sendWait(ctx context.Context, m Message) error {
 }
 
 // sendSync is SendSync after checkMessage.
-func (s *Socket) sendSync(ctx context.Context, m Message) error {
+func (s *Socket) sendSync(ctx context.Context, m *Message) error {
 	if err := contextEnded(ctx); err != nil {
 		return s.closedError(err)
 	}
@@ -138,14 +143,14 @@ func (s *Socket) sendSync(ctx context.Context, m Message) error {
 }
 
 // sent counts what was accepted.
-func (s *Socket) sent(m Message, err error) error {
+func (s *Socket) sent(m *Message, err error) error {
 	if err != nil {
-		return s.sendRefused(&m, s.closedError(err))
+		return s.sendRefused(m, s.closedError(err))
 	}
 	s.traffic.messagesOut.Add(1)
 	s.traffic.bytesOut.Add(uint64(len(m.Data)))
 	if s.isTraced() {
-		s.trace(&TraceRecord{Kind: TraceSent, Type: m.Type, Bytes: len(m.Data)}, m.Data)
+		s.traceSent(m)
 	}
 	if s.route.lim.IdleTimeout > 0 {
 		s.lastMsg.Store(s.h.since(time.Now()))

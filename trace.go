@@ -301,8 +301,14 @@ func (s *Socket) traceEvent(ev *Event, body []byte, took time.Duration, err erro
 	}, body)
 }
 
-// traceClosing is a function of its own, or every close would need the stack for a record.
+// traceSent and traceClosing are functions of their own, or every send and close would need
+// the stack for a record.
 //
+//go:noinline
+func (s *Socket) traceSent(m *Message) {
+	s.trace(&TraceRecord{Kind: TraceSent, Type: m.Type, Bytes: len(m.Data)}, m.Data)
+}
+
 //go:noinline
 func (s *Socket) traceClosing(c Closed) {
 	s.trace(&TraceRecord{Kind: TraceClosing, Closed: c}, nil)

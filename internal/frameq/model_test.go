@@ -170,6 +170,10 @@ func (p *pair) push(shared *frameq.Shared, sharedBytes []byte) {
 			len(e.b), e.key, p.m.count(), p.m.size(), bound, ok)
 	}
 	if bound != frameq.None {
+		if full := bound == frameq.ByMessages || bound == frameq.ByBytes; full &&
+			p.q.Write(text, payload, p.lim) {
+			p.t.Fatalf("Write of %d bytes to a queue that is full by bound %d", len(payload), bound)
+		}
 		return
 	}
 	if !ok {
@@ -196,7 +200,7 @@ func (p *pair) push(shared *frameq.Shared, sharedBytes []byte) {
 	switch plain := e.key == "" && e.notice == nil && !e.keep; {
 	case shared != nil:
 		p.q.PushShared(shared)
-	case p.join() && plain && p.r.IntN(2) == 0 && p.q.Write(text, payload):
+	case p.join() && plain && p.r.IntN(2) == 0 && p.q.Write(text, payload, p.lim):
 	default:
 		f := frameq.New(text, payload, e.key)
 		f.Keep, f.Notice = e.keep, e.notice

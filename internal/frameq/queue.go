@@ -200,11 +200,13 @@ func (q *Queue) join(f *Frame) *Frame {
 	return nil
 }
 
-// Write puts a message into the last frame's buffer, if there is room and Push would. It
-// needs no frame then.
-func (q *Queue) Write(first byte, payload []byte) bool {
+// Write puts a message into the last frame's buffer, if Push would, and there is room there
+// and within the bounds. It needs no frame then, and no memory that is not counted yet.
+func (q *Queue) Write(first byte, payload []byte, lim Limits) bool {
+	n := len(payload) + ws.MaxHeader
 	chunk := q.chunk()
-	if chunk == nil || len(chunk.B)+len(payload)+ws.MaxHeader > cap(chunk.B) {
+	if chunk == nil || len(chunk.B)+n > cap(chunk.B) || n > lim.Bytes-q.size ||
+		int(q.count) >= min(lim.Messages, MaxMessages) {
 		return false
 	}
 	before := len(chunk.B)
