@@ -18,6 +18,7 @@ import (
 const (
 	smallBufSize = 512              // of the buffer of a connection that only blocks
 	directRead   = 4 << 10          // payloads that are missing this much are read into their message
+	directShare  = 8                // as many of their bytes are the work of one of small messages
 	mostLayers   = 8                // of wrapped connections that are looked through
 	mostRead     = math.MaxInt >> 2 // of a read limit: what is added to it must not overflow
 )
@@ -121,6 +122,7 @@ func (c *conn) wait() error {
 			return c.err
 		}
 	}
+	c.yield()
 	began := c.messageBegan()
 	if began != 0 {
 		c.s.msgStart.Store(began)
@@ -189,7 +191,7 @@ func (c *conn) readInto(room []byte) error {
 		return err
 	}
 	c.came()
-	c.yield(n, len(room))
+	c.filled(n/directShare, n == len(room))
 	return c.frames.cameDirect(n)
 }
 
@@ -225,7 +227,7 @@ func (c *conn) Took(p []byte) (done bool) {
 		room = rawio.BufferSize
 	}
 	c.came()
-	c.yield(len(p), room)
+	c.filled(len(p), len(p) == room)
 	c.in = p
 	if c.raw == nil || !c.raw.Stays() || c.frames.assembling || c.s.isClosing() ||
 		c.at.Sub(before) >= slowTalker {
@@ -238,7 +240,11 @@ func (c *conn) Took(p []byte) (done bool) {
 		c.err = err
 		return false
 	}
-	return c.s.rests()
+	if !c.s.rests() {
+		return false
+	}
+	c.yield()
+	return true
 }
 
 // came notes that bytes have come.

@@ -220,16 +220,23 @@ func (f *frameState) cameDirect(n int) error {
 // came unmasks and checks what has come behind the first have bytes of the payload. It
 // reports whether all of the payload is there.
 func (f *frameState) came(have int) (whole bool, err error) {
-	got := f.data[have:]
-	f.left -= int64(len(got))
-	ws.Unmask(got, f.h.Mask, have)
+	f.left -= int64(len(f.data) - have)
 	whole = f.left == 0
 	text := f.h.Opcode() == ws.OpText && !f.judge.Deflated()
-	if text && !ws.TextSoFar(f.data, &f.valid, whole) {
-		return false, ws.ErrBadUTF8
+	for more := true; more; { // step by step, so that both find it in the processor's cache
+		end := min(have+checkStep, len(f.data))
+		more = end < len(f.data)
+		ws.Unmask(f.data[have:end], f.h.Mask, have)
+		if text && !ws.TextSoFar(f.data[:end], &f.valid, whole && !more) {
+			return false, ws.ErrBadUTF8
+		}
+		have = end
 	}
 	return whole, nil
 }
+
+// checkStep is how many bytes are unmasked and checked at a time.
+const checkStep = 8 << 10
 
 // whole makes m the message whose payload has come.
 func (c *conn) whole(m *Message) error {

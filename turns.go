@@ -7,8 +7,8 @@ import (
 	"github.com/wsgateway/gateway/internal/rawio"
 )
 
-// Turns are how readers whose clients send faster than they are read go on: after each
-// full buffer behind everybody who is ready to run, and only a few at a time. The others
+// Turns are how readers whose clients send faster than they are read go on: after every two
+// full buffers behind everybody who is ready to run, and only a few at a time. The others
 // wait in line, and are not ready to run meanwhile. So those who say little are served
 // soon, however many there are that never stop.
 type turns chan struct{}
@@ -26,24 +26,24 @@ func (t turns) wait() {
 	<-t
 }
 
-// yield is called when n bytes have come where there was room for so many. With enough of
-// them in one go, others are read first. That time is not the client's: it does not count
-// for the message that is arriving.
-func (c *conn) yield(n, room int) {
-	if c.unbroken += n; n < room {
+// filled notes that n bytes have come, and whether there was no room for more.
+func (c *conn) filled(n int, full bool) {
+	if c.unbroken += n; !full {
 		c.unbroken = 0
 	}
-	if c.unbroken < rawio.BufferSize {
+}
+
+// yield has others read first if enough has come in one go. It is called when that has been
+// dealt with, while it was in the processor's cache. The time is not the client's: it does not
+// count for the message that is arriving.
+func (c *conn) yield() {
+	if c.unbroken <= rawio.BufferSize {
 		return
 	}
 	c.unbroken = 0
-	began := c.s.msgStart.Load()
-	if began == 0 || !c.s.msgStart.CompareAndSwap(began, 0) {
-		c.s.h.turns.wait()
-		return
-	}
 	waits := time.Now()
 	c.s.h.turns.wait()
-	c.frames.began = began + int64(time.Since(waits))
-	c.s.msgStart.Store(c.frames.began)
+	if f := &c.frames; f.began != 0 {
+		f.began += int64(time.Since(waits))
+	}
 }

@@ -52,13 +52,18 @@ func TestTurnIsNotTheClientsTime(t *testing.T) {
 		gw.Handle("/", r)
 		p := rawDial(t, serve(t, gw), "/")
 		end := gateway.TakeAllTurns(gw)
-		p.write(masked(0x82, strings.Repeat("x", 60_000)))
+		var client sync.WaitGroup
+		defer client.Wait()
+		half := strings.Repeat("x", 30_000)
+		client.Go(func() { p.write(append(masked(0x02, half), masked(0x80, half)[:29_000]...)) })
 		time.Sleep(10 * time.Second)
 		synctest.Wait()
 		if n := r.count(); n != 1 {
 			t.Fatalf("%d events while all turns are taken, want the open event alone", n)
 		}
 		end()
+		time.Sleep(500 * time.Millisecond) // the client's own time
+		p.write(masked(0x80, half)[29_000:])
 		synctest.Wait()
 		if n := r.count(); n != 2 || gw.Stats().Open != 1 {
 			t.Errorf("%d events, closed %v; want the message, and the socket open", n, gw.Stats().Closed)

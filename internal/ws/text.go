@@ -17,19 +17,19 @@ func TextSoFar(b []byte, valid *int, whole bool) bool {
 // which b is valid, which leaves out a last character that is not complete, or -1 if
 // no continuation could make b valid.
 func validUpTo(b []byte, valid int) int {
-	rest := b[valid:]
-	if utf8.Valid(rest) {
-		return len(b)
-	}
-	for i := 1; i < utf8.UTFMax && i <= len(rest); i++ {
-		if c := rest[len(rest)-i]; utf8.RuneStart(c) {
-			if tail := rest[len(rest)-i:]; !utf8.FullRune(tail) && utf8.Valid(rest[:len(rest)-i]) {
-				return len(b) - i
+	end := len(b)
+	for i := 1; i < utf8.UTFMax && i <= len(b)-valid; i++ {
+		if tail := b[len(b)-i:]; utf8.RuneStart(tail[0]) {
+			if !utf8.FullRune(tail) {
+				end -= i
 			}
-			return -1
+			break
 		}
 	}
-	return -1
+	if !utf8.Valid(b[valid:end]) {
+		return -1
+	}
+	return end
 }
 
 const scratchSize = 4 << 10 // of the buffers that short messages are read into
