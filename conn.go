@@ -84,6 +84,7 @@ func (c *conn) endReading() {
 // came with the upgrade request. With alone, nobody else can have got hold of nc.
 func (c *conn) init(s *Socket, nc net.Conn, alone bool, early []byte, deflate bool) {
 	c.s, c.nc = s, nc
+	s.known = !alone
 	if c.fd.Init(nc, alone) {
 		c.raw = &c.fd
 	} else if t, secure := nc.(*tls.Conn); secure {

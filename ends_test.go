@@ -295,6 +295,61 @@ func TestConnectionClosedByItsEndpoint(t *testing.T) {
 	}
 }
 
+// A keepingListener is one of a host that keeps the connections it has accepted.
+type keepingListener struct {
+	net.Listener
+	accepted chan net.Conn
+}
+
+func (l keepingListener) Accept() (net.Conn, error) {
+	c, err := l.Listener.Accept()
+	if err == nil {
+		l.accepted <- c
+	}
+	return c, err
+}
+
+// So may one whose listener has kept it, beside another listener of the server or alone.
+func TestConnectionKeptByItsListener(t *testing.T) {
+	for _, listeners := range []int{1, 2} {
+		closed := make(chan gateway.Closed, 1)
+		accepted := make(chan net.Conn, 1)
+		gw := quiet()
+		gw.Handle("/", gateway.Callbacks{
+			OnData: func(ctx context.Context, s *gateway.Socket, m gateway.Message) error {
+				if string(m.Data) == "close" {
+					return (<-accepted).Close()
+				}
+				return s.Send(ctx, m)
+			},
+			OnClose: func(_ context.Context, _ *gateway.Socket, c gateway.Closed) { closed <- c },
+		})
+		srv := httptest.NewUnstartedServer(gw) // not started: that would be a hook of the server
+		var serving sync.WaitGroup
+		for range listeners - 1 {
+			plain, err := net.Listen("tcp", "127.0.0.1:0")
+			if err != nil {
+				t.Fatal(err)
+			}
+			serving.Go(func() { srv.Config.Serve(plain) })
+		}
+		serving.Go(func() { srv.Config.Serve(keepingListener{srv.Listener, accepted}) })
+		p := dialTCP(t, srv)
+		p.upgrade("/")
+		for range 3 {
+			p.write(masked(0x81, "hello"))
+			p.want(0x81, "hello")
+		}
+		p.write(masked(0x81, "close"))
+		if c := <-closed; c.Cause != gateway.CauseConnectionLost {
+			t.Errorf("the close event has %+v, want connection_lost", c)
+		}
+		wantErr(t, "Shutdown", gw.Shutdown(t.Context()), nil)
+		srv.Config.Close()
+		serving.Wait()
+	}
+}
+
 type keepingWriter struct {
 	http.ResponseWriter
 	keep func(net.Conn)

@@ -115,7 +115,7 @@ func timeout(ctx context.Context) *Error {
 // errSocketClosing is why the context of a socket's events has ended.
 var errSocketClosing = errors.New("the socket of this event is closing")
 
-// contextEnded is what a send that does not wait says of the caller's context. That the
+// contextEnded is what a send says of the caller's context before it does anything. That the
 // caller's own socket closes is nothing against a message to others.
 func contextEnded(ctx context.Context) error {
 	if ctx.Err() == nil || context.Cause(ctx) == errSocketClosing {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"hash/maphash"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/textproto"
 	"strings"
@@ -44,7 +45,8 @@ type Handler struct {
 	memory   memory
 	refused  counts[string] // requests that met no route, by error type
 	counted  allRouteStats
-	tracers  tracers // of routes and groups
+	tracers  tracers                      // of routes and groups
+	plain    atomic.Pointer[net.Listener] // that of the latest request, if it is net's own
 
 	background sync.WaitGroup // sweepers
 	notReady   atomic.Bool
@@ -159,7 +161,7 @@ func (h *Handler) upgrade(w http.ResponseWriter, r *http.Request) *Error {
 		return err
 	}
 	early, _ := brw.Reader.Peek(brw.Reader.Buffered())
-	s.conn.init(s, conn, aloneWith(r, hj), early, up.extension != "")
+	s.conn.init(s, conn, h.aloneWith(r, hj), early, up.extension != "")
 	opened = true
 	answer := scratches.Get().(*scratch)
 	defer scratches.Put(answer)

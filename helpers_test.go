@@ -162,6 +162,12 @@ func (r *recorder) count() int {
 func (r *recorder) expect(t *testing.T, want ...string) {
 	t.Helper()
 	synctest.Wait()
+	r.want(t, want...)
+}
+
+// want is expect where nothing is to be waited for.
+func (r *recorder) want(t *testing.T, want ...string) {
+	t.Helper()
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if !slices.Equal(r.events, want) {

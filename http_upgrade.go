@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"net/http"
 	"net/textproto"
-	"reflect"
 	"slices"
 	"strings"
 	"time"
@@ -194,15 +193,6 @@ func hijackFailed(hj http.Hijacker, err error) *Error {
 		}
 		hides = u.Unwrap()
 	}
-}
-
-// aloneWith reports whether nobody but net/http and this package can have got hold of the
-// request's connection: no hook of the server was given it, and no wrapper of the
-// ResponseWriter hands it over.
-func aloneWith(r *http.Request, hj http.Hijacker) bool {
-	srv, _ := r.Context().Value(http.ServerContextKey).(*http.Server)
-	return srv != nil && srv.ConnContext == nil && srv.ConnState == nil &&
-		reflect.TypeOf(hj).String() == "*http.response"
 }
 
 // appendResponse appends the answer that completes the handshake (RFC 6455, section

@@ -29,7 +29,7 @@ func (rankShard) Rank() (int, string)      { return 5, "shard.mu" }
 func (rankGroupShard) Rank() (int, string) { return 6, "groupShard.mu" }
 func (rankGroup) Rank() (int, string)      { return 7, "group.mu" }
 func (rankOutbox) Rank() (int, string)     { return 8, "outbox.mu" }
-func (rankWatch) Rank() (int, string)      { return 9, "watchList.mu" }
+func (rankWatch) Rank() (int, string)      { return 9, "sweeper.mu" }
 func (rankRester) Rank() (int, string)     { return 10, "rester.mu" }
 func (rankCrew) Rank() (int, string)       { return 11, "crew.mu" }
 func (rankContext) Rank() (int, string)    { return 12, "socketContext.mu" }

@@ -98,20 +98,40 @@ func TestHoardersGiveWay(t *testing.T) {
 	})
 }
 
-// A reply waits for memory as it does for its own queue, and loses nothing; without a
-// chance it fails at once.
+// What needs more than all of the memory fails at once, also where its bytes alone do not.
+func TestSendThatNeverFits(t *testing.T) {
+	for _, c := range []struct{ most, size int }{
+		{1, 4 << 10}, {5000, 4 << 10}, {100 << 10, 100<<10 - 50}, {100 << 10, 200 << 10},
+	} {
+		bubble(t, fmt.Sprintf("%d of %d", c.size, c.most), func(t *testing.T) {
+			gw := gateway.New(&gateway.Options{MaxQueuedBytes: int64(c.most)})
+			got := make(chan error, 1)
+			m := gateway.Text(strings.Repeat("r", c.size))
+			s, p := open(t, gw, &recorder{
+				on: func(ctx context.Context, s *gateway.Socket, ev gateway.Event) error {
+					if ev.Type == gateway.EventData {
+						got <- s.Send(ctx, m)
+					}
+					return nil
+				}})
+			p.Send(gateway.Text("reply"))
+			wantErr(t, "the reply", <-got, gateway.ErrQueueFull)
+			wantErr(t, "SendWait", s.SendWait(t.Context(), m), gateway.ErrQueueFull)
+			wantErr(t, "SendSync", s.SendSync(t.Context(), m), gateway.ErrQueueFull)
+			wantErr(t, "a short one", s.SendSync(t.Context(), gateway.Text("short")), nil)
+			wantText(t, p, "short")
+		})
+	}
+}
+
+// A reply waits for memory as it does for its own queue, and loses nothing.
 func TestReplyWaitsForMemory(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		gw, srv := hoarded(t, gateway.QueueRefuse)
 		got := make(chan error, 1)
 		gw.Handle("/reply", gateway.Callbacks{OnData: func(ctx context.Context, s *gateway.Socket,
 			m gateway.Message) error {
-			size := 300_000
-			if string(m.Data) == "too large" {
-				size = 1<<20 - 100
-			}
-			err := s.Send(ctx, gateway.Text(strings.Repeat("r", size)))
-			got <- err
+			got <- s.Send(ctx, gateway.Text(strings.Repeat("r", 300_000)))
 			return nil
 		}})
 		p := srv.Dial(t, "/reply")

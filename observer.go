@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"bytes"
 	"context"
 	"runtime/debug"
 	"time"
@@ -132,6 +133,10 @@ func (s *Socket) serveEvent(ctx context.Context, ev *Event) error {
 }
 
 func (s *Socket) handleObserved(ctx context.Context, ev *Event) error {
+	var body []byte // the message is the endpoint's, which may change it, or give its memory back
+	if s.isTraced() {
+		body = bytes.Clone(ev.Message.Data[:min(len(ev.Message.Data), mostTraceBody)])
+	}
 	began := time.Now()
 	err := s.handle(ctx, ev)
 	took := time.Since(began)
@@ -139,7 +144,7 @@ func (s *Socket) handleObserved(ctx context.Context, ev *Event) error {
 		s.observeServed(fn, ev, took, err)
 	}
 	if s.isTraced() {
-		s.traceEvent(ev, took, err)
+		s.traceEvent(ev, body, took, err)
 	}
 	return err
 }

@@ -134,10 +134,12 @@ func TestObserverOfFullQueues(t *testing.T) {
 		defer cancel()
 		wantErr(t, "SendWait", s.SendWait(ctx, gateway.Text("zz")), gateway.ErrTimeout)
 		wantErr(t, "SendSync", s.SendSync(ctx, gateway.Text("zz")), gateway.ErrTimeout)
+		wantErr(t, "Send", s.Send(ctx, gateway.Text("zz")), gateway.ErrTimeout)
 		wantSeen(t, w, "send refused / data-text 1: queue_full; "+
 			"send refused / data-binary 1: queue_full; "+
-			"send refused / data-text 2: timeout; send refused / data-text 2: timeout")
-		if got := gw.Stats().SendsRefused; got["queue_full"] != 2 || got["timeout"] != 2 {
+			"send refused / data-text 2: timeout; send refused / data-text 2: timeout; "+
+			"send refused / data-text 2: timeout")
+		if got := gw.Stats().SendsRefused; got["queue_full"] != 2 || got["timeout"] != 3 {
 			t.Errorf("SendsRefused = %v, want what the observer saw", got)
 		}
 	})

@@ -73,6 +73,10 @@ func TestOperationFailures(t *testing.T) {
 				gateway.ErrTooLarge},
 			{"Send of 10 bytes", send(id, gateway.Text("1234567890")), nil},
 			{"Send with an ended context", gw.Send(ended, id, gateway.Text("x")), gateway.ErrTimeout},
+			{"SendWait with an ended context", gw.SendWait(ended, id, gateway.Text("x")),
+				gateway.ErrTimeout},
+			{"SendSync with an ended context", gw.SendSync(ended, id, gateway.Text("x")),
+				gateway.ErrTimeout},
 			{"SendSync to an empty id", gw.SendSync(t.Context(), "", gateway.Text("x")), gateway.ErrInvalid},
 			{"SendSync of no message", s.SendSync(t.Context(), gateway.Message{}), gateway.ErrInvalid},
 			{"Close of an empty id", gw.Close(t.Context(), ""), gateway.ErrInvalid},
@@ -95,6 +99,9 @@ func TestOperationFailures(t *testing.T) {
 			wantErr(t, c.call, c.err, c.want)
 		}
 		wantClosed(t, p, 4999, strings.Repeat("é", 61)+"x")
+		if wantText(t, p, "1234567890"); !p.Empty() {
+			t.Errorf("of a send that failed the client got %q", p.Receive().Data)
+		}
 	})
 }
 

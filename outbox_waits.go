@@ -86,8 +86,8 @@ func (o *outbox) waitForRoomLocked(ctx context.Context, w *wait, m *outgoing, sh
 	mem := &o.s.h.memory
 	switch over := mem.waiting.over(); {
 	case short && o.emptyLocked(): // it is not this client that it waits for
-		if n := int64(m.size()); n > mem.queued.Most() {
-			return errNoMemory
+		if int64(frameq.Needs(m.size())) > mem.queued.Most() {
+			return errNoMemory // there never will be room
 		}
 		o.unlocked(func() { o.s.h.relieve(&mem.queued, o.s) })
 	case over > 0:

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"strings"
 	"testing"
+	"testing/synctest"
 
 	"github.com/wsgateway/gateway"
 )
@@ -67,4 +68,25 @@ func TestMessageThatIsNotReleased(t *testing.T) {
 			t.Errorf("message %d has changed after others came", i)
 		}
 	}
+}
+
+// A trace shows messages as they came, whatever their endpoint does to them: it may change
+// them, and what it gives back is another message's soon.
+func TestTraceOfWhatIsReleased(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		gw := quiet()
+		gw.Handle("/", gateway.Callbacks{
+			OnData: func(_ context.Context, _ *gateway.Socket, m gateway.Message) error {
+				copy(m.Data, "changed")
+				m.Release()
+				return nil
+			},
+		})
+		p := serve(t, gw).Dial(t, "/")
+		tr := follow(t.Context(), gw, gateway.TraceOptions{Route: "/", Body: 4 << 10})
+		for _, text := range []string{"as it came", strings.Repeat("as it came", 100)} {
+			p.Send(gateway.Text(text))
+			tr.want(t, fmt.Sprintf("data of / %d %q 0s <nil> ", len(text), text))
+		}
+	})
 }

@@ -79,7 +79,7 @@ func (r *rester) forget(s *Socket) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.watcher != nil {
-		r.watcher.Forget(&s.conn.fd)
+		r.watcher.Forget(&s.conn.fd, s)
 	}
 }
 
@@ -163,6 +163,10 @@ func (s *Socket) stir() bool {
 	s.h.sweeper.look(s)
 	return true
 }
+
+// closedBelow reports whether the socket rests, and somebody else has closed its connection.
+// The kernel does not report that to the watcher.
+func (s *Socket) closedBelow() bool { return s.known && s.resting.Load() && s.conn.fd.Closed() }
 
 // Awake implements rawio.Sleeper: it gives a socket that rests a reader again.
 func (s *Socket) Awake() {

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"path/filepath"
 	"runtime"
 	"sync"
@@ -146,6 +147,50 @@ func TestEndsAtRest(t *testing.T) {
 				rests(t, gw, 0)
 			})
 		}
+	}
+}
+
+// A host that has got hold of the connection may close it, while the socket rests too: the
+// kernel says nothing of that to who waits for the descriptor.
+func TestConnectionClosedAtRest(t *testing.T) {
+	for name, over := range overs {
+		t.Run(name, func(t *testing.T) {
+			gw := gateway.New(&gateway.Options{
+				Logger: slog.New(slog.DiscardHandler), RestAfter: 20 * time.Millisecond,
+				Limits: gateway.Limits{PingInterval: -1},
+			})
+			r := &recorder{}
+			gw.Handle("/", r)
+			var mu sync.Mutex
+			var conns []net.Conn
+			srv := httptest.NewUnstartedServer(gw)
+			srv.Config.ConnContext = func(ctx context.Context, c net.Conn) context.Context {
+				mu.Lock()
+				defer mu.Unlock()
+				conns = append(conns, c)
+				return ctx
+			}
+			if over == 0 {
+				srv.Start()
+			} else {
+				srv.StartTLS()
+			}
+			defer srv.Close()
+			restDial(t, srv, over)
+			rests(t, gw, 1)
+			held := weakly(r)
+			mu.Lock()
+			wantErr(t, "the host's Close", conns[0].Close(), nil)
+			mu.Unlock()
+			eventually(t, "the close event", func() bool { return r.count() == 2 && gw.Stats().Open == 0 })
+			r.want(t, "open", `close connection_lost 1006 ""`)
+			restDial(t, srv, over) // so that what is kept of who rested does not end
+			eventually(t, "the end of what is kept of it", func() bool {
+				runtime.GC()
+				return held[0].Value() == nil
+			})
+			wantErr(t, "Shutdown", gw.Shutdown(t.Context()), nil)
+		})
 	}
 }
 

@@ -28,6 +28,7 @@ type Socket struct {
 	lost      bool    // the connection has ended, nothing can be written; of the reader
 	rested    bool    // it has been at rest; of the reader
 	spoke     bool    // the client has said something; of the reader
+	known     bool    // somebody else may have got hold of the connection, and close it
 	forgotten bool    // the registry does not know it any more; guarded by mu
 	expired   bool    // what admitted it has run out, and it is about to close; guarded by mu
 	events    uint32  // counts those behind which nothing had come; of the reader

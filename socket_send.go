@@ -81,7 +81,7 @@ func (s *Socket) outgoing(m *Message) outgoing {
 // send is Send after checkMessage.
 func (s *Socket) send(ctx context.Context, m *Message) error {
 	if err := contextEnded(ctx); err != nil {
-		return s.closedError(err)
+		return s.sent(m, err)
 	}
 	if err := s.checkSize(m); err != nil {
 		return err
@@ -113,6 +113,9 @@ func (s *Socket) reply(ctx context.Context, m *Message) error {
 
 // sendWait is SendWait after checkMessage.
 func (s *Socket) sendWait(ctx context.Context, m *Message) error {
+	if err := contextEnded(ctx); err != nil {
+		return s.sent(m, err)
+	}
 	if err := s.checkSize(m); err != nil {
 		return err
 	}
@@ -122,7 +125,11 @@ func (s *Socket) sendWait(ctx context.Context, m *Message) error {
 	return s.sent(m, err)
 }
 
+// sendSync is SendSync after checkMessage.
 func (s *Socket) sendSync(ctx context.Context, m *Message) error {
+	if err := contextEnded(ctx); err != nil {
+		return s.sent(m, err)
+	}
 	if err := s.checkSize(m); err != nil {
 		return err
 	}

@@ -15,6 +15,10 @@ type watch struct {
 
 // sweep enforces the timeouts of one socket.
 func (s *Socket) sweep(now int64) {
+	if s.closedBelow() {
+		s.Awake()
+		return
+	}
 	lim := &s.route.lim
 	over := func(since int64, limit time.Duration) bool {
 		return limit > 0 && now-since >= int64(limit)
@@ -49,7 +53,7 @@ func (s *Socket) sweep(now int64) {
 // skips returns how many of the next sweeps may leave the socket out, because it rests and
 // none of its timeouts is over before. Whatever brings one forward calls sweeper.look.
 func (s *Socket) skips(now int64) uint8 {
-	if !s.resting.Load() {
+	if !s.resting.Load() || s.known { // its connection may be closed without a word
 		return 0
 	}
 	if b := s.out.backlog(); b.since != 0 || b.full != 0 {

@@ -90,7 +90,7 @@ func (h *Handler) TraceWith(ctx context.Context, o TraceOptions) iter.Seq2[Trace
 			return
 		}
 		defer h.stopTrace(tr)
-		for {
+		for ctx.Err() == nil {
 			r, ok, over := tr.next()
 			switch {
 			case ok:
@@ -292,11 +292,13 @@ func (s *Socket) trace(r *TraceRecord, body []byte) {
 
 func (s *Socket) isTraced() bool { return s.traced.current.Load() != nil }
 
-func (s *Socket) traceEvent(ev *Event, took time.Duration, err error) {
+// traceEvent tells of an event that the endpoint has had; body is the message as it came, or
+// nil if nobody followed the socket then.
+func (s *Socket) traceEvent(ev *Event, body []byte, took time.Duration, err error) {
 	s.trace(&TraceRecord{
 		Kind: TraceEvent, Event: ev.Type, Duration: took, Err: err, Time: ev.Time,
 		Type: ev.Message.Type, Bytes: len(ev.Message.Data), Closed: ev.Closed,
-	}, ev.Message.Data)
+	}, body)
 }
 
 // traceSent and traceClosing are functions of their own, or every send and close would need

@@ -269,3 +269,26 @@ func TestTraceOfNothing(t *testing.T) {
 		}
 	}
 }
+
+// A trace ends with its context, however much waits for the one who reads it.
+func TestTraceEndsWithItsContext(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		gw := quiet()
+		s, _ := open(t, gw, &recorder{})
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		go func() {
+			time.Sleep(time.Second) // the trace has begun
+			s.Send(ctx, gateway.Text("first"))
+		}()
+		told := 0
+		for range gw.Trace(ctx, s.ID()) {
+			cancel()
+			told++
+			s.Send(t.Context(), gateway.Text("one more"))
+		}
+		if told != 1 {
+			t.Errorf("%d records were told, want 1: the context ended with the first", told)
+		}
+	})
+}

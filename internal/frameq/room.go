@@ -134,6 +134,9 @@ func (q *Queue) roomy(w *Want, lim Limits) bool {
 		own <= Allowance && common <= Allowance
 }
 
+// Needs is what the budget counts of a queue with nothing in it but one frame of n bytes.
+func Needs(n int) int { return counted(bufferFor(n) + frameOverhead) }
+
 // Takes reports whether the budget grants a frame of n bytes in addition to all that waits.
 func (q *Queue) Takes(n int) bool {
 	return q.Budget.Grants(q.Counted(), counted(q.own+bufferFor(n)+frameOverhead)+q.held)

@@ -74,7 +74,7 @@ func parseSegment(piece string, last bool) (segment, error) {
 		return segment{kind: literal}, nil // the empty last segment of "/sub/"
 	case !strings.ContainsAny(piece, "{}"):
 		text, err := url.PathUnescape(piece)
-		if err != nil || text == "." || text == ".." {
+		if err != nil || !goodText(text) || text == "." || text == ".." {
 			return segment{}, fmt.Errorf("segment %q can never match", piece)
 		}
 		return segment{kind: literal, text: text}, nil

@@ -33,6 +33,10 @@ func TestParse(t *testing.T) {
 		"/%2e%2e/b":            `error: segment "%2e%2e" can never match`,
 		"/a/{$}/b":             `error: "$" is not a parameter's name`,
 		"/100%":                `error: segment "100%" can never match`,
+		"/a/b%00":              `error: segment "b%00" can never match`,
+		"/\x00/":               `error: segment "\x00" can never match`,
+		"/%ff/{x}":             `error: segment "%ff" can never match`,
+		"/caf\xe9":             `error: segment "caf\xe9" can never match`,
 		"/{\xc3\xa9t\xc3\xa9}": "error: ",
 	} {
 		p, err := pattern.Parse(text)

@@ -20,6 +20,7 @@ func (*Conn) Valid() bool { return false }
 func (*Conn) Stays() bool { return false }
 
 func (*Conn) Read(*Reader, **Buffer, Sink) error  { panic("rawio: not on this system") }
+func (*Conn) Closed() bool                        { panic("rawio: not on this system") }
 func (*Conn) More() bool                          { panic("rawio: not on this system") }
 func (*Conn) Peek([]byte) (n int, some bool)      { panic("rawio: not on this system") }
 func (*Conn) ReadNow([]byte) (n int, err error)   { panic("rawio: not on this system") }

@@ -53,6 +53,9 @@ func (c *Conn) Init(conn net.Conn, stay bool) bool {
 // Valid reports whether Init has reported true.
 func (c *Conn) Valid() bool { return c.rc != nil }
 
+// Closed reports whether the connection has been closed.
+func (c *Conn) Closed() bool { return c.rc.Control(func(uintptr) {}) != nil }
+
 // Stays reports whether Read goes on as long as the sink is done with what it gets.
 func (c *Conn) Stays() bool { return c.stay }
 

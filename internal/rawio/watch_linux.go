@@ -3,6 +3,7 @@ package rawio
 import (
 	"errors"
 	"os"
+	"slices"
 	"sync"
 	"syscall"
 )
@@ -90,15 +91,19 @@ func (w *Watcher) remember(fd int, s Sleeper) (known bool) {
 	return known
 }
 
-// Forget lets go of a connection that is about to be closed.
-func (w *Watcher) Forget(c *Conn) {
-	c.rc.Control(func(fd uintptr) {
-		w.mu.Lock()
-		defer w.mu.Unlock()
-		if int(fd) < len(w.who) {
-			w.who[fd] = nil
-		}
-	})
+// Forget lets go of s and its connection, which is about to be closed, or was by somebody
+// else: its number may be another's by then, so s is looked for.
+func (w *Watcher) Forget(c *Conn, s Sleeper) {
+	at := -1
+	c.rc.Control(func(fd uintptr) { at = int(fd) })
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if at < 0 {
+		at = slices.Index(w.who, s)
+	}
+	if at >= 0 && at < len(w.who) && w.who[at] == s {
+		w.who[at] = nil
+	}
 }
 
 // Run wakes those whose connections have something, until Close.

@@ -31,6 +31,6 @@ func TestWatchByTwo(t *testing.T) {
 		}
 		close(start)
 		both.Wait()
-		w.Forget(c)
+		w.Forget(c, nobody{})
 	}
 }

@@ -15,5 +15,5 @@ func NewWatcher() (*Watcher, error) { return nil, errors.ErrUnsupported }
 
 func (*Watcher) Close()                     { panic("rawio: not on this system") }
 func (*Watcher) Watch(*Conn, Sleeper) error { panic("rawio: not on this system") }
-func (*Watcher) Forget(*Conn)               { panic("rawio: not on this system") }
+func (*Watcher) Forget(*Conn, Sleeper)      { panic("rawio: not on this system") }
 func (*Watcher) Run()                       { panic("rawio: not on this system") }
