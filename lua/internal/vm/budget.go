@@ -63,6 +63,7 @@ const (
 	minInterval   = 8
 	maxInterval   = 1024
 	deep          = 1000 // a stack as deep makes a State too big to keep
+	shortLook     = 100 * time.Microsecond
 )
 
 // run meters one run.
@@ -72,11 +73,11 @@ type run struct {
 	slice     time.Time     // when its turn began
 	sliceUsed int64         // at used, then
 	whole     time.Duration // from beginning to end
-	last      time.Time     // when the hook last fired
+	last      time.Time     // when the hook last looked at the budgets
 	used      int64         // instructions, up to the last firing
 	interval  int           // of the hook
 	most      int           // that it may be
-	unlooked  int           // firings of the hook since it last looked at the budgets
+	unlooked  int           // instructions since the hook last looked at the budgets
 	nextDepth int64         // at used: when the hook looks at the stack and the heap
 	steps     int           // library work since the last check
 	output    int64
@@ -137,25 +138,22 @@ func (r *run) usage() Usage {
 func (s *State) hook(l *golua.State, _ golua.Debug) {
 	r := &s.run
 	r.hooked = true
+	r.used += int64(r.interval)
 	if r.most == hugeInterval {
 		s.checkOperands(l)
-		if r.unlooked++; r.unlooked < lookEvery {
-			r.used += int64(r.interval)
-			r.hooked = false
-			return
-		}
-		r.unlooked = 0
 	}
-	s.lookInHook(l)
+	now := time.Now()
+	elapsed := now.Sub(r.last)
+	// Where it fires often, for strings are long, most of the times nothing has happened.
+	if r.unlooked += r.interval; r.unlooked >= maxInterval || elapsed >= shortLook {
+		s.lookInHook(l, now, elapsed)
+	}
 	r.hooked = false // not deferred: an overrun is told with the flag on
 }
 
-func (s *State) lookInHook(l *golua.State) {
+func (s *State) lookInHook(l *golua.State, now time.Time, elapsed time.Duration) {
 	r := &s.run
-	r.used += int64(r.interval)
-	now := time.Now()
-	elapsed := now.Sub(r.last)
-	r.last = now
+	r.last, r.unlooked = now, 0
 	s.check(now)
 	if err := s.breathe(now); err != nil {
 		s.endRun(err)
@@ -192,7 +190,7 @@ func nextInterval(interval int, elapsed time.Duration) int {
 	switch {
 	case elapsed > 400*time.Microsecond:
 		return max(minInterval, interval/8)
-	case elapsed < 100*time.Microsecond:
+	case elapsed < shortLook:
 		return min(maxInterval, interval*2)
 	}
 	return interval

@@ -2,6 +2,7 @@ package vm
 
 import (
 	"fmt"
+	"math/bits"
 	"reflect"
 	"strconv"
 
@@ -10,31 +11,31 @@ import (
 
 // Arithmetic on a string is the one instruction that can take long: the VM parses the
 // string, some 70 ns a byte, and nothing interrupts it. So a State knows how long the
-// strings can be that its code may meet. While there are none, nothing is done about
-// it. With long ones, the hook fires often. With huge ones it fires before each
-// instruction, and refuses arithmetic on them, for no number is as long.
+// strings can be that its code may meet. The longer they are, the more often the hook
+// fires, so that no more is parsed in between than takes 150 ms, and if it was much, less the
+// next time. With huge ones it fires before each instruction, and refuses arithmetic on
+// them, for no number is as long.
 const (
-	longString   = 8 << 10
-	longInterval = 4
-	hugeString   = 32 << 10
+	parsedAtOnce = 2 << 20 // bytes
+	longString   = 2 << 10 // what is shorter is not worth knowing
+	hugeString   = 1 << 20
 	hugeInterval = 1
 
-	lookEvery     = 8       // firings of the hook, with huge strings, between two looks at the budgets
 	longRuns      = 64      // runs between two searches for long strings that are still there
 	longSearch    = 4 << 20 // bytes that such a search goes over; beyond it there may be any
 	longestNumber = 4 << 10 // what is a number is not longer
 )
 
 // mostInterval is how many instructions may pass between two firings of the hook where
-// strings may have n bytes.
+// strings may have n bytes: a power of two.
 func mostInterval(n int) int {
-	switch {
-	case n >= hugeString:
-		return hugeInterval
-	case n >= longString:
-		return longInterval
+	if n < longString {
+		return maxInterval
 	}
-	return maxInterval
+	if n >= hugeString {
+		return hugeInterval
+	}
+	return parsedAtOnce >> bits.Len(uint(n-1))
 }
 
 // long notes that there is a string of n bytes.

@@ -9,13 +9,13 @@ import (
 )
 
 // Arithmetic on a string is refused where it would take long, wherever the string comes
-// from: it is never a number. The VM itself would parse it, 5 ms for 64 KiB.
+// from: it is never a number. The VM itself would parse it, 75 ms for 1 MiB.
 func TestArithmeticOnLongStrings(t *testing.T) {
-	const size = 64 << 10
+	const size = hugeString
 	digits := strings.Repeat("7", size)
 	want := fmt.Sprintf("test:1: attempt to perform arithmetic on a string of %d bytes", size)
 	for name, prepare := range map[string]func(t *testing.T, s *State) (source string){
-		"a local": func(*testing.T, *State) string { return `local big = ("7"):rep(65536)` },
+		"a local": func(*testing.T, *State) string { return `local big = ("7"):rep(1048576)` },
 		"a literal": func(*testing.T, *State) string {
 			return `local big = "` + digits + `"`
 		},
@@ -24,15 +24,15 @@ func TestArithmeticOnLongStrings(t *testing.T) {
 			return `local big = give()`
 		},
 		"of JSON": func(_ *testing.T, s *State) string {
-			return `local big = from_json('{"x":["' .. ("7"):rep(65536) .. '"]}').x[1]`
+			return `local big = from_json('{"x":["' .. ("7"):rep(1048576) .. '"]}').x[1]`
 		},
 		"of a module": func(t *testing.T, s *State) string {
-			loadModule(t, s, `kept = {("7"):rep(65536)}`)
+			loadModule(t, s, `kept = {("7"):rep(1048576)}`)
 			return `local big = kept[1]`
 		},
 		"of an earlier run": func(t *testing.T, s *State) string {
 			loadModule(t, s, `local t = {} function keep(x) t.x = x or t.x return t.x end`)
-			if _, _, err := runIn(t, s, `keep(("7"):rep(65536))`); err != nil {
+			if _, _, err := runIn(t, s, `keep(("7"):rep(1048576))`); err != nil {
 				t.Fatal(err)
 			}
 			for range 2 * longRuns { // it looks in vain whether it is gone
@@ -60,7 +60,7 @@ func TestArithmeticOnLongStrings(t *testing.T) {
 				text != "100 "+want+" 10" {
 				t.Errorf("%s, %s: %.200s, %.300v", name, operation, got, err)
 			}
-			if usage.Time > 5*time.Second { // it would be a second if it were parsed
+			if usage.Time > 5*time.Second { // it would be 8 seconds if it were parsed
 				t.Errorf("%s, %s: it took %v", name, operation, usage.Time)
 			}
 		}
@@ -81,13 +81,13 @@ func loadModule(t *testing.T, s *State, source string) {
 // Without a pcall the error is that of the run, with its line, and the hook goes on: what
 // comes after it is bounded as ever.
 func TestArithmeticOnLongStringsEnds(t *testing.T) {
-	_, _, err := runIn(t, New(Config{}), "local s = ('7'):rep(1e5)\n\nreturn s + 1")
+	_, _, err := runIn(t, New(Config{}), "local s = ('7'):rep(2e6)\n\nreturn s + 1")
 	if err == nil || !strings.HasPrefix(err.Error(), "test:3: attempt to perform arithmetic on a "+
-		"string of 100000 bytes") {
+		"string of 2000000 bytes") {
 		t.Errorf("error = %v", err)
 	}
 	_, _, err = runIn(t, New(Config{Limits: Limits{Instructions: 10_000}}),
-		`local s = ('7'):rep(1e5) pcall(function() return s + 1 end) while true do end`)
+		`local s = ('7'):rep(2e6) pcall(function() return s + 1 end) while true do end`)
 	checkOverrun(t, err, "instructions")
 }
 
@@ -107,5 +107,29 @@ func TestLongStringsAreForgotten(t *testing.T) {
 	}
 	if s.longest >= longString {
 		t.Errorf("longest = %d, and no such string is left", s.longest)
+	}
+}
+
+// The longer strings may be, the fewer instructions pass between two looks at the budgets, be
+// they made by the run or left by an earlier one.
+func TestLongStringsAreWatched(t *testing.T) {
+	for _, n := range []int{0, 1000, longString, 3000, 10_000, 64 << 10, 100_000, hugeString - 1,
+		hugeString, 5_000_000} {
+		most := mostInterval(n)
+		if n < longString && most != maxInterval || n >= longString && most*n > parsedAtOnce && most > 1 ||
+			n >= hugeString && most != hugeInterval {
+			t.Errorf("mostInterval(%d) = %d", n, most)
+		}
+	}
+	s := New(Config{})
+	loadModule(t, s, `local t = {} function keep(x) t.x = x or t.x return #t.x end`)
+	for _, source := range []string{`return keep(("x"):rep(64 * 1024))`, `return keep()`} {
+		if _, _, err := runIn(t, s, source); err != nil {
+			t.Fatal(err)
+		}
+		if want := mostInterval(64 << 10); s.run.most != want || s.run.interval > want {
+			t.Errorf("%s: %d instructions between looks, at most %d; want at most %d",
+				source, s.run.interval, s.run.most, want)
+		}
 	}
 }
