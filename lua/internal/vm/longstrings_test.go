@@ -116,8 +116,8 @@ func TestLongStringsAreWatched(t *testing.T) {
 	for _, n := range []int{0, 1000, longString, 3000, 10_000, 64 << 10, 100_000, hugeString - 1,
 		hugeString, 5_000_000} {
 		most := mostInterval(n)
-		if n < longString && most != maxInterval || n >= longString && most*n > parsedAtOnce && most > 1 ||
-			n >= hugeString && most != hugeInterval {
+		if n < longString && most != maxInterval || n >= hugeString && most != hugeInterval ||
+			n >= longString && n < hugeString && most*n > parsedAtOnce {
 			t.Errorf("mostInterval(%d) = %d", n, most)
 		}
 	}
