@@ -279,20 +279,28 @@ func TestConnectionClosedByItsEndpoint(t *testing.T) {
 					srv.StartTLS()
 				}
 				defer srv.Close()
-				p := dialTCP(t, srv)
-				p.upgrade("/")
-				for range 3 {
-					p.write(masked(0x81, "hello"))
-					p.want(0x81, "hello")
-				}
-				p.write(masked(0x81, "close"))
-				if c := <-closed; c.Cause != gateway.CauseConnectionLost {
-					t.Errorf("the close event has %+v, want connection_lost", c)
-				}
-				wantErr(t, "Shutdown", gw.Shutdown(t.Context()), nil)
+				askForClose(t, gw, srv, closed)
 			})
 		}
 	}
+}
+
+// askForClose has an endpoint echo, and then close its connection, which ends the socket and
+// lets the gateway shut down.
+func askForClose(t *testing.T, gw *gateway.Handler, srv *httptest.Server,
+	closed <-chan gateway.Closed) {
+	t.Helper()
+	p := dialTCP(t, srv)
+	p.upgrade("/")
+	for range 3 {
+		p.write(masked(0x81, "hello"))
+		p.want(0x81, "hello")
+	}
+	p.write(masked(0x81, "close"))
+	if c := <-closed; c.Cause != gateway.CauseConnectionLost {
+		t.Errorf("the close event has %+v, want connection_lost", c)
+	}
+	wantErr(t, "Shutdown", gw.Shutdown(t.Context()), nil)
 }
 
 // A keepingListener is one of a host that keeps the connections it has accepted.
@@ -334,17 +342,7 @@ func TestConnectionKeptByItsListener(t *testing.T) {
 			serving.Go(func() { srv.Config.Serve(plain) })
 		}
 		serving.Go(func() { srv.Config.Serve(keepingListener{srv.Listener, accepted}) })
-		p := dialTCP(t, srv)
-		p.upgrade("/")
-		for range 3 {
-			p.write(masked(0x81, "hello"))
-			p.want(0x81, "hello")
-		}
-		p.write(masked(0x81, "close"))
-		if c := <-closed; c.Cause != gateway.CauseConnectionLost {
-			t.Errorf("the close event has %+v, want connection_lost", c)
-		}
-		wantErr(t, "Shutdown", gw.Shutdown(t.Context()), nil)
+		askForClose(t, gw, srv, closed)
 		srv.Config.Close()
 		serving.Wait()
 	}

@@ -45,10 +45,15 @@ func (s *Socket) encode(m *Message) (f *frameq.Frame) {
 	return f
 }
 
-// checkSize refuses a message that is larger than the route's SendLimit.
-func (s *Socket) checkSize(m *Message) error {
-	if err := s.tooLarge(m); err != nil {
-		return s.sendRefused(m, err)
+// checkSend refuses a message whose sender's context has ended, or that is larger than the
+// route's SendLimit.
+func (s *Socket) checkSend(ctx context.Context, m *Message) error {
+	err := contextEnded(ctx)
+	if err == nil {
+		err = s.tooLarge(m)
+	}
+	if err != nil {
+		return s.sendRefused(m, s.closedError(err))
 	}
 	return nil
 }
@@ -80,10 +85,7 @@ func (s *Socket) outgoing(m *Message) outgoing {
 
 // send is Send after checkMessage.
 func (s *Socket) send(ctx context.Context, m *Message) error {
-	if err := contextEnded(ctx); err != nil {
-		return s.sent(m, err)
-	}
-	if err := s.checkSize(m); err != nil {
+	if err := s.checkSend(ctx, m); err != nil {
 		return err
 	}
 	if s.ownContext(ctx) {
@@ -113,10 +115,7 @@ func (s *Socket) reply(ctx context.Context, m *Message) error {
 
 // sendWait is SendWait after checkMessage.
 func (s *Socket) sendWait(ctx context.Context, m *Message) error {
-	if err := contextEnded(ctx); err != nil {
-		return s.sent(m, err)
-	}
-	if err := s.checkSize(m); err != nil {
+	if err := s.checkSend(ctx, m); err != nil {
 		return err
 	}
 	out := s.outgoing(m)
@@ -127,10 +126,7 @@ func (s *Socket) sendWait(ctx context.Context, m *Message) error {
 
 // sendSync is SendSync after checkMessage.
 func (s *Socket) sendSync(ctx context.Context, m *Message) error {
-	if err := contextEnded(ctx); err != nil {
-		return s.sent(m, err)
-	}
-	if err := s.checkSize(m); err != nil {
+	if err := s.checkSend(ctx, m); err != nil {
 		return err
 	}
 	out := s.outgoing(m)

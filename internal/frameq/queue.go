@@ -205,8 +205,7 @@ func (q *Queue) join(f *Frame) *Frame {
 func (q *Queue) Write(first byte, payload []byte, lim Limits) bool {
 	n := len(payload) + ws.MaxHeader
 	chunk := q.chunk()
-	if chunk == nil || len(chunk.B)+n > cap(chunk.B) || n > lim.Bytes-q.size ||
-		int(q.count) >= min(lim.Messages, MaxMessages) {
+	if chunk == nil || len(chunk.B)+n > cap(chunk.B) || !q.within(n, lim) {
 		return false
 	}
 	before := len(chunk.B)

@@ -130,8 +130,12 @@ func (q *Queue) roomy(w *Want, lim Limits) bool {
 	} else {
 		common += w.N
 	}
-	return w.Key == "" && int(q.count) < min(lim.Messages, MaxMessages) && w.N <= lim.Bytes-q.size &&
-		own <= Allowance && common <= Allowance
+	return w.Key == "" && q.within(w.N, lim) && own <= Allowance && common <= Allowance
+}
+
+// within reports whether a frame of n bytes more exceeds no limit.
+func (q *Queue) within(n int, lim Limits) bool {
+	return int(q.count) < min(lim.Messages, MaxMessages) && n <= lim.Bytes-q.size
 }
 
 // Needs is what the budget counts of a queue with nothing in it but one frame of n bytes.
